@@ -1,0 +1,242 @@
+"""Running one probe in a tested environment, and what became of it.
+
+Every child is started by a warden (:mod:`harness.warden`), which enforces the limits and buries whatever the child
+leaves behind. The child's events are the truth about its answers; its exit status only tells how it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.secrets import child_environment, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import JsonValue
+
+_WARDEN = Path(__file__).with_name("warden.py")
+PROBES = Path(__file__).with_name("probes")
+LOG_TAIL = 16_000
+"""Characters of a child's log that are kept in a record; the whole log stays in a file."""
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+"""Events beyond this are not read: a probe writes kilobytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a child may use: seconds, seconds without a sign of life, bytes, processes."""
+
+    wall: float = 600.0
+    idle: float = 180.0
+    memory: int = 16 * 1024**3
+    processes: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ChildReport:
+    """How a child ended and what it said.
+
+    ``end`` is ``exited``, ``wall``, ``idle``, ``memory``, ``processes``, ``lingered`` (said all it had to say and
+    would not exit), ``cancelled`` or ``not-started``.
+    """
+
+    end: str
+    exit_code: int | None
+    seconds: float
+    peak_memory_mib: float
+    leaked: int
+    log: str
+    events: tuple[dict[str, JsonValue], ...] = ()
+    message: str = ""
+
+    @property
+    def signal_name(self) -> str | None:
+        """The signal that ended the child, e.g. ``SIGSEGV``; None if none did."""
+        if self.exit_code is None or self.exit_code >= 0:
+            return None
+        try:
+            return signal.Signals(-self.exit_code).name
+        except ValueError:
+            return f"signal {-self.exit_code}"
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked to stop
+    """The run is being stopped; the child was killed and its answer does not count."""
+
+
+@dataclass(slots=True)
+class Children:
+    """All wardens of this process, so that stopping the harness stops them at once."""
+
+    _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stopped: bool = False
+
+    def stop(self) -> None:
+        """Kill every child; those that would start from now on do not."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for warden in running:
+            with suppress(OSError):  # it may have ended by itself
+                warden.terminate()
+
+    def run(  # noqa: PLR0913 - one keyword for each thing a child is given
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        log: Path,
+        events: Path,
+        limits: Limits,
+    ) -> ChildReport:
+        """Run ``argv`` under a warden and wait for its end.
+
+        Raises:
+            Cancelled: :meth:`stop` was called.
+        """
+        order = {
+            "argv": list(argv),
+            "env": dict(environment),
+            "cwd": str(folder),
+            "log": str(log),
+            "events": str(events),
+            "wall": limits.wall,
+            "idle": limits.idle,
+            "memory": limits.memory,
+            "processes": limits.processes,
+        }
+        with self._lock:
+            if self._stopped:
+                raise Cancelled
+            # the warden reads its order first, so starting it under the lock costs a millisecond
+            warden = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_WARDEN)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                env={"PATH": os.defpath},
+            )
+            self._running.add(warden)
+        try:
+            account = self._await(warden, order)
+        finally:
+            with self._lock:
+                self._running.discard(warden)
+        if account["end"] == "cancelled" or self._stopped:
+            raise Cancelled
+        return ChildReport(
+            end=str(account["end"]),
+            exit_code=account.get("exit"),
+            seconds=float(account["seconds"]),
+            peak_memory_mib=round(int(account["peak"]) / 2**20, 1),
+            leaked=int(account["leaked"]),
+            log=_read_log(log),
+            events=_read_events(events),
+            message=str(account.get("message", "")),
+        )
+
+    @staticmethod
+    def _await(warden: subprocess.Popen[bytes], order: Mapping[str, object]) -> dict[str, Any]:
+        if warden.stdin is None or warden.stdout is None or warden.stderr is None:
+            raise AssertionError("Popen was asked for pipes")
+        # stdin stays open until the account is in: its end is how the warden learns that the harness died
+        with warden.stdin, warden.stdout, warden.stderr:
+            with suppress(BrokenPipeError):  # the account below tells why it is gone
+                warden.stdin.write(json.dumps(order).encode() + b"\n")
+                warden.stdin.flush()
+            answer = warden.stdout.read()
+            complaint = warden.stderr.read().decode(errors="replace")
+        warden.wait()
+        if not answer:
+            if warden.returncode in (-signal.SIGTERM, -signal.SIGKILL):
+                raise Cancelled
+            raise RuntimeError(f"the warden ended with {warden.returncode} and no account: {complaint[-500:]}")
+        account: dict[str, Any] = json.loads(answer)
+        return account
+
+
+CHILDREN = Children()
+"""Every child of this process goes through here, so that one call stops them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeCall:
+    """One request to the probes of one environment."""
+
+    python: Path
+    request: Mapping[str, object]
+    limits: Limits
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_probe(call: ProbeCall, scratch_root: Path, log: Path) -> ChildReport:
+    """Start the probes with ``call.request`` and return what they said; the scratch folder is gone afterwards.
+
+    Raises:
+        Cancelled: the run is being stopped.
+        OSError: the scratch folder or the log cannot be written.
+    """
+    scratch_root.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="probe-", dir=scratch_root))
+    try:
+        for name in ("home", "tmp", "work"):
+            (scratch / name).mkdir()
+        events = scratch / "events.jsonl"
+        request = scratch / "request.json"
+        request.write_text(json.dumps({**call.request, "events": str(events), "scratch": str(scratch / "work")}))
+        return CHILDREN.run(
+            [str(call.python), "-I", str(PROBES / "start.py"), str(request)],
+            environment=child_environment(
+                home=str(scratch / "home"), scratch=str(scratch / "tmp"), extra=call.environment
+            ),
+            folder=scratch / "work",
+            log=log,
+            events=events,
+            limits=call.limits,
+        )
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _read_log(path: Path) -> str:
+    """The bounded log, redacted on disk as well as in the answer."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    clean = redact(text)
+    if clean != text:
+        path.write_text(clean, encoding="utf-8")
+    return clean
+
+
+def _read_events(path: Path) -> tuple[dict[str, JsonValue], ...]:
+    """Every whole event; a torn or foreign line is dropped, since the child may have died while writing it."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_EVENT_BYTES)
+    except FileNotFoundError:
+        return ()
+    found: list[dict[str, JsonValue]] = []
+    for line in data.splitlines():
+        with suppress(ValueError, RecursionError):
+            event = json.loads(line)
+            if isinstance(event, dict) and isinstance(event.get("event"), str):
+                found.append(event)
+    return tuple(found)

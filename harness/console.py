@@ -1,0 +1,196 @@
+"""What a person sees while combinations run, and the summary afterwards."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from harness.verdict import Status, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.matrix import Combination
+    from harness.records import Record, StageRecord
+    from harness.workplan import Planned, Workplan
+
+STYLE = {
+    Status.PASS: "green",
+    Status.FAIL: "red",
+    Status.BLOCKED: "yellow",
+    Status.INFRA: "magenta",
+    Status.SKIPPED: "dim",
+}
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that colours only where colours are wanted; no line is broken when the output is not a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+    width = None if terminal else 200
+    return Console(stderr=stderr, width=width, soft_wrap=not terminal, highlight=False, emoji=False)
+
+
+def verdict_text(record: Record) -> str:
+    """The verdict, coloured; an unexpected one says what was expected."""
+    verdict = Verdict.parse(record.verdict)
+    text = f"[{STYLE[verdict.status]}]{escape(record.verdict)}[/]"
+    if record.as_expected is False:
+        text += f"  [bold red]unexpected[/] [dim](expected {escape(record.expected)})[/]"
+    elif verdict.status is Status.FAIL:
+        text += " [dim]as expected[/]"
+    return text
+
+
+def ladder_text(record: Record) -> str:
+    """The rungs that were passed with their seconds, e.g. ``resolve 0.4 · install 2.1 · import 11.0``."""
+    return " · ".join(f"{stage.stage} {stage.seconds:.1f}" for stage in record.stages)
+
+
+@dataclass(slots=True)
+class RunDisplay:
+    """Bars on a terminal, one plain line per finished combination otherwise."""
+
+    console: Console
+    total: int
+    verbosity: int = 0
+    """-1: only what is unexpected; 0: one line a combination; 1: one a stage, too."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _progress: Progress | None = None
+    _done: int = 0
+    _known: int = 0
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal and self.verbosity >= 0:
+            self._progress = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(bar_width=32),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("[dim]{task.fields[now]}"),
+                console=self.console,
+                transient=True,
+            )
+            self._progress.add_task("matrix", total=self.total, now="")
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def stage_reached(self, combination: Combination, stage: StageRecord) -> None:
+        """Show the rung where somebody watches."""
+        with self._lock:
+            if self._progress is not None:
+                self._progress.update(self._progress.task_ids[0], now=f"{stage.stage}  {combination.id}")
+            if self.verbosity > 0:
+                self.console.print(f"  {combination.id}  {escape(stage.verdict)}  {stage.seconds:.1f} s")
+
+    def finished(self, combination: Combination, record: Record, *, known: bool) -> None:
+        """Count it, and print its line."""
+        with self._lock:
+            self._done += 1
+            self._known += known
+            if self._progress is not None:
+                self._progress.update(self._progress.task_ids[0], completed=self._done)
+            if known and record.as_expected is not False and self.verbosity < 1:
+                return
+            if self.verbosity < 0 and record.as_expected is not False:
+                return
+            number = f"[dim][{self._done}/{self.total}][/dim]"
+            self.console.print(
+                f"{number} {combination.id}  {verdict_text(record)}{' [dim](known)[/]' if known else ''}"
+            )
+            if record.as_expected is False and (why := reason_line(record)):
+                self.console.print(f"        [dim]{escape(why)}[/]")
+
+
+def reason_line(record: Record) -> str:
+    """The line that decided, and the remedy, of the first check that did not pass."""
+    for stage in record.stages:
+        for check in stage.checks:
+            if check.outcome is not Status.PASS and check.diagnosis is not None:
+                parts = [check.diagnosis.line.strip(), check.diagnosis.remedy.strip()]
+                return " → ".join(part for part in parts if part)
+    return ""
+
+
+def print_summary(console: Console, records: Sequence[Record], report: Path | None) -> None:
+    """The table that a run ends with: verdicts by lmdeploy and backend, then whatever was not expected."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.add_column("lmdeploy")
+    table.add_column("backend")
+    for status in Status:
+        table.add_column(str(status), justify="right", style=STYLE[status])
+    table.add_column("as expected", justify="right")
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.axes["lmdeploy"], record.axes["backend"]), []).append(record)
+    for (lmdeploy, backend), group in groups.items():
+        counts = Counter(Verdict.parse(each.verdict).status for each in group)
+        judged = [each for each in group if each.as_expected is not None]
+        cells = [str(counts[status]) if counts[status] else "·" for status in Status]
+        table.add_row(lmdeploy, backend, *cells, f"{sum(bool(each.as_expected) for each in judged)}/{len(judged)}")
+    console.print()
+    console.print(table)
+    wrong = [each for each in records if each.as_expected is False]
+    for record in wrong:
+        console.print(f"[bold red]unexpected[/] {record.id}  {verdict_text(record)}")
+    console.print()
+    console.print(_closing(records, wrong))
+    if report is not None:
+        console.print(f"report: {report}")
+
+
+def _closing(records: Sequence[Record], wrong: Sequence[Record]) -> str:
+    statuses = Counter(Verdict.parse(each.verdict).status for each in records)
+    text = f"{len(records)} combinations: {statuses[Status.PASS]} pass, {statuses[Status.FAIL]} fail"
+    text += (
+        f" ({sum(each.as_expected is True for each in records if each.verdict.startswith('fail'))} of them as expected)"
+    )
+    text += f", {statuses[Status.BLOCKED]} blocked on this machine, {statuses[Status.SKIPPED]} excluded"
+    if statuses[Status.INFRA]:
+        text += f", {statuses[Status.INFRA]} hit infrastructure trouble"
+    return f"[{'red' if wrong else 'green'}]{text}[/]" + (f"; {len(wrong)} unexpected" if wrong else "")
+
+
+def print_plan(console: Console, plan: Workplan, *, every: bool) -> None:
+    """The plan: totals first, then what each combination will come to on this machine."""
+    if every:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("combination", "stack", "expected", "on this machine"):
+            table.add_column(name, overflow="fold")
+        for each in plan.planned:
+            lock = each.resolution.lock.name if each.resolution is not None and each.resolution.lock else "-"
+            table.add_row(each.combination.id, lock, escape(str(each.combination.expect)), escape(_foreseen(each)))
+        console.print(table)
+        console.print()
+    console.print(f"[bold]{len(plan.planned)} combinations[/]")
+    for name, count in plan.counts().most_common():
+        console.print(f"  {count:4d}  {name}")
+    missing = plan.stacks - plan.stacks_built
+    console.print(f"[bold]{plan.stacks} distinct stacks[/], {plan.stacks_built} built, {missing} to build")
+    console.print(
+        f"[bold]{plan.download_bytes / 1e9:.1f} GB[/] of packages in them, less what the installer has cached already"
+    )
+
+
+def _foreseen(each: Planned) -> str:
+    if each.known is not None:
+        return f"known: {each.known}"
+    if each.foreseen is None:
+        return "climbs to the top"
+    text = str(each.foreseen)
+    return f"{text} at the latest" if each.foreseen.status is Status.BLOCKED else text

@@ -1,0 +1,68 @@
+"""Files that are whole or absent: atomic writes, tolerant reads, and hashes of what answers depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def write_atomically(path: Path, text: str, *, durable: bool = False) -> None:
+    """Replace ``path`` by ``text`` in one step: a reader, or a crash, sees the old content or the new.
+
+    Args:
+        path: the file; its folder is made.
+        text: the whole new content.
+        durable: wait until the disk has it.
+
+    Raises:
+        OSError: it cannot be written; the old content is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.chmod(name, 0o644)  # noqa: PTH101 - mkstemp made it private, results are for reading
+        os.replace(name, path)  # noqa: PTH105 - the name is a string already
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(name)  # noqa: PTH108 - as above
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file of the harness's own, or None when it is not there or not whole.
+
+    Such files can always be made again, so a damaged one counts as absent.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def digest(value: object) -> str:
+    """Hash of a tree of JSON (tuples count as lists), 32 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
+
+
+def digest_of_files(root: Path, files: Iterable[Path]) -> str:
+    """Hash of files' names below ``root`` and their contents; the order given does not matter."""
+    total = hashlib.sha256()
+    for file in sorted(files):
+        total.update(str(file.relative_to(root)).encode() + b"\0")
+        with file.open("rb") as content:
+            total.update(hashlib.file_digest(content, "sha256").digest())
+    return total.hexdigest()[:32]

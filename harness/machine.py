@@ -1,0 +1,85 @@
+"""What this machine is and has: the facts that go into every record and decide what must stay blocked."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import re
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pynvml
+
+from harness.records import MachineRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@functools.cache
+def machine() -> MachineRecord:
+    """The facts, read once a process."""
+    names, memories, driver = _gpus()
+    return MachineRecord(
+        os=_os_name(),
+        kernel=platform.release(),
+        wsl="microsoft" in platform.release().lower() or bool(os.environ.get("WSL_DISTRO_NAME")),
+        cpu=_cpu_name(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_mib=psutil.virtual_memory().total // 2**20,
+        gpus=names,
+        gpu_memory_mib=memories,
+        driver=driver,
+    )
+
+
+def _os_name() -> str:
+    with suppress(OSError):  # not a freedesktop system: the kernel's own name has to do
+        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    return f"{platform.system()} {platform.release()}"
+
+
+def _cpu_name() -> str:
+    with suppress(OSError):  # no /proc: the generic name has to do
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        if found:
+            return found[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _gpus() -> tuple[list[str], list[int], str | None]:
+    """Names, memory in MiB and driver, of the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves visible."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return [], [], None  # no driver library, or a driver without a GPU
+    try:
+        driver = pynvml.nvmlSystemGetDriverVersion()
+        names, memories = [], []
+        for index in _visible(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            names.append(str(pynvml.nvmlDeviceGetName(handle)))
+            memories.append(int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) // 2**20)
+        return names, memories, str(driver)
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _visible(count: int) -> Iterator[int]:
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        yield from range(count)
+        return
+    for part in chosen.split(","):
+        if not part.strip().isdigit() or int(part) >= count:
+            return  # CUDA itself stops at the first device it does not know
+        yield int(part)
+
+
+def running_python() -> str:
+    """Version of the interpreter the harness itself runs on."""
+    return ".".join(str(part) for part in sys.version_info[:3])

@@ -1,0 +1,92 @@
+"""One point of the matrix with everything a runner needs to know about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from harness.matrix.schema import Backend, Launch, Platform, end_of
+from harness.verdict import Expectation, Stage, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """Limits on a stage's children, in seconds; None: the stage's own default."""
+
+    wall: float | None = None
+    idle: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetMachine:
+    """The machine the chosen stack is meant for; None: not said."""
+
+    gpu_memory_gib: float | None = None
+    platform: Platform | None = None
+    driver: str | None = None
+    """A PEP 440 range such as ``>=550``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """What to lock, build and climb, and what to expect of it."""
+
+    id: str
+    """Readable, unique in its matrix, safe in file names and shells."""
+    python: str
+    lmdeploy: str
+    transformers: str
+    backend: Backend
+    model: str
+    as_of: date | None = None
+    """Packages uploaded after the end of this day (UTC) do not exist; None: the index as it is."""
+    launch: Launch = Launch.LIBRARY
+    requirements: tuple[str, ...] = ()
+    """Everything the lock is asked for: lmdeploy, transformers, what the model needs and what the matrix adds."""
+    overrides: tuple[str, ...] = ()
+    """Requirements that replace what packages ask for."""
+    allow_source: tuple[str, ...] = ()
+    """Packages that may be built from source; all others are taken as wheels only."""
+    tags: tuple[str, ...] = ()
+    expect: Expectation = field(default_factory=lambda: Expectation(Status.PASS))
+    note: str = ""
+    """The matrix's own words: an include's note, then why the verdict is expected."""
+    excluded: str | None = None
+    """The matrix's reason to leave it out; None: it runs."""
+    timeouts: Mapping[Stage, Timeout] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    target: TargetMachine = TargetMachine()
+    written: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """Version rules behind expanded axes: ``{"transformers": "latest"}``."""
+    source: str = ""
+    """``matrix.yaml:12``: where it comes from."""
+
+    @property
+    def axes(self) -> dict[str, str]:
+        """The axes as a record keeps them; ``as_of`` and ``launch`` only where they differ from the default."""
+        axes = {
+            "python": self.python,
+            "lmdeploy": self.lmdeploy,
+            "transformers": self.transformers,
+            "backend": str(self.backend),
+            "model": self.model,
+        }
+        if self.as_of is not None:
+            axes["as_of"] = self.as_of.isoformat()
+        if self.launch is not Launch.LIBRARY:
+            axes["launch"] = str(self.launch)
+        return axes
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Options of the probes; empty for an ordinary combination."""
+        return {} if self.launch is Launch.LIBRARY else {"launch": str(self.launch)}
+
+    @property
+    def exclude_newer(self) -> str | None:
+        """``as_of`` as the moment (RFC 3339) that a resolver takes as its limit."""
+        return None if self.as_of is None else end_of(self.as_of)

@@ -1,0 +1,110 @@
+"""Entry of every probe: ``<environment's python> -I start.py REQUEST.json``.
+
+The sibling files are loaded as the package ``harness_probes``, so nothing of this folder lands on ``sys.path``. The
+events file is the answer; the exit status is 0 whenever the probe came to its own end and 2 for a request that cannot
+be read. Everything is behind the ``__main__`` guard, since an engine may start processes that import this file again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import importlib
+import os
+import signal
+import sys
+import traceback
+from types import ModuleType
+from typing import Any, Dict, List, Tuple
+
+PACKAGE = "harness_probes"
+
+CHECKS: Dict[str, Tuple[str, str, str]] = {
+    # check: (first stage it answers, module, function)
+    "engine-modules": ("import", "imports", "engine_modules"),
+    "vision-builder": ("import", "imports", "vision_builder"),
+    "entry-points": ("import", "entry_points", "entry_points"),
+    "launch-module": ("import", "entry_points", "launch_module"),
+    "transformers-model": ("import", "imports", "transformers_model"),
+    "model-requirements": ("import", "imports", "model_requirements"),
+    "backend-support": ("configure", "configure", "backend_support"),
+    "model-config": ("configure", "configure", "model_config"),
+    "model-graph": ("configure", "model_graph", "model_graph"),
+    "image-and-prompt": ("preprocess", "preprocess", "image_and_prompt"),
+    "two-pass": ("boot", "two_pass", "two_pass"),
+    "no-backend-config": ("boot", "boot_lmdeploy", "no_backend_config"),
+}
+
+
+def main(arguments: List[str]) -> int:
+    """Answer one request; the exit status."""
+    if len(arguments) != 1:
+        print("usage: start.py REQUEST.json", file=sys.stderr)
+        return 2
+    load_package()
+    try:
+        request = sibling("request").read(arguments[0])
+    except (OSError, ValueError) as error:
+        print(f"start.py: {error}", file=sys.stderr)
+        return 2
+    if request.check not in CHECKS:
+        print(f"start.py: unknown check {request.check!r}; one of: {', '.join(CHECKS)}", file=sys.stderr)
+        return 2
+    events = sibling("events").Events(request.events)
+    events.start(request.check)
+    prepare()
+    answer(request, events)
+    events.end()
+    return 0
+
+
+def answer(request: Any, events: Any) -> None:
+    """Run the check; whatever it raises, and its silence too, becomes a result of the stage it was asked about."""
+    stage, module, function = CHECKS[request.check]
+    try:
+        getattr(sibling(module), function)(request, events)
+        if not events.answered:
+            raise RuntimeError(f"the check {request.check} ended without an answer")
+    except BaseException as error:
+        traceback.print_exc()
+        if events.answered:
+            events.fact("problem_after_the_answer", sibling("exceptions").record(error))
+        else:
+            with events.answering(stage):
+                raise
+
+
+def prepare() -> None:
+    """Make this process fit for a broken stack: nothing to parse in ``argv``, no hub, stacks shown on request."""
+    sys.argv = sys.argv[:1]
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        os.environ.setdefault(name, "1")  # every probe works on local folders
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    sibling("exceptions").keep_logged_errors()
+    with contextlib.suppress(AttributeError, OSError, ValueError, RuntimeError):
+        faulthandler.enable()
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
+
+
+def load_package() -> None:
+    """Make the files beside this one importable as ``harness_probes``."""
+    package = ModuleType(PACKAGE)
+    package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
+    sys.modules[PACKAGE] = package
+
+
+def sibling(name: str) -> Any:
+    """The module in the file beside this one."""
+    return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+def leave(status: int) -> None:
+    """End at once: threads and exit handlers of a broken stack may hang or crash, and the answer is written."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1:]))

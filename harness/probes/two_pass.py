@@ -1,0 +1,145 @@
+"""The smoke test: pass 1 sees the image, pass 2 is a separate, text-only request that turns pass 1's text into JSON.
+
+Both are greedy, both are asked twice, and both are judged against what is known to be in the image. The image part
+always comes before the text part; the order changes the answer.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Protocol
+
+from .events import Blocked, Events, Failed
+from .judge import REASON as WRONG_ANSWER
+from .judge import judge
+from .request import Request
+from .smoke_image import draw_quadrants
+
+TIMES = 2
+"""How often each question is asked."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request to a model."""
+
+    text: str
+    max_new_tokens: int
+    image: Any = None
+    """A Pillow image, or None for a text-only request."""
+
+
+@dataclass
+class Reply:
+    """What came back."""
+
+    text: str
+    prompt_tokens: Optional[int] = None
+    new_tokens: Optional[int] = None
+    first_token_seconds: Optional[float] = None
+    total_seconds: float = 0.0
+    nan: bool = False
+    """NaN was seen in the scores that the answer was chosen from."""
+    facts: Dict[str, Any] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """A booted model."""
+
+    def ask(self, question: Question) -> Reply:
+        """Answer greedily."""
+
+    def close(self) -> None:
+        """Let go of the model and of every process it started."""
+
+
+def two_pass(request: Request, events: Events) -> None:
+    """Boot the model, then ask both passes; one result for each of boot, see and structure that was reached."""
+    engine: Optional[Engine] = None
+    with events.answering("boot") as booted:
+        engine = boot(request, events)
+    if not booted.passed or engine is None:
+        return
+    try:
+        seen = ask_stage(engine, events, "see", request.model.smoke)
+        if seen is not None:
+            ask_stage(engine, events, "structure", request.model.smoke, answer=seen)
+    finally:
+        events.progress("closing the engine")
+        engine.close()
+
+
+def boot(request: Request, events: Events) -> Engine:
+    """The model on the backend that was asked for.
+
+    Raises:
+        Blocked: this machine has no checkpoint of the model.
+    """
+    if request.model.folder is None:
+        raise Blocked("no checkpoint of this model is on this machine", "weights-missing-or-corrupt")
+    if request.backend == "transformers":
+        from . import boot_transformers
+
+        return boot_transformers.boot(request, events)
+    from . import boot_lmdeploy
+
+    return boot_lmdeploy.boot(request, events)
+
+
+def smoke_image(drawn: Dict[str, Any]) -> Any:
+    """The image of the model's smoke test.
+
+    Raises:
+        ValueError: the spec names a pattern that is not known.
+    """
+    if drawn.get("pattern", "quadrants") != "quadrants":
+        raise ValueError(f"unknown smoke image pattern {drawn['pattern']!r}; known: quadrants")
+    return draw_quadrants(drawn["colours"], int(drawn["size"]))
+
+
+def ask_stage(
+    engine: Engine, events: Events, stage: str, smoke: Dict[str, Any], *, answer: str = ""
+) -> Optional[str]:
+    """Ask one pass twice and answer its stage; the text when it was right, else None."""
+    right: Optional[str] = None
+    with events.answering(stage):
+        asked = smoke[stage]
+        image = smoke_image(smoke["image"]) if stage == "see" else None
+        prompt = str(asked["prompt"]).replace("{answer}", answer)
+        question = Question(prompt, int(asked["max_new_tokens"]), image)
+        replies: List[Reply] = []
+        for turn in range(TIMES):
+            events.progress(f"{stage}: asking, {turn + 1} of {TIMES}")
+            replies.append(timed(engine, question))
+        events.fact(stage, stage_facts(question, replies))
+        nan = any(reply.nan for reply in replies)
+        judged = judge([reply.text for reply in replies], asked["judge"], asked["expected"], nan=nan)
+        if not judged.right:
+            raise Failed(f"{judged.kind}: {judged.message}", WRONG_ANSWER)
+        right = replies[0].text
+    return right
+
+
+def timed(engine: Engine, question: Question) -> Reply:
+    """The reply with its wall time, seconds."""
+    started = time.perf_counter()
+    reply = engine.ask(question)
+    reply.total_seconds = time.perf_counter() - started
+    return reply
+
+
+def stage_facts(question: Question, replies: List[Reply]) -> Dict[str, Any]:
+    """What a report shows of one pass; latencies in seconds, one for each time it was asked."""
+    return {
+        "question": question.text,
+        "image": question.image is not None,
+        "answers": [reply.text for reply in replies],
+        "total_seconds": [round(reply.total_seconds, 4) for reply in replies],
+        "first_token_seconds": [
+            None if reply.first_token_seconds is None else round(reply.first_token_seconds, 4) for reply in replies
+        ],
+        "prompt_tokens": replies[0].prompt_tokens,
+        "new_tokens": [reply.new_tokens for reply in replies],
+        **replies[0].facts,
+    }

@@ -1,0 +1,211 @@
+"""Asking one question of an environment: its key, its request, and what the child's end means for the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from harness.answers import Answer, StageAnswer
+from harness.checks import Check, Needs
+from harness.child import LOG_TAIL, PROBES, ChildReport, Limits, ProbeCall, run_probe
+from harness.durable import digest, digest_of_files
+from harness.machine import machine
+from harness.secrets import redact_tree
+from harness.verdict import Reason, Stage, Status
+from harness.weights import Checkpoint, folder_digest, model_request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from harness.environment import Environment
+    from harness.lock import Lock
+    from harness.matrix import Combination
+    from harness.models import ModelSpec
+
+GIB = 1024**3
+_LIMITS: Mapping[Stage, Limits] = {
+    Stage.IMPORT: Limits(wall=300, idle=120, memory=8 * GIB),
+    Stage.CONFIGURE: Limits(wall=300, idle=120, memory=10 * GIB),
+    Stage.PREPROCESS: Limits(wall=300, idle=120, memory=10 * GIB),
+    Stage.BOOT: Limits(wall=1200, idle=300, memory=64 * GIB),
+}
+"""Seconds and bytes; a matrix may say otherwise. Healthy checks take 2 to 20 s on two cores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a question is about: one combination with what was found out about it so far."""
+
+    combination: Combination
+    spec: ModelSpec
+    checkpoint: Checkpoint
+    lock: Lock
+
+
+@cache
+def probes_digest() -> str:
+    """Hash of the probes' sources: other probes ask other questions."""
+    return digest_of_files(PROBES, PROBES.glob("*.py"))
+
+
+def question_key(check: Check, subject: Subject) -> str:
+    """Hash of everything the answer depends on, and of nothing else."""
+    depends: dict[str, object] = {
+        "check": check.name,
+        "probes": probes_digest(),
+        "lock": subject.lock.name,
+        "launch": str(check.launch),
+        "remote code": subject.spec.trust_remote_code,
+    }
+    if Needs.BACKEND in check.needs:
+        depends["backend"] = str(subject.combination.backend)
+    if Needs.ARCHITECTURE in check.needs:
+        depends["architecture"] = subject.spec.architecture
+    if Needs.IMPORTS in check.needs:
+        depends["imports"] = list(subject.spec.imports)
+    if Needs.CONFIG in check.needs:
+        config = subject.checkpoint.folder or subject.spec.config_folder
+        depends["config"] = _config_digest(config) if config is not None else None
+        depends["quantisation"] = str(subject.spec.quantisation)
+    if Needs.CHECKPOINT in check.needs:
+        folder = subject.checkpoint.folder
+        depends["checkpoint"] = folder_digest(folder) if folder is not None else None
+        depends["smoke"] = subject.spec.smoke.model_dump(mode="json")
+    if Needs.GPU in check.needs:
+        depends["gpu"] = [machine().gpus, machine().driver]
+    return digest(depends)
+
+
+@cache
+def _config_digest(folder: Path) -> str:
+    return digest_of_files(folder, [folder / "config.json"])
+
+
+def limits_of(combination: Combination, stage: Stage) -> Limits:
+    """The stage's limits: the matrix's where it says some, otherwise the default."""
+    limits = _LIMITS[stage]
+    said = combination.timeouts.get(stage)
+    if said is None:
+        return limits
+    return Limits(said.wall or limits.wall, said.idle or limits.idle, limits.memory, limits.processes)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Starts children and reads their answers."""
+
+    scratch: Path
+    logs: Path
+    threads: int
+    """Threads a child may compute with."""
+
+    def ask(self, check: Check, subject: Subject, environment: Environment) -> Answer:
+        """Put the question to the environment.
+
+        Raises:
+            Cancelled: the run is being stopped.
+            OSError: the scratch folder or the log cannot be written.
+        """
+        key = question_key(check, subject)
+        combination = subject.combination
+        request: dict[str, object] = {
+            "check": check.name,
+            "backend": str(combination.backend),
+            "lmdeploy": combination.lmdeploy,
+            "transformers": combination.transformers,
+            "model": model_request(subject.spec, subject.checkpoint),
+            "options": {**combination.options, "threads": self.threads},
+        }
+        call = ProbeCall(
+            python=environment.python,
+            request=request,
+            limits=limits_of(combination, check.stages[0]),
+            environment={"OMP_NUM_THREADS": str(self.threads), "VIRTUAL_ENV": str(environment.folder)},
+        )
+        report = run_probe(call, self.scratch, self.logs / f"{key}.log")
+        return read_report(key, check, report)
+
+
+def read_report(key: str, check: Check, report: ChildReport) -> Answer:
+    """What a child's events and end amount to.
+
+    The events are the truth. Stages they do not answer are answered by how the child ended, for the first of them
+    only: what would have come after it was not reached.
+    """
+    stages = _said(report)
+    answered = {answer.stage for answer in stages}
+    broken = any(answer.outcome is not Status.PASS for answer in stages)
+    silent = [stage for stage in check.stages if stage not in answered]
+    if silent and not broken:
+        stages.append(_unsaid(silent[0], report))
+    return Answer(
+        key=key,
+        check=check.name,
+        stages=stages,
+        seconds=report.seconds,
+        peak_memory_mib=report.peak_memory_mib or None,
+        log_tail=report.log[-LOG_TAIL:],
+        final=not any(answer.outcome is Status.INFRA or answer.reason is Reason.TIMEOUT for answer in stages),
+    )
+
+
+def _said(report: ChildReport) -> list[StageAnswer]:
+    """The results among the events, each with the facts that came before it; late facts go to the last one."""
+    answers: list[StageAnswer] = []
+    facts: dict[str, Any] = {}
+    for event in report.events:
+        if event["event"] == "fact":
+            facts[str(event.get("name"))] = event.get("value")
+        elif event["event"] == "result":
+            answers.append(_answer(event, facts))
+            facts = {}
+    if facts and answers:
+        answers[-1] = answers[-1].model_copy(update={"facts": answers[-1].facts | redact_tree(facts)})
+    if report.leaked and answers:
+        left = {"processes_left_behind": report.leaked}
+        answers[-1] = answers[-1].model_copy(update={"facts": answers[-1].facts | left})
+    return answers
+
+
+def _answer(event: Mapping[str, Any], facts: Mapping[str, Any]) -> StageAnswer:
+    said = {name: event.get(name) for name in ("stage", "outcome", "message", "reason", "exception", "seconds")}
+    said = {name: value for name, value in said.items() if value is not None}
+    try:
+        return StageAnswer.model_validate(redact_tree({**said, "facts": dict(facts)}))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        return StageAnswer(
+            stage=next((stage for stage in Stage if stage == said.get("stage")), Stage.IMPORT),
+            outcome=Status.FAIL,
+            reason=Reason.CRASH,
+            message=f"wrote a result that cannot be read: {problem['loc']}: {problem['msg']}",
+        )
+
+
+def _unsaid(stage: Stage, report: ChildReport) -> StageAnswer:
+    """What the end of a child that did not answer says of the stage."""
+    status, reason, message = _end_means(report)
+    return StageAnswer(stage=stage, outcome=status, reason=reason, message=message, seconds=report.seconds)
+
+
+def _end_means(report: ChildReport) -> tuple[Status, Reason, str]:  # noqa: PLR0911 - one for each way to end
+    match report.end:
+        case "wall":
+            return Status.FAIL, Reason.TIMEOUT, f"still running after {report.seconds:.0f} s"
+        case "idle":
+            return Status.FAIL, Reason.TIMEOUT, f"gave no sign of life until {report.seconds:.0f} s"
+        case "memory":
+            return Status.FAIL, Reason.OUT_OF_MEMORY, f"over the memory ceiling at {report.peak_memory_mib:.0f} MiB"
+        case "processes":
+            return Status.FAIL, Reason.CRASH, "started more processes than allowed"
+        case "not-started":
+            return Status.INFRA, Reason.CRASH, f"could not be started: {report.message}"
+    if report.signal_name == "SIGKILL":
+        return Status.INFRA, Reason.OUT_OF_MEMORY, "killed from outside (SIGKILL), most often for want of memory"
+    if report.signal_name is not None:
+        return Status.FAIL, Reason.CRASH, report.signal_name
+    return Status.FAIL, Reason.CRASH, f"ended with {report.exit_code} and no record"

@@ -1,0 +1,139 @@
+"""From what a combination asks for to the lock it resolves to, by uv, remembered.
+
+A resolution with an ``as_of`` date can never change, so it is remembered for good; one without is remembered for a
+day (``--refresh`` asks again), because what the index holds today is what a user would get today.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.durable import digest, read_json, write_atomically
+from harness.lock import Lock
+from harness.uv import UvFailure, run_uv, uv_version
+
+REMEMBERED_FOR = 24 * 3600.0
+"""Seconds an undated resolution stays known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be resolved. Requirements are PEP 508 strings, sorted; so are overrides."""
+
+    python: str
+    """The interpreter's full version, e.g. ``3.11.7``."""
+    requirements: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+    exclude_newer: str | None = None
+    """Moment (RFC 3339) after which an upload does not exist; None: the index as it is."""
+    allow_source: tuple[str, ...] = ()
+    """Packages that may be built from source; everything else must have a wheel, so that no foreign build runs."""
+    index: str = ""
+    """Names the index asked, so that answers of different indexes are not mixed up. Not a URL: those hold secrets."""
+
+    @property
+    def key(self) -> str:
+        """Hash of everything the answer depends on."""
+        return digest(
+            [
+                "resolve-1",
+                self.python,
+                self.requirements,
+                self.overrides,
+                self.exclude_newer,
+                self.allow_source,
+                self.index,
+                uv_version(),
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The lock, or why there is none. ``seconds`` is what uv took when it was asked."""
+
+    lock: Lock | None
+    failure: UvFailure | None
+    seconds: float
+    reused: bool
+
+
+def source_arguments(allow_source: tuple[str, ...]) -> list[str]:
+    """Uv's arguments for wheels only, with the named exceptions."""
+    return ["--only-binary", ":all:", *(part for name in allow_source for part in ("--no-binary", name))]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Asks uv, and remembers in ``folder``."""
+
+    folder: Path
+    refresh: bool = False
+
+    def recall(self, request: Request) -> Resolution | None:
+        """The remembered answer, or None when there is none that still counts."""
+        known = read_json(self._file(request))
+        if known is None:
+            return None
+        expired = request.exclude_newer is None and time.time() - float(known["at"]) > REMEMBERED_FOR
+        if request.exclude_newer is None and (self.refresh or expired):
+            return None
+        failure = known["failure"]
+        return Resolution(
+            lock=Lock(known["lock"]) if known["lock"] is not None else None,
+            failure=UvFailure(failure["kind"], failure["message"]) if failure is not None else None,
+            seconds=float(known["seconds"]),
+            reused=True,
+        )
+
+    def resolve(self, request: Request, interpreter: Path) -> Resolution:
+        """The lock for ``request``, from memory or from uv.
+
+        Only answers about versions are remembered; trouble with the network or the disk is not.
+        """
+        known = self.recall(request)
+        if known is not None:
+            return known
+        started = time.monotonic()
+        lock: Lock | None = None
+        failure: UvFailure | None = None
+        try:
+            lock = Lock(self._ask(request, interpreter))
+        except UvFailure as error:
+            failure = error
+        seconds = round(time.monotonic() - started, 3)
+        if failure is None or failure.kind in {"conflict", "no-wheel"}:
+            self._remember(request, lock, failure, seconds)
+        return Resolution(lock, failure, seconds, reused=False)
+
+    @staticmethod
+    def _ask(request: Request, interpreter: Path) -> str:
+        # a fresh folder: uv prefers the pins of an output file that already exists
+        with tempfile.TemporaryDirectory(prefix="resolve-") as name:
+            folder = Path(name)
+            (folder / "requirements.in").write_text("\n".join(request.requirements) + "\n")
+            (folder / "overrides.txt").write_text("\n".join(request.overrides) + "\n")
+            arguments = ["pip", "compile", "requirements.in", "--quiet", "--no-header", "--no-annotate"]
+            arguments += ["--format", "pylock.toml", "--output-file", "pylock.toml", "--python", str(interpreter)]
+            if request.overrides:
+                arguments += ["--overrides", "overrides.txt"]
+            if request.exclude_newer is not None:
+                arguments += ["--exclude-newer", request.exclude_newer]
+            run_uv([*arguments, *source_arguments(request.allow_source)], folder=folder, timeout=300)
+            return (folder / "pylock.toml").read_text()
+
+    def _remember(self, request: Request, lock: Lock | None, failure: UvFailure | None, seconds: float) -> None:
+        answer = {
+            "at": time.time(),
+            "lock": lock.text if lock is not None else None,
+            "failure": {"kind": failure.kind, "message": failure.message} if failure is not None else None,
+            "seconds": seconds,
+        }
+        write_atomically(self._file(request), json.dumps(answer))
+
+    def _file(self, request: Request) -> Path:
+        return self.folder / f"{request.key}.json"

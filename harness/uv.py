@@ -1,0 +1,119 @@
+"""Calling uv, and telling what its failures mean for a verdict."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sysconfig
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.child import CHILDREN, Limits
+from harness.secrets import installer_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NETWORK = re.compile(
+    r"error sending request|failed to fetch|failed to download|connection (?:refused|reset|closed)|dns error"
+    r"|timed? ?out|temporary failure in name resolution|network (?:is )?unreachable|tls|certificate"
+    r"|HTTP status (?:server error|client error \((?:401|403|407|408|429))|Network connectivity is disabled"
+    r"|could not connect|broken pipe|unexpected eof",
+    re.IGNORECASE,
+)
+_DISK = re.compile(
+    r"No space left on device|os error 28|Disk quota exceeded|os error 122|Read-only file system", re.IGNORECASE
+)
+_HASH = re.compile(r"Hash mismatch", re.IGNORECASE)
+_WHEEL = re.compile(
+    r"no wheels? with a matching|no usable wheels|has no wheels|no source distribution|building from source is disabled"
+    r"|doesn't have a source distribution or wheel for the current platform|Wheels? (?:are|is) available for",
+    re.IGNORECASE,
+)
+_UNSATISFIABLE = re.compile(
+    r"No solution found|unsatisfiable|not found in the package registry|there are no versions", re.IGNORECASE
+)
+
+
+_MEMORY = 16 * 1024**3
+
+
+@dataclass(slots=True)
+class UvFailure(Exception):  # noqa: N818 - it is the outcome of a call, and says which
+    """uv ended with an error.
+
+    ``kind`` is ``conflict``, ``no-wheel``, ``network``, ``disk``, ``hash``, ``timeout``, ``killed`` or ``other``; ``message`` is
+    what uv said, redacted.
+    """
+
+    kind: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"uv: {self.kind}: {self.message}"
+
+
+@cache
+def uv_binary() -> str:
+    """Path of the uv that came with the harness, or the one on PATH.
+
+    Raises:
+        UvFailure: there is none.
+    """
+    beside = Path(sysconfig.get_path("scripts")) / "uv"
+    if beside.exists():
+        return str(beside)
+    found = shutil.which("uv")
+    if found is None:
+        raise UvFailure("other", "uv is not installed; 'pip install uv' and try again")
+    return found
+
+
+def run_uv(arguments: Sequence[str], *, folder: Path, timeout: float = 900.0) -> str:
+    """Run uv with ``arguments`` in ``folder`` and return what it printed.
+
+    Raises:
+        UvFailure: it ended with an error or took longer than ``timeout`` seconds.
+        Cancelled: the harness is being stopped.
+    """
+    environment = installer_environment() | {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+    with tempfile.TemporaryDirectory(prefix="uv-") as name:
+        report = CHILDREN.run(
+            [uv_binary(), *arguments],
+            environment=environment,
+            folder=folder,
+            log=Path(name) / "log",
+            events=Path(name) / "events",
+            limits=Limits(wall=timeout, idle=timeout, memory=_MEMORY),
+        )
+    if report.exit_code == 0:
+        return report.log
+    message = report.log.strip() or report.message
+    if report.end == "wall":
+        raise UvFailure("timeout", f"uv {arguments[0]} took longer than {timeout:.0f} s\n{message}")
+    if report.signal_name is not None:
+        raise UvFailure("killed", f"uv {arguments[0]} was ended by {report.signal_name}\n{message}")
+    raise UvFailure(_kind(message), message)
+
+
+def _kind(message: str) -> str:
+    for kind, pattern in (
+        ("disk", _DISK),
+        ("hash", _HASH),
+        ("no-wheel", _WHEEL),
+        ("conflict", _UNSATISFIABLE),
+        ("network", _NETWORK),
+    ):
+        if pattern.search(message):
+            return kind
+    return "other"
+
+
+@cache
+def uv_version() -> str:
+    """Version of uv, e.g. ``0.13.9``."""
+    return run_uv(["--version"], folder=Path(os.curdir)).split()[1]

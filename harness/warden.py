@@ -1,0 +1,280 @@
+"""The process that stands between the harness and one child, so that nothing the child started outlives it.
+
+Run as ``python -I -S warden.py``: standard library only, single-threaded, one JSON order on the first line of
+standard input, one JSON account on standard output. It
+
+* starts the child in a session of its own and adopts whatever the child orphans (``PR_SET_CHILD_SUBREAPER``);
+* kills the whole tree on the wall limit, the idle limit, the memory ceiling, the process ceiling, or when standard
+  input closes, which is what happens when the harness dies, ``kill -9`` included;
+* keeps the head and the tail of what the child prints, so that five gigabytes of output cost two megabytes.
+
+Times are seconds, memory is bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+POLL = 0.05
+"""Seconds between two looks at the clock when nothing is printed."""
+SURVEY = 0.25
+"""Seconds between two looks at the tree's memory and processor time."""
+GRACE = 0.5
+"""Seconds between SIGTERM and SIGKILL."""
+HEAD_BYTES = 512 * 1024
+TAIL_BYTES = 1536 * 1024
+END_EVENT = b'{"event": "end"}\n'
+LINGER = 3.0
+"""Seconds a child may take to exit after its last event; then it is ended, and its answers count."""
+BUSY_CPU = 1.0
+"""A tree that used this many seconds of processor time since it last printed is not idle."""
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def _prctl(option: int, value: int) -> None:
+    # Linux only; elsewhere the process group and the closing pipe still do most of the work.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+class Survey:
+    """What ``/proc`` says of every descendant at one moment."""
+
+    def __init__(self, root: int) -> None:
+        children: dict[int, list[int]] = {}
+        facts: dict[int, tuple[float, int, str]] = {}
+        for entry in os.listdir("/proc"):  # noqa: PTH208 - names are all that is needed, 4 times a second
+            if not entry.isdigit():
+                continue
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                # a process may vanish between the listing and the read
+                stat = Path(f"/proc/{entry}/stat").read_text(errors="replace")
+                fields = stat.rpartition(")")[2].split()
+                children.setdefault(int(fields[1]), []).append(int(entry))
+                cpu = (int(fields[11]) + int(fields[12])) / _TICK
+                facts[int(entry)] = (cpu, int(fields[21]) * _PAGE, fields[0])
+        self.pids: list[int] = []
+        queue = [root]
+        while queue:
+            for pid in children.get(queue.pop(), []):
+                queue.append(pid)
+                if facts[pid][2] != "Z":
+                    self.pids.append(pid)
+        self.cpu = sum(facts[pid][0] for pid in self.pids)
+        self.memory = sum(facts[pid][1] for pid in self.pids)
+
+
+class Log:
+    """The head and the tail of a stream, bounded, written beside each other in one file."""
+
+    def __init__(self) -> None:
+        self.head = bytearray()
+        self.tail: deque[bytes] = deque()
+        self.tail_size = 0
+        self.total = 0
+
+    def add(self, data: bytes) -> None:
+        """Take what was just read."""
+        self.total += len(data)
+        room = HEAD_BYTES - len(self.head)
+        if room > 0:
+            self.head += data[:room]
+            data = data[room:]
+        if data:
+            self.tail.append(data)
+            self.tail_size += len(data)
+            while self.tail_size - len(self.tail[0]) > TAIL_BYTES:
+                self.tail_size -= len(self.tail.popleft())
+
+    def write(self, path: str) -> None:
+        """Write what was kept, with one line saying how much was not."""
+        dropped = self.total - len(self.head) - self.tail_size
+        with open(path, "wb") as file:  # noqa: PTH123 - Path costs an import the start-up time of every child pays
+            file.write(self.head)
+            if dropped:
+                file.write(b"\n[... %d bytes of output left out ...]\n" % dropped)
+            file.writelines(self.tail)
+
+
+class Warden:
+    """Runs one order to its end."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.order = order
+        self.log = Log()
+        self.end = ""
+        self.peak = 0
+        self.started = time.monotonic()
+        self.last_sign = self.started
+        self.cpu_at_sign = 0.0
+        self.next_survey = self.started + SURVEY
+        self.event_size = 0
+        self.said_end = 0.0
+        self.cancelled = False
+
+    def run(self) -> dict[str, Any]:
+        """Start the child, watch it, bury it, and give the account of it."""
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+        read_end, write_end = os.pipe()
+        try:
+            child = subprocess.Popen(
+                self.order["argv"],
+                stdin=subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=write_end,
+                env=self.order["env"],
+                cwd=self.order["cwd"],
+                start_new_session=True,
+                preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - no threads here
+            )
+        except OSError as error:
+            return {"end": "not-started", "message": str(error), "exit": None, "seconds": 0.0, "peak": 0, "leaked": 0}
+        os.close(write_end)
+        os.set_blocking(read_end, False)
+        exit_code = self._watch(child, read_end)
+        seconds = time.monotonic() - self.started
+        leaked = self._left_behind() if exit_code is not None else 0
+        self._kill_tree()
+        if exit_code is None:
+            exit_code = child.wait()
+        self._drain(read_end)
+        self.log.write(self.order["log"])
+        return {
+            "end": self.end or "exited",
+            "exit": exit_code,
+            "seconds": round(seconds, 4),
+            "peak": self.peak,
+            "leaked": leaked,
+            "printed": self.log.total,
+        }
+
+    def _watch(self, child: subprocess.Popen[bytes], stream: int) -> int | None:
+        """Read until the child is gone or a limit is hit; the exit status, or None when it must be killed."""
+        sources = [stream, 0]
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):  # an old kernel: the clock below still looks every POLL seconds
+                sources.append(os.pidfd_open(child.pid))
+        while True:
+            ready, _, _ = select.select(sources, [], [], POLL)
+            if stream in ready and not self._read(stream):
+                sources.remove(stream)
+            if self.cancelled or (0 in ready and not os.read(0, 4096)):
+                self.end = "cancelled"
+                return None
+            status = child.poll()
+            if status is not None:
+                return status
+            self.end = self._limit_hit()
+            if self.end:
+                return None
+
+    def _read(self, stream: int) -> bool:
+        try:
+            data = os.read(stream, 1 << 18)
+        except BlockingIOError:
+            return True
+        if data:
+            self.log.add(data)
+            self.last_sign = time.monotonic()
+            self.cpu_at_sign = -1.0
+        return bool(data)
+
+    def _drain(self, stream: int) -> None:
+        while select.select([stream], [], [], 0)[0] and self._read(stream):
+            pass
+        os.close(stream)
+
+    def _limit_hit(self) -> str:
+        now = time.monotonic()
+        if now - self.started > self.order["wall"]:
+            return "wall"
+        if now < self.next_survey:
+            return ""
+        self.next_survey = now + SURVEY
+        survey = Survey(os.getpid())
+        self.peak = max(self.peak, survey.memory)
+        if survey.memory > self.order["memory"]:
+            return "memory"
+        if len(survey.pids) > self.order["processes"]:
+            return "processes"
+        self._note_signs(survey, now)
+        if self.said_end and now - self.said_end > LINGER:
+            return "lingered"
+        return "idle" if now - self.last_sign > self.order["idle"] else ""
+
+    def _note_signs(self, survey: Survey, now: float) -> None:
+        with contextlib.suppress(OSError):  # no event yet: no file yet
+            size = Path(self.order["events"]).stat().st_size
+            if size != self.event_size:
+                self.event_size, self.last_sign = size, now
+                with open(self.order["events"], "rb") as events:  # noqa: PTH123 - as in Log.write
+                    events.seek(max(0, size - len(END_EVENT)))
+                    self.said_end = now if events.read() == END_EVENT else 0.0
+        if self.cpu_at_sign < 0 or survey.cpu < self.cpu_at_sign:
+            self.cpu_at_sign = survey.cpu
+        elif survey.cpu - self.cpu_at_sign >= BUSY_CPU:
+            self.cpu_at_sign, self.last_sign = survey.cpu, now
+
+    @staticmethod
+    def _left_behind() -> int:
+        """How many descendants outlive the child, once those that were just leaving have left."""
+        deadline = time.monotonic() + 0.3
+        while (left := len(Survey(os.getpid()).pids)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return left
+
+    def _kill_tree(self) -> None:
+        """TERM, then KILL, until no descendant is left; orphans were adopted, so none can hide."""
+        deadline = time.monotonic() + GRACE
+        sent = signal.SIGTERM
+        while True:
+            pids = Survey(os.getpid()).pids
+            if not pids:
+                return
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):  # gone by itself
+                    os.kill(pid, sent)
+            time.sleep(0.02)
+            if time.monotonic() > deadline:
+                sent = signal.SIGKILL
+
+
+def main() -> int:
+    """Read the order, run it, print the account."""
+    for name in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, signal.SIG_IGN)  # the harness decides; its end closes our standard input
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 65536)
+        if not byte:
+            return 1
+        line += byte
+    warden = Warden(json.loads(line))
+
+    def cancel(_signal: int, _frame: object) -> None:
+        warden.cancelled = True
+
+    signal.signal(signal.SIGTERM, cancel)
+    account = warden.run()
+    with contextlib.suppress(BrokenPipeError):  # nobody is left to hear it
+        sys.stdout.write(json.dumps(account))
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#     "click>=8.2",
+#     "filelock>=3.20",
+#     "google-re2>=1.1",
+#     "httpx>=0.28",
+#     "jinja2>=3.1.6",
+#     "nox>=2026.8",
+#     "nvidia-ml-py>=13",
+#     "packaging>=26",
+#     "platformdirs>=4.5",
+#     "psutil>=7",
+#     "pydantic>=2.12",
+#     "rich>=14",
+#     "ruamel.yaml>=0.18",
+#     "stamina>=25.1",
+#     "uv>=0.9",
+# ]
+# ///
+"""Sessions of the compatibility harness; each is a thin layer over a ``harness`` command.
+
+``uvx nox -s matrix`` runs the main job, ``uvx nox -s tests`` the tests, ``nox -l`` lists every combination.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))
+
+from harness.nox_matrix import matrix_parameters, run_session  # noqa: E402 - the package stands beside this file
+
+nox.needs_version = ">=2026.8"
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+COMBINATIONS, MATRIX_TROUBLE = matrix_parameters(ROOT / "matrix.yaml")
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("combination", COMBINATIONS)
+def matrix(session: nox.Session, combination: str) -> None:
+    """Climb the ladder with one combination of matrix.yaml (all of them: nox -s matrix)."""
+    if MATRIX_TROUBLE:
+        session.error(MATRIX_TROUBLE)
+    run_session(session, ROOT / "matrix.yaml", combination)
+
+
+def _harness(session: nox.Session, *arguments: str) -> None:
+    session.run(sys.executable, "-m", "harness", *arguments, *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none")
+def plan(session: nox.Session) -> None:
+    """Print what the matrix would run and cost, before anything is installed (-- -v lists each combination)."""
+    _harness(session, "plan")
+
+
+@nox.session(venv_backend="none")
+def report(session: nox.Session) -> None:
+    """Render reports/index.html from the records."""
+    _harness(session, "report")
+
+
+@nox.session(venv_backend="none")
+def gc(session: nox.Session) -> None:
+    """Delete environments and answers that no record needs any more (-- --all for all that can be made again)."""
+    _harness(session, "gc")
+
+
+def _install(session: nox.Session) -> None:
+    session.install("--editable", ".", "--group", "dev")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests on miniatures: offline, under a minute."""
+    _install(session)
+    session.run("pytest", "-m", "not real and not browser", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def real(session: nox.Session) -> None:
+    """Run the tests on the real packages: gigabytes and minutes the first time."""
+    _install(session)
+    session.run("pytest", "-m", "real", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and types."""
+    _install(session)
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
