@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from harness.records import ExceptionRecord
 from harness.verdict import Reason, Stage, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
@@ -60,6 +61,9 @@ class AnswerBook:
     folder: Path
     _asking: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
     _guard: threading.Lock = field(default_factory=threading.Lock)
+    _new: set[str] = field(default_factory=set)
+    _passing: dict[str, Answer] = field(default_factory=dict)
+    """Answers that asking again could change: good for this run, and never kept."""
 
     def recall(self, key: str) -> Answer | None:
         """The kept answer, or None. A damaged file counts as none."""
@@ -68,29 +72,62 @@ class AnswerBook:
         except (FileNotFoundError, ValidationError):
             return None
 
-    def ask(self, key: str, find_out: Callable[[], Answer], *, fresh_since: float | None = None) -> tuple[Answer, bool]:
-        """The answer to ``key``, found out unless it is kept; and whether it was kept.
+    def prepare(
+        self,
+        keys: Sequence[str],
+        find_out: Callable[[Sequence[str]], Sequence[Answer]],
+        *,
+        fresh_since: float | None = None,
+    ) -> dict[str, Answer]:
+        """See to it that all ``keys`` have answers: those that are not kept are found out together.
 
         Nobody asks the same question twice at once, in this process or another.
 
         Args:
-            key: the question's hash.
-            find_out: asks it.
+            keys: the questions' hashes.
+            find_out: answers those it is given, in order.
             fresh_since: an answer kept before this moment (seconds since the epoch) does not count.
         """
+        with ExitStack() as held:
+            for key in sorted(set(keys)):  # in one order everywhere, so that two askers cannot wait for each other
+                with self._guard:
+                    lock = self._asking[key]
+                held.enter_context(lock)
+                file = self._file(key)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(FileLock(file.with_suffix(".lock")))
+            found = {key: answer for key in keys if (answer := self._still_good(key, fresh_since)) is not None}
+            missing = [key for key in dict.fromkeys(keys) if key not in found]
+            for answer in find_out(missing) if missing else ():
+                found[answer.key] = answer
+                with self._guard:
+                    self._new.add(answer.key)
+                if answer.final:
+                    write_atomically(self._file(answer.key), answer.model_dump_json(), durable=True)
+                else:
+                    self._passing[answer.key] = answer
+        return found
+
+    def ask(self, key: str, find_out: Callable[[], Answer], *, fresh_since: float | None = None) -> tuple[Answer, bool]:
+        """The answer to one question, and whether it was known before.
+
+        It counts as known from the second time on that this book gives it, or from the first if an earlier run left
+        it.
+        """
+        answer = self.prepare([key], lambda _: [find_out()], fresh_since=fresh_since)[key]
         with self._guard:
-            lock = self._asking[key]
+            known = key not in self._new
+            self._new.discard(key)
+        return answer, known
+
+    def _still_good(self, key: str, fresh_since: float | None) -> Answer | None:
+        passing = self._passing.get(key)
+        if passing is not None:
+            return passing
         file = self._file(key)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with lock, FileLock(file.with_suffix(".lock")):
-            if fresh_since is None or (file.exists() and file.stat().st_mtime >= fresh_since):
-                kept = self.recall(key)
-                if kept is not None:
-                    return kept, True
-            answer = find_out()
-            if answer.final:
-                write_atomically(file, answer.model_dump_json(), durable=True)
-            return answer, False
+        if fresh_since is not None and not (file.exists() and file.stat().st_mtime >= fresh_since):
+            return None
+        return self.recall(key)
 
     def _file(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.matrix import Combination
+    from harness.models import ModelSpec
 
 ENGINES = frozenset({Backend.PYTORCH, Backend.TURBOMIND})
 ALL = frozenset(Backend)
@@ -50,9 +51,9 @@ class Check:
     launch: Launch | None = None
     """Only for combinations started this way; None: for the ordinary ways."""
 
-    def concerns(self, combination: Combination) -> bool:
-        """Whether the combination has to answer it."""
-        if combination.backend not in self.backends:
+    def concerns(self, combination: Combination, spec: ModelSpec) -> bool:
+        """Whether the combination has to answer it; a model that imports nothing of its own has nothing to say."""
+        if combination.backend not in self.backends or (Needs.IMPORTS in self.needs and not spec.imports):
             return False
         return self.launch is None or self.launch is combination.launch
 
@@ -88,10 +89,10 @@ ASKED_STAGES = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS, Stage.BOOT, Sta
 """Stages that are answered by probes."""
 
 
-def checks_of(combination: Combination, stage: Stage) -> Iterator[Check]:
+def checks_of(combination: Combination, spec: ModelSpec, stage: Stage) -> Iterator[Check]:
     """The questions that ``combination`` has to answer to start on ``stage``."""
     for check in CHECKS:
-        if check.stages[0] is stage and check.concerns(combination):
+        if check.stages[0] is stage and check.concerns(combination, spec):
             yield check
             if check.launch is not None:
                 return  # that way of starting is what is being tested; nothing else of the stage matters to it

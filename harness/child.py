@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ _WARDEN = Path(__file__).with_name("warden.py")
 PROBES = Path(__file__).with_name("probes")
 LOG_TAIL = 16_000
 """Characters of a child's log that are kept in a record; the whole log stays in a file."""
+_MARKED = re.compile("\n\x1e([^\x1e\n]+)\x1e\n")
+"""Before each request's output, as the probes' batch writes it."""
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """Events beyond this are not read: a probe writes kilobytes."""
 
@@ -176,16 +179,22 @@ CHILDREN = Children()
 
 @dataclass(frozen=True, slots=True)
 class ProbeCall:
-    """One request to the probes of one environment."""
+    """Requests to the probes of one environment: one, or several that share what ``preload`` loads.
+
+    ``limits.wall`` is each request's own.
+    """
 
     python: Path
-    request: Mapping[str, object]
+    requests: Sequence[Mapping[str, object]]
     limits: Limits
     environment: Mapping[str, str] = field(default_factory=dict)
+    preload: Sequence[str] = ()
 
 
-def run_probe(call: ProbeCall, scratch_root: Path, log: Path) -> ChildReport:
-    """Start the probes with ``call.request`` and return what they said; the scratch folder is gone afterwards.
+def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildReport | None]:
+    """Start the probes and return what each request came to; the scratch folder is gone afterwards.
+
+    None stands for a request that was not begun, because the process ended over an earlier one.
 
     Raises:
         Cancelled: the run is being stopped.
@@ -195,23 +204,69 @@ def run_probe(call: ProbeCall, scratch_root: Path, log: Path) -> ChildReport:
     log.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="probe-", dir=scratch_root))
     try:
-        for name in ("home", "tmp", "work"):
+        for name in ("home", "tmp"):
             (scratch / name).mkdir()
-        events = scratch / "events.jsonl"
-        request = scratch / "request.json"
-        request.write_text(json.dumps({**call.request, "events": str(events), "scratch": str(scratch / "work")}))
-        return CHILDREN.run(
-            [str(call.python), "-I", str(PROBES / "start.py"), str(request)],
+        files = [_write_request(scratch, number, request) for number, request in enumerate(call.requests)]
+        batch = scratch / "batch.json"
+        order = {"batch": [str(each) for each in files], "preload": list(call.preload), "wall": call.limits.wall}
+        batch.write_text(json.dumps({**order, "events": str(scratch / "batch.jsonl")}))
+        single = len(files) == 1
+        report = CHILDREN.run(
+            [str(call.python), "-I", str(PROBES / "start.py"), str(files[0] if single else batch)],
             environment=child_environment(
                 home=str(scratch / "home"), scratch=str(scratch / "tmp"), extra=call.environment
             ),
-            folder=scratch / "work",
+            folder=scratch,
             log=log,
-            events=events,
-            limits=call.limits,
+            events=_events_of(files[0]) if single else scratch / "batch.jsonl",
+            limits=call.limits if single else replace(call.limits, wall=call.limits.wall * (len(files) + 1)),
         )
+        return [report] if single else _divided(report, files)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_request(scratch: Path, number: int, request: Mapping[str, object]) -> Path:
+    work = scratch / f"work-{number}"
+    work.mkdir()
+    file = scratch / f"request-{number}.json"
+    file.write_text(json.dumps({**request, "events": str(_events_of(file)), "scratch": str(work)}))
+    return file
+
+
+def _events_of(request: Path) -> Path:
+    return request.with_suffix(".events.jsonl")
+
+
+def _divided(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | None]:
+    """The batch's report, one for each request: its own end, its own events, its own part of the log."""
+    ended = {str(event.get("request")): event for event in report.events if event["event"] == "ended"}
+    _, *marked = _MARKED.split(report.log)
+    logs = dict(zip(marked[::2], marked[1::2], strict=True))
+    found: list[ChildReport | None] = []
+    for file in files:
+        name = str(file)
+        end = ended.get(name)
+        if end is None and name not in logs:
+            found.append(None)
+            continue
+        events, log = _read_events(_events_of(file)), logs.get(name, "").strip("\n")
+        if end is None:  # the one over which the process ended
+            found.append(replace(report, log=log, events=events))
+            continue
+        facts: dict[str, Any] = end
+        found.append(
+            ChildReport(
+                end=str(facts["end"]),
+                exit_code=int(facts["exit"]),
+                seconds=float(facts["seconds"]),
+                peak_memory_mib=round(int(facts["peak"]) / 2**20, 1),
+                leaked=int(facts["left"]),
+                log=log,
+                events=events,
+            )
+        )
+    return found
 
 
 def _read_log(path: Path) -> str:

@@ -11,7 +11,7 @@ from harness.checks import ASKED_STAGES, Check, checks_of, needs_gpu, needs_weig
 from harness.interpreters import NoInterpreter, find_interpreter
 from harness.lock import InvalidLock
 from harness.machine import machine
-from harness.questions import Subject, question_key
+from harness.questions import Question, Subject
 from harness.records import CheckRecord, DiagnosisRecord, StageRecord
 from harness.resolve import Request
 from harness.uv import UvFailure
@@ -20,6 +20,8 @@ from harness.verdict import Reason, Stage, Status, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from pydantic import JsonValue
 
     from harness.answers import Answer, AnswerBook, StageAnswer
     from harness.diagnose import Diagnosis
@@ -127,16 +129,20 @@ class Climb:
         if any(record.stage is stage for record in self.stages):
             return Verdict(Status.PASS, stage)  # answered along with an earlier stage
         if needs_weights(self.combination, stage) and self.checkpoint.folder is None:
-            return self._harness_stage(stage, Status.BLOCKED, Reason.WEIGHTS, self.checkpoint.missing, 0.0)
+            lacking = f"{self.checkpoint.missing} is not on this machine"
+            remedy = self.checkpoint.remedy
+            return self._harness_stage(
+                stage, Status.BLOCKED, Reason.WEIGHTS, lacking, 0.0, detail=self.checkpoint.missing, remedy=remedy
+            )
         if needs_gpu(self.combination, stage) and not machine().gpus:
             message = "no NVIDIA GPU is visible on this machine (asked through NVML)"
             return self._harness_stage(stage, Status.BLOCKED, Reason.DRIVER_OR_GPU, message, 0.0, detail="")
         found: dict[Stage, list[tuple[CheckRecord, Verdict]]] = {}
-        for check in checks_of(self.combination, stage):
-            key = question_key(check, subject)
+        for check in checks_of(self.combination, self.spec, stage):
+            question = Question(check, subject)
             answer, reused = self.workshop.answers.ask(
-                key,
-                lambda check=check: self.workshop.asker.ask(check, subject, environment),  # type: ignore[misc]
+                question.key,
+                lambda question=question: self.workshop.asker.ask([question], environment)[0],  # type: ignore[misc]
                 fresh_since=self.workshop.fresh_since,
             )
             for part in answer.stages:
@@ -163,7 +169,7 @@ class Climb:
             reused=reused,
             seconds=max(part.seconds, answer.seconds if len(check.stages) == 1 else part.seconds),
             peak_memory_mib=answer.peak_memory_mib if first else None,
-            facts=part.facts,
+            facts=part.facts | self._smoke(part.stage),
             exception=part.exception,
             diagnosis=diagnosis,
             log_tail=answer.log_tail if first or status is not Status.PASS else "",
@@ -171,6 +177,13 @@ class Climb:
         if reason is None or status is Status.PASS:
             return record, Verdict(Status.PASS, part.stage)
         return record, Verdict(status, part.stage, reason, _short(detail))
+
+    def _smoke(self, stage: Stage) -> dict[str, JsonValue]:
+        """What a pass was asked and judged by, for whoever reads the record without the spec."""
+        if stage not in {Stage.SEE, Stage.STRUCTURE}:
+            return {}
+        smoke = self.spec.smoke.model_dump(mode="json")
+        return {"asked": smoke[str(stage)], "image": smoke["image"] if stage is Stage.SEE else None}
 
     def _diagnose(self, check: Check, answer: Answer, part: StageAnswer) -> tuple[DiagnosisRecord, str]:
         if part.reason is not None and part.exception is None:
@@ -218,14 +231,24 @@ class Climb:
             stage, status, reason, failure.message, seconds, detail=_requirement(failure.message)
         )
 
-    def _harness_stage(  # noqa: PLR0913, PLR0917 - the parts of a stage record
-        self, stage: Stage, status: Status, reason: Reason, message: str, seconds: float, detail: str | None = None
+    def _harness_stage(  # noqa: PLR0913 - the parts of a stage record
+        self,
+        stage: Stage,
+        status: Status,
+        reason: Reason,
+        message: str,
+        seconds: float,
+        *,
+        detail: str | None = None,
+        remedy: str = "",
     ) -> Verdict:
         """A stage that the harness answers itself, without a child."""
         name = "uv" if stage in {Stage.RESOLVE, Stage.INSTALL} else "machine"
         diagnosis = self._classify(None, message, stage, name).record()
         if diagnosis.family is not reason:
             diagnosis = DiagnosisRecord(signature=None, family=reason, confidence=1.0, line=_first_line(message))
+        if remedy:
+            diagnosis = diagnosis.model_copy(update={"remedy": remedy})
         check = CheckRecord(name=name, outcome=status, key="", seconds=seconds, log_tail=message, diagnosis=diagnosis)
         shown = _first_line(message) if detail is None else detail
         return self._note(stage, [check], Verdict(status, stage, reason, _short(shown)))

@@ -116,15 +116,23 @@ class SeePass(_Part):
 
     prompt: str = Field(min_length=1, description="The question; the image stands before it.", examples=["What is it?"])
     max_new_tokens: int = Field(ge=1, le=4096, description="Longest answer, in tokens.", examples=[64])
-    judge: Literal["exact", "contains"] = Field(
-        description="exact: the answer is `expected`; contains: every expected text is in it, in any case."
+    judge: Literal["exact", "contains", "any"] = Field(
+        description="exact: the answer is `expected`; contains: every expected text is in it, in any case; any: there "
+        "is an answer, for weights whose answers mean nothing.",
+        examples=["contains"],
     )
-    expected: str | tuple[str, ...] = Field(min_length=1, description="What is right; several texts for `contains`.")
+    expected: str | tuple[str, ...] | None = Field(
+        default=None, description="What is right; several texts for `contains`, none for `any`."
+    )
 
     @model_validator(mode="after")
-    def _one_text_is_exact(self) -> SeePass:
+    def _expected_fits_the_judge(self) -> SeePass:
+        if self.judge == "any" and self.expected is not None:
+            raise ValueError("'judge: any' compares with nothing; drop `expected` or use 'judge: contains'")
         if self.judge == "exact" and not isinstance(self.expected, str):
-            raise ValueError("'judge: exact' compares with one text; write one text or use 'judge: contains'")
+            raise ValueError("'judge: exact' compares with one text; write one text as `expected`")
+        if self.judge == "contains" and not self.expected:
+            raise ValueError("'judge: contains' needs something to look for; write it as `expected`")
         return self
 
 
@@ -133,13 +141,19 @@ class StructurePass(_Part):
 
     prompt: str = Field(description="The request; {answer} stands for pass 1's answer.")
     max_new_tokens: int = Field(ge=1, le=4096, description="Longest answer, in tokens.", examples=[96])
-    judge: Literal["json"] = Field(description="json: the answer is this JSON, however it is laid out.")
-    expected: dict[str, JsonValue] = Field(min_length=1, description="The facts that are right.")
+    judge: Literal["json", "any"] = Field(
+        description="json: the answer is this JSON, however it is laid out; any: there is an answer.", examples=["json"]
+    )
+    expected: dict[str, JsonValue] | None = Field(default=None, description="The facts that are right; none for `any`.")
 
     @model_validator(mode="after")
-    def _takes_the_answer(self) -> StructurePass:
+    def _fits(self) -> StructurePass:
         if "{answer}" not in self.prompt:
             raise ValueError("the prompt has no {answer}; put {answer} where pass 1's answer belongs")
+        if (self.judge == "any") != (self.expected is None):
+            raise ValueError(
+                "'judge: json' needs the right facts and 'judge: any' takes none; write or drop `expected`"
+            )
         return self
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from harness.answers import Answer, StageAnswer
 from harness.checks import Check, Needs
-from harness.child import LOG_TAIL, PROBES, ChildReport, Limits, ProbeCall, run_probe
+from harness.child import LOG_TAIL, PROBES, ChildReport, Limits, ProbeCall, run_probes
 from harness.durable import digest, digest_of_files
 from harness.machine import machine
 from harness.secrets import redact_tree
@@ -18,7 +18,7 @@ from harness.verdict import Reason, Stage, Status
 from harness.weights import Checkpoint, folder_digest, model_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from harness.environment import Environment
@@ -34,6 +34,14 @@ _LIMITS: Mapping[Stage, Limits] = {
     Stage.BOOT: Limits(wall=1200, idle=300, memory=64 * GIB),
 }
 """Seconds and bytes; a matrix may say otherwise. Healthy checks take 2 to 20 s on two cores."""
+
+
+_SHARED: Mapping[Stage, tuple[str, ...]] = {
+    Stage.IMPORT: ("torch",),
+    Stage.CONFIGURE: ("torch", "transformers", "lmdeploy.archs", "lmdeploy.vl.model.builder"),
+    Stage.PREPROCESS: ("torch", "transformers", "lmdeploy.archs", "lmdeploy.vl.model.builder"),
+}
+"""What the questions of a stage load in common. Beyond importing, that is known to load: the stage below passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,19 @@ def limits_of(combination: Combination, stage: Stage) -> Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """One check, put to one subject."""
+
+    check: Check
+    subject: Subject
+
+    @property
+    def key(self) -> str:
+        """Hash of everything the answer depends on."""
+        return question_key(self.check, self.subject)
+
+
+@dataclass(frozen=True, slots=True)
 class Asker:
     """Starts children and reads their answers."""
 
@@ -103,31 +124,55 @@ class Asker:
     threads: int
     """Threads a child may compute with."""
 
-    def ask(self, check: Check, subject: Subject, environment: Environment) -> Answer:
-        """Put the question to the environment.
+    def ask(self, questions: Sequence[Question], environment: Environment) -> list[Answer]:
+        """Put questions of one stage to the environment, in one process as far as they get along.
 
         Raises:
             Cancelled: the run is being stopped.
             OSError: the scratch folder or the log cannot be written.
         """
-        key = question_key(check, subject)
-        combination = subject.combination
-        request: dict[str, object] = {
-            "check": check.name,
+        answers: list[Answer] = []
+        while len(answers) < len(questions):
+            answers += self._ask_some(questions[len(answers) :], environment)
+        return answers
+
+    def _ask_some(self, questions: Sequence[Question], environment: Environment) -> list[Answer]:
+        """Answers to the first of them: to all, unless one of them takes the process down."""
+        first = questions[0]
+        stage = first.check.stages[0]
+        key = digest([each.key for each in questions]) if len(questions) > 1 else first.key
+        call = ProbeCall(
+            python=environment.python,
+            requests=[self._request(each) for each in questions],
+            limits=limits_of(first.subject.combination, stage),
+            environment={"OMP_NUM_THREADS": str(self.threads), "VIRTUAL_ENV": str(environment.folder)},
+            preload=_SHARED.get(stage, ()),
+        )
+        log = self.logs / f"{key}.log"
+        reports = run_probes(call, self.scratch, log)
+        answers: list[Answer] = []
+        for question, report in zip(questions, reports, strict=True):
+            if report is None:
+                break
+            if len(questions) > 1:
+                (self.logs / f"{question.key}.log").write_text(report.log, encoding="utf-8")
+            answers.append(read_report(question.key, question.check, report))
+        if not answers:  # not even the first was begun: the environment's Python itself does not get that far
+            return [self._ask_some([first], environment)[0]]
+        if len(questions) > 1:
+            log.unlink(missing_ok=True)
+        return answers
+
+    def _request(self, question: Question) -> dict[str, object]:
+        combination = question.subject.combination
+        return {
+            "check": question.check.name,
             "backend": str(combination.backend),
             "lmdeploy": combination.lmdeploy,
             "transformers": combination.transformers,
-            "model": model_request(subject.spec, subject.checkpoint),
+            "model": model_request(question.subject.spec, question.subject.checkpoint),
             "options": {**combination.options, "threads": self.threads},
         }
-        call = ProbeCall(
-            python=environment.python,
-            request=request,
-            limits=limits_of(combination, check.stages[0]),
-            environment={"OMP_NUM_THREADS": str(self.threads), "VIRTUAL_ENV": str(environment.folder)},
-        )
-        report = run_probe(call, self.scratch, self.logs / f"{key}.log")
-        return read_report(key, check, report)
 
 
 def read_report(key: str, check: Check, report: ChildReport) -> Answer:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from harness import __version__
 from harness.child import CHILDREN, Cancelled
 from harness.durable import digest, digest_of_files, write_atomically
+from harness.group import ask_together
 from harness.interpreters import NoInterpreter, find_interpreter
 from harness.ladder import Climb, Workshop, resolve_request
 from harness.machine import machine
@@ -199,17 +200,20 @@ class Run:
                 group = self._groups.get_nowait()
             except queue.Empty:
                 return
-            for combination in group:
-                future = self._records[combination.id]
-                try:
-                    future.set_result(self._climb(combination))
-                except Cancelled as stopped:
-                    future.set_exception(stopped)
-                except OSError as error:
-                    future.set_exception(RunBroken(f"{combination.id}: {error}"))
-                except BaseException as error:  # a defect of the harness must reach whoever waits, with its traceback
-                    future.set_exception(error)
-                    raise
+            try:
+                ask_together(group, self.models, self._checkpoints, self.workshop)
+                for combination in group:
+                    self._records[combination.id].set_result(self._climb(combination))
+            except OSError as error:
+                self._give_up(group, RunBroken(str(error)))
+            except Exception as error:  # noqa: BLE001 - a stop or a defect: it reaches whoever asks for the record
+                self._give_up(group, error)
+
+    def _give_up(self, group: Sequence[Combination], error: Exception) -> None:
+        for combination in group:
+            future = self._records[combination.id]
+            if not future.done():
+                future.set_exception(error)
 
     def _climb(self, combination: Combination) -> Record:
         if self._stopping.is_set():

@@ -39,7 +39,7 @@ TAIL_BYTES = 1536 * 1024
 END_EVENT = b'{"event": "end"}\n'
 LINGER = 3.0
 """Seconds a child may take to exit after its last event; then it is ended, and its answers count."""
-BUSY_CPU = 1.0
+BUSY_CPU = 0.5
 """A tree that used this many seconds of processor time since it last printed is not idle."""
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -151,6 +151,7 @@ class Warden:
         self._kill_tree()
         if exit_code is None:
             exit_code = child.wait()
+        self._reap_adopted()
         self._drain(read_end)
         self.log.write(self.order["log"])
         return {
@@ -228,6 +229,15 @@ class Warden:
             self.cpu_at_sign = survey.cpu
         elif survey.cpu - self.cpu_at_sign >= BUSY_CPU:
             self.cpu_at_sign, self.last_sign = survey.cpu, now
+
+    @staticmethod
+    def _reap_adopted() -> None:
+        """Collect the orphans that were killed; not every init does it for us."""
+        deadline = time.monotonic() + 1.0
+        with contextlib.suppress(ChildProcessError):  # none left
+            while time.monotonic() < deadline:
+                if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                    time.sleep(0.005)
 
     @staticmethod
     def _left_behind() -> int:

@@ -20,10 +20,14 @@ _SMALL = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model's files. ``folder`` is None when they are not here; ``missing`` then says how to get them."""
+    """A model's files."""
 
     folder: Path | None
+    """None when they are not on this machine."""
     missing: str = ""
+    """What is not."""
+    remedy: str = ""
+    """How to get it."""
     revision: str | None = None
     """The commit that was found, for a checkpoint from the hub."""
 
@@ -39,20 +43,19 @@ def find_checkpoint(spec: ModelSpec, weights_folder: Path) -> Checkpoint:
             found = _in_hub_cache(hub_id, revision)
             if found is not None:
                 return Checkpoint(found, revision=found.name)
-            return Checkpoint(
-                None, f"weights of {hub_id} are not on this machine; get them with: {download_command(spec)}"
-            )
+            return Checkpoint(None, hub_id, f"download the weights: {download_command(spec)}")
         case _:
             made = weights_folder / spec.name
             if (made / "harness-made.json").exists():
                 return Checkpoint(made)
-            return Checkpoint(None, f"random weights are not made yet; make them with: harness weights {spec.name}")
+            return Checkpoint(None, f"random weights of {spec.name}", f"make them: harness weights {spec.name}")
 
 
 def _folder(folder: Path | None, remedy: str) -> Checkpoint:
     if folder is not None and (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
         return Checkpoint(folder)
-    return Checkpoint(None, f"no checkpoint in {folder}; {remedy}")
+    name = folder.name if folder is not None else "the checkpoint"
+    return Checkpoint(None, f"{name}/*.safetensors", remedy)
 
 
 def _in_hub_cache(hub_id: str, revision: str | None) -> Path | None:

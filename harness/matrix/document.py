@@ -173,8 +173,12 @@ def _decode(raw: bytes, name: str) -> str:
 def _syntax_problem(error: Exception, name: str, composer: _Composer) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark else composer.last
-    message = getattr(error, "problem", None) or str(error).split("\n", 1)[0] or type(error).__name__
+    message = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
     context = getattr(error, "context", None)
+    if not isinstance(error, YAMLError):
+        message = "an escape in double quotes names no character"
+    elif "<document start>" in message:
+        message = "this belongs to no key"
     what = f"not valid YAML: {message}" + (f" {context}" if context else "")
     hint = "indent with spaces, not tabs" if "\\t" in message else "check indentation, quotes and brackets here"
     return Problem(name, line, column, "", what, hint)
@@ -246,7 +250,8 @@ class _Composer:
 
     def _take_key(self, parent: _OpenCollection, node: Node, event: Event) -> None:
         parent.has_key = True
-        place = (event.start_mark.line + 1, event.start_mark.column + 1)
+        at_end = isinstance(event, CollectionEndEvent)
+        place = (node.line, node.column) if at_end else (event.start_mark.line + 1, event.start_mark.column + 1)
         key = event.value if isinstance(event, ScalarEvent) else node.value if isinstance(node.value, str) else None
         if not isinstance(key, str) or not key:
             self._note("a key must be text", "write `name: value`", place)

@@ -44,6 +44,7 @@ _ATTEMPTS = 4
 _READ_SECONDS = 30.0
 _UV_SECONDS = 60.0
 _NOT_FOUND = 404
+_ON = {"1", "true", "yes", "on", "y", "t"}
 _TOO_MANY, _SERVER_ERRORS = 429, 500
 
 
@@ -240,6 +241,9 @@ def _releases_in(folder: Path, source: _Source, package: str) -> list[Release]:
 
 def _get(url: str, shown: str) -> httpx.Response | None:
     """The page, None when the index does not know it; fleeting errors are tried again."""
+    if os.environ.get("UV_OFFLINE", "").lower() in _ON:
+        raise IndexUnavailable(f"{shown} is not asked because UV_OFFLINE is set")
+
     import httpx  # noqa: PLC0415 - a quarter of the start-up time, and rarely needed
     import stamina  # noqa: PLC0415 - as above
 
@@ -255,8 +259,7 @@ def _get(url: str, shown: str) -> httpx.Response | None:
         return response
 
     try:
-        response = stamina.retry_context
-        for trial in response(on=_Unreachable, attempts=_ATTEMPTS, timeout=2 * _READ_SECONDS):
+        for trial in stamina.retry_context(on=_Unreachable, attempts=_ATTEMPTS, timeout=2 * _READ_SECONDS):
             with trial:
                 answer = attempt()
     except (_Unreachable, httpx.HTTPError, httpx.InvalidURL) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -60,7 +60,7 @@ def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -
     if kind == "extra_forbidden":
         known = _keys_at(model, loc[:-1])
         hint = suggestion(str(loc[-1]), known)
-        return document.problem(loc, f"unknown key '{_shown(loc[-1])}'", hint, of_key=True)
+        return document.problem(loc, "unknown key", hint, of_key=True)
     if kind == "missing":
         return document.problem(loc, f"the key '{loc[-1]}' is missing", _example(model, loc))
     if loc and loc[-1] == "[key]":
@@ -142,8 +142,18 @@ def _types_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[Any]:
     found: list[Any] = [model]
     for part in loc:
         inner = [branch for outer in found for branch in _step(outer, part)]
-        found = inner or found  # a union's tag is a step in the place but not in the annotations
+        found = inner or [option for option in found if _is_tagged(option, part)] or found
     return found
+
+
+def _is_tagged(option: object, tag: int | str) -> bool:
+    """Whether ``tag`` picks this option of a union; it is a step of the place but not of the annotations."""
+    if not (isinstance(option, type) and issubclass(option, BaseModel)):
+        return False
+    return any(
+        get_origin(field.annotation) is Literal and tag in get_args(field.annotation)
+        for field in option.model_fields.values()
+    )
 
 
 def _step(outer: object, part: int | str) -> list[Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import time
-from typing import Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from .events import Blocked, Events
 from .imports import require_real, versions
-from .request import Request
 from .two_pass import Question, Reply
+
+if TYPE_CHECKING:
+    from .request import Request
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
 

@@ -11,17 +11,19 @@ import importlib
 import io
 import subprocess
 import sys
-from typing import Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from .events import Decided, Events, Failed, summary
 from .exceptions import bounded, without_prefixes
 from .imports import exists
-from .request import Request
+
+if TYPE_CHECKING:
+    from .request import Request
 
 LEGACY_MODULE = "lmdeploy.serve.api_server"
 
 
-def entry_points(request: Request, events: Events) -> None:
+def entry_points(_request: Request, events: Events) -> None:
     """Load the command line and ask it for the server's help; the other ways to start are facts."""
     with events.answering("import"):
         importlib.import_module("lmdeploy")
@@ -35,7 +37,7 @@ def entry_points(request: Request, events: Events) -> None:
             events.fact("entry_points", facts)
 
 
-def launch_module(request: Request, events: Events) -> None:
+def launch_module(_request: Request, events: Events) -> None:
     """Start ``python -m lmdeploy.serve.api_server --help`` as people do, and report how it ends."""
     with events.answering("import"):
         command = [sys.executable, "-I", "-m", LEGACY_MODULE, "--help"]

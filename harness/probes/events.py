@@ -25,7 +25,7 @@ MAX_ITEMS = 400
 MAX_SUMMARY = 500
 
 
-class Decided(Exception):
+class Decided(Exception):  # noqa: N818 - a pass through the stack, not an error of the probe
     """Raised by a check that itself knows how its stage ended.
 
     Raise it ``from`` the exception that shows it, where there is one.
@@ -81,7 +81,7 @@ class Events:
         """Say that the probe came to its own end."""
         self._write({"event": "end"})
 
-    def result(
+    def result(  # noqa: PLR0913 - the fields of a result event, by keyword
         self,
         stage: str,
         outcome: str,
@@ -155,18 +155,14 @@ def summary(error: BaseException) -> str:
 
 def jsonable(value: Any) -> Any:
     """``value`` as strict JSON: bounded, without NaN, lone surrogates or foreign types."""
-    if value is None or isinstance(value, (bool, int)):
+    if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, str):
-        return _clean(bounded(value, MAX_TEXT))
     if isinstance(value, dict):
         return {_clean(str(key)): jsonable(item) for key, item in list(value.items())[:MAX_ITEMS]}
+    if isinstance(value, (set, frozenset)):
+        value = sorted(map(str, value))
     if isinstance(value, (list, tuple)):
         return [jsonable(item) for item in value[:MAX_ITEMS]]
-    if isinstance(value, (set, frozenset)):
-        return sorted(jsonable(str(item)) for item in list(value)[:MAX_ITEMS])
     return _clean(bounded(str(value), MAX_TEXT))
 
 

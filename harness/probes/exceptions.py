@@ -7,12 +7,15 @@ cut off, so that the same failure reads the same in every environment.
 from __future__ import annotations
 
 import linecache
-import logging
 import sys
 import sysconfig
 from collections import deque
-from types import TracebackType
-from typing import Any, Dict, List, Optional, Set
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional, Set
+
+from .background import LOGGED_ERRORS
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 MAX_FRAMES = 40
 """Frames kept of one traceback: the outermost few and the innermost rest."""
@@ -21,7 +24,6 @@ MAX_MESSAGE = 4000
 """Characters kept of one message: its beginning and its end."""
 MAX_CAUSES = 8
 MAX_LINE = 200
-_LOGGED_ERRORS: deque[str] = deque(maxlen=4)
 
 
 def prefixes() -> List[str]:
@@ -49,26 +51,6 @@ def bounded(text: str, limit: int = MAX_MESSAGE) -> str:
     return f"{text[:head]} … [{len(text) - head - tail} characters left out] … {text[-tail:]}"
 
 
-def keep_logged_errors() -> None:
-    """Remember the last error lines that anything logs.
-
-    A failed environment check of some engine versions is an error line followed by ``exit(1)``: without the line the
-    exception says nothing.
-    """
-    make = logging.getLogRecordFactory()
-
-    def remembering(*arguments: Any, **keywords: Any) -> logging.LogRecord:
-        made = make(*arguments, **keywords)
-        if made.levelno >= logging.ERROR:
-            try:
-                _LOGGED_ERRORS.append(made.getMessage())
-            except Exception as error:
-                _LOGGED_ERRORS.append(f"{made.msg!r} (arguments do not fit: {error})")
-        return made
-
-    logging.setLogRecordFactory(remembering)
-
-
 def type_name(error: BaseException) -> str:
     """The class's qualified name, without ``builtins.``."""
     kind = type(error)
@@ -84,8 +66,8 @@ def message_of(error: BaseException) -> str:
         text = f"<message could not be read: {type(failure).__name__}>"
     if isinstance(error, SystemExit):
         text = f"exit({error.code!r})"
-        if _LOGGED_ERRORS:
-            text += " after the error log: " + "\n".join(_LOGGED_ERRORS)
+        if LOGGED_ERRORS:
+            text += " after the error log: " + "\n".join(LOGGED_ERRORS)
     return bounded(without_prefixes(text))
 
 
@@ -117,7 +99,7 @@ def record(error: BaseException) -> Dict[str, Any]:
 def frames(traceback: Optional[TracebackType]) -> List[Dict[str, Any]]:
     """The traceback's frames, outermost first, without the import system's own."""
     outer: List[Dict[str, Any]] = []
-    inner: deque[Dict[str, Any]] = deque(maxlen=MAX_FRAMES - OUTER_FRAMES)
+    inner: Deque[Dict[str, Any]] = deque(maxlen=MAX_FRAMES - OUTER_FRAMES)
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if not code.co_filename.startswith("<frozen importlib"):

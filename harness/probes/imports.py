@@ -11,13 +11,15 @@ import importlib
 import importlib.metadata
 import importlib.util
 import json
-import os
 import time
-from typing import Any, Dict, List, Optional
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from .events import Blocked, Events, Failed, summary
 from .native import prepare_turbomind
-from .request import Request
+
+if TYPE_CHECKING:
+    from .request import Request
 
 SERVING_MODULES = (
     "lmdeploy.archs",
@@ -33,6 +35,7 @@ SERVING_MODULES = (
 
 ENGINE_MODULES = {
     "pytorch": (
+        "triton",  # the kernels' compiler; an old one needs setuptools as soon as it is imported
         "lmdeploy.pytorch.engine.engine",
         "lmdeploy.pytorch.engine.engine_instance",
         "lmdeploy.pytorch.engine.executor.uni_executor",  # from 0.8
@@ -78,7 +81,7 @@ def engine_modules(request: Request, events: Events) -> None:
             answer.message = "the Python side was loaded over a stand-in for the extension, which needs the driver"
 
 
-def vision_builder(request: Request, events: Events) -> None:
+def vision_builder(_request: Request, events: Events) -> None:
     """Import the module that registers every vision model; one that does not import takes all others with it."""
     with events.answering("import"):
         importlib.import_module("lmdeploy.vl.model.builder")
@@ -124,11 +127,10 @@ def exists(module: str) -> bool:
         found = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         return False
-    folders = list(found.submodule_search_locations or []) if found else []
-    if not rest:
+    if found is None or not rest:
         return found is not None
-    paths = [os.path.join(folder, *rest.split(".")) for folder in folders]
-    return any(os.path.isfile(path + ".py") or os.path.isfile(os.path.join(path, "__init__.py")) for path in paths)
+    paths = [Path(folder, *rest.split(".")) for folder in found.submodule_search_locations or []]
+    return any(path.with_suffix(".py").is_file() or (path / "__init__.py").is_file() for path in paths)
 
 
 def timed_imports(modules: List[str], events: Events) -> Dict[str, float]:
@@ -136,6 +138,7 @@ def timed_imports(modules: List[str], events: Events) -> Dict[str, float]:
     seconds: Dict[str, float] = {}
     try:
         for module in modules:
+            events.progress(f"importing {module}")
             started = time.perf_counter()
             importlib.import_module(module)
             seconds[module] = round(time.perf_counter() - started, 3)
@@ -195,7 +198,7 @@ def remote_class(request: Request) -> Optional[str]:
         return None
     sources = [value for value in mapping.values() if request.model.architecture in str(value)]
     files = [str(source).rpartition("--")[2].split(".")[0] + ".py" for source in sources]
-    if configuration is None or not files or not os.path.isfile(os.path.join(configuration, files[0])):
+    if configuration is None or not files or not Path(configuration, files[0]).is_file():
         raise Blocked(
             f"{request.model.architecture} is defined by the checkpoint's own code, which is not on this machine",
             "weights-missing-or-corrupt",
@@ -207,10 +210,9 @@ def remote_class(request: Request) -> Optional[str]:
 
 def auto_map(folder: Optional[str]) -> Dict[str, Any]:
     """The ``auto_map`` of a checkpoint's configuration, empty where there is none."""
-    if folder is None or not os.path.isfile(os.path.join(folder, "config.json")):
+    if folder is None or not Path(folder, "config.json").is_file():
         return {}
-    with open(os.path.join(folder, "config.json"), encoding="utf-8") as stream:
-        found = json.load(stream).get("auto_map") or {}
+    found = json.loads(Path(folder, "config.json").read_text(encoding="utf-8")).get("auto_map") or {}
     return dict(found) if isinstance(found, dict) else {}
 
 

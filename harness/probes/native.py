@@ -9,13 +9,13 @@ over a stand-in; both are said in facts.
 from __future__ import annotations
 
 import ctypes
-import glob
 import importlib
 import importlib.util
-import os
+import itertools
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, List
 
@@ -58,7 +58,9 @@ class _StandInClass(type):
 class StandIn(ModuleType):
     """A module with a class for every name asked of it; none of them does anything."""
 
-    __path__: List[str] = []
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__: List[str] = []  # a package too, in case something imports from under it
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -73,11 +75,9 @@ def extension_files() -> Dict[str, str]:
     found = importlib.util.find_spec("lmdeploy")
     folders = list(found.submodule_search_locations or []) if found else []
     files: Dict[str, str] = {}
-    for folder in folders:
-        for name in EXTENSIONS:
-            for place in ("lib", "turbomind"):
-                for file in sorted(glob.glob(os.path.join(folder, place, name + "*.so"))):
-                    files.setdefault(name, file)
+    for name, folder, place in itertools.product(EXTENSIONS, folders, ("lib", "turbomind")):
+        for file in sorted(Path(folder, place).glob(name + "*.so")):
+            files.setdefault(name, str(file))
     return files
 
 
@@ -126,7 +126,7 @@ def prepare_turbomind(events: Events) -> bool:
 def install_stand_ins(files: Dict[str, str]) -> None:
     """Put a stand-in where each extension would be imported from."""
     for name, file in files.items():
-        in_package = os.path.basename(os.path.dirname(file)) == "turbomind"
+        in_package = Path(file).parent.name == "turbomind"
         full = _IN_PACKAGE + name if in_package else name
         sys.modules[full] = StandIn(full)
 

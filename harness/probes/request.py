@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Type, TypeVar
 
 T = TypeVar("T")
@@ -53,10 +54,11 @@ def read(path: str) -> Request:
         OSError: the file cannot be read.
         ValueError: it is not a request; the message says what is wrong.
     """
-    with open(path, encoding="utf-8") as stream:
-        data = json.load(stream)
+    data = json.loads(Path(path).read_text(encoding="utf-8"))
     if not isinstance(data, dict) or not isinstance(data.get("model", {}), dict):
-        raise ValueError(f"{path} does not hold a request: an object with an object 'model' is needed")
+        raise ValueError(  # noqa: TRY004 - the file's content is wrong, not a type of this program
+            f"{path} does not hold a request: an object with an object 'model' is needed"
+        )
     return _made(Request, {**data, "model": _made(Model, data.get("model", {}), path)}, path)
 
 

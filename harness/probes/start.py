@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, List, Tuple
 
@@ -37,13 +38,27 @@ CHECKS: Dict[str, Tuple[str, str, str]] = {
 
 
 def main(arguments: List[str]) -> int:
-    """Answer one request; the exit status."""
-    if len(arguments) != 1:
+    """Answer one request, or a batch of them; the exit status."""
+    if not arguments:
         print("usage: start.py REQUEST.json", file=sys.stderr)
         return 2
     load_package()
+    batch = sibling("batch")
     try:
-        request = sibling("request").read(arguments[0])
+        order = batch.order_of(arguments[0])
+    except (OSError, ValueError) as error:
+        print(f"start.py: {error}", file=sys.stderr)
+        return 2
+    if order is None:
+        return answer_request(arguments[0])
+    prepare()
+    return int(batch.run(order, arguments, answer_request))
+
+
+def answer_request(path: str) -> int:
+    """Answer the request in the file; the exit status."""
+    try:
+        request = sibling("request").read(path)
     except (OSError, ValueError) as error:
         print(f"start.py: {error}", file=sys.stderr)
         return 2
@@ -63,15 +78,15 @@ def answer(request: Any, events: Any) -> None:
     stage, module, function = CHECKS[request.check]
     try:
         getattr(sibling(module), function)(request, events)
-        if not events.answered:
-            raise RuntimeError(f"the check {request.check} ended without an answer")
     except BaseException as error:
         traceback.print_exc()
         if events.answered:
             events.fact("problem_after_the_answer", sibling("exceptions").record(error))
-        else:
-            with events.answering(stage):
-                raise
+        with events.answering(stage):
+            raise
+    if not events.answered:
+        with events.answering(stage):
+            raise RuntimeError(f"the check {request.check} ended without an answer")
 
 
 def prepare() -> None:
@@ -80,7 +95,7 @@ def prepare() -> None:
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         os.environ.setdefault(name, "1")  # every probe works on local folders
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    sibling("exceptions").keep_logged_errors()
+    sibling("background").watch()
     with contextlib.suppress(AttributeError, OSError, ValueError, RuntimeError):
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR1, all_threads=True)
@@ -89,7 +104,7 @@ def prepare() -> None:
 def load_package() -> None:
     """Make the files beside this one importable as ``harness_probes``."""
     package = ModuleType(PACKAGE)
-    package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
+    package.__path__ = [str(Path(__file__).resolve().parent)]
     sys.modules[PACKAGE] = package
 
 

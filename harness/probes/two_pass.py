@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Protocol
 
 from .events import Blocked, Events, Failed
 from .judge import REASON as WRONG_ANSWER
 from .judge import judge
-from .request import Request
 from .smoke_image import draw_quadrants
+
+if TYPE_CHECKING:
+    from .request import Request
 
 TIMES = 2
 """How often each question is asked."""
@@ -98,11 +100,8 @@ def smoke_image(drawn: Dict[str, Any]) -> Any:
     return draw_quadrants(drawn["colours"], int(drawn["size"]))
 
 
-def ask_stage(
-    engine: Engine, events: Events, stage: str, smoke: Dict[str, Any], *, answer: str = ""
-) -> Optional[str]:
+def ask_stage(engine: Engine, events: Events, stage: str, smoke: Dict[str, Any], *, answer: str = "") -> Optional[str]:
     """Ask one pass twice and answer its stage; the text when it was right, else None."""
-    right: Optional[str] = None
     with events.answering(stage):
         asked = smoke[stage]
         image = smoke_image(smoke["image"]) if stage == "see" else None
@@ -117,8 +116,8 @@ def ask_stage(
         judged = judge([reply.text for reply in replies], asked["judge"], asked["expected"], nan=nan)
         if not judged.right:
             raise Failed(f"{judged.kind}: {judged.message}", WRONG_ANSWER)
-        right = replies[0].text
-    return right
+        return replies[0].text
+    return None
 
 
 def timed(engine: Engine, question: Question) -> Reply:

@@ -1,0 +1,91 @@
+"""Combinations that share a stack, asked together: what they will all want to know is found out in few processes.
+
+A group is climbed rung by rung before its combinations are climbed one by one: all open questions of a stage go to the
+environment as one batch, and only combinations that passed the stage below have questions on the next. The climbs
+afterwards find their answers waiting, so how a verdict comes about is written in one place, :mod:`harness.ladder`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.checks import checks_of, needs_gpu, needs_weights
+from harness.interpreters import NoInterpreter, find_interpreter
+from harness.ladder import resolve_request
+from harness.lock import InvalidLock
+from harness.machine import machine
+from harness.questions import Question, Subject
+from harness.uv import UvFailure
+from harness.verdict import Stage, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.answers import Answer
+    from harness.ladder import Workshop
+    from harness.matrix import Combination
+    from harness.models import ModelSpec
+    from harness.weights import Checkpoint
+
+BATCHED = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS)
+"""Stages whose questions may share a process. A boot may want the GPU, and is timed: it has a process of its own."""
+
+
+def ask_together(
+    group: Sequence[Combination],
+    models: Mapping[str, ModelSpec],
+    checkpoints: Mapping[str, Checkpoint],
+    workshop: Workshop,
+) -> None:
+    """Find out what the group's climbs will ask, as far as it can be asked together.
+
+    Trouble on the way (no lock, no environment) is left to the climbs to tell.
+
+    Raises:
+        Cancelled: the run is being stopped.
+        OSError: a file of the harness's own could not be written.
+    """
+    first = group[0]
+    if first.excluded is not None:
+        return
+    try:
+        interpreter = find_interpreter(first.python)
+        lock = workshop.resolver.resolve(resolve_request(first, interpreter), interpreter).lock
+        if lock is None:
+            return
+        environment = workshop.environments.build(lock, interpreter, first.allow_source)
+    except (NoInterpreter, UvFailure, InvalidLock):
+        return
+    climbing = [
+        Subject(each, models[each.model], checkpoints[each.model], lock) for each in group if each.excluded is None
+    ]
+    for stage in BATCHED:
+        wanted = {subject.combination.id: _questions(subject, stage) for subject in climbing}
+        by_key = {question.key: question for questions in wanted.values() for question in questions}
+        answers = workshop.answers.prepare(
+            list(by_key),
+            lambda keys, by_key=by_key: workshop.asker.ask([by_key[key] for key in keys], environment),  # type: ignore[misc]
+            fresh_since=workshop.fresh_since,
+        )
+        climbing = [subject for subject in climbing if _goes_on(subject, stage, wanted, answers)]
+
+
+def _questions(subject: Subject, stage: Stage) -> list[Question]:
+    combination = subject.combination
+    if needs_weights(combination, stage) and subject.checkpoint.folder is None:
+        return []
+    if needs_gpu(combination, stage) and not machine().gpus:
+        return []
+    return [Question(check, subject) for check in checks_of(combination, subject.spec, stage)]
+
+
+def _goes_on(
+    subject: Subject, stage: Stage, wanted: Mapping[str, Sequence[Question]], answers: Mapping[str, Answer]
+) -> bool:
+    """Whether every question of the stage was answered with a pass."""
+    return all(
+        part.outcome is Status.PASS
+        for question in wanted[subject.combination.id]
+        for part in answers[question.key].stages
+        if part.stage is stage
+    )
