@@ -20,11 +20,13 @@ from harness.child import CHILDREN, Cancelled
 from harness.collect import collect_garbage
 from harness.console import RunDisplay, make_console, print_plan, print_summary
 from harness.matrix import IndexUnavailable, MatrixError
+from harness.models import RandomWeights
 from harness.project import Project
 from harness.publish import Publisher
 from harness.run import RunBroken
 from harness.uv import UvFailure
 from harness.verdict import Status, Verdict
+from harness.weights import make_random_weights
 from harness.workbench import NothingSelected, Workbench
 from harness.workplan import make_plan
 
@@ -60,6 +62,8 @@ def _guarded(command: Callable[P, int]) -> Callable[P, None]:
         except NothingSelected as error:
             click.echo(f"harness: {error}", err=True)
             code = ExitCode.USAGE
+        except click.UsageError:
+            raise  # click words it and ends with 2
         except (IndexUnavailable, UvFailure) as error:
             click.echo(f"harness: {error}", err=True)
             code = ExitCode.INFRASTRUCTURE
@@ -255,6 +259,22 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
     ]
     totals = {"stacks": made.stacks, "stacks_built": made.stacks_built, "download_bytes": made.download_bytes}
     click.echo(json.dumps({**totals, "combinations": listed}, indent=1))
+    return ExitCode.OK
+
+
+@main.command()
+@click.argument("name")
+@_matrix
+@_guarded
+def weights(name: str, matrix_file: Path) -> int:
+    """Make the random weights of model NAME: the real architecture at its real size, gigabytes, for boot and latency."""
+    bench = Workbench(Project.of(matrix_file))
+    spec = bench.models.get(name)
+    if spec is None or not isinstance(spec.weights, RandomWeights):
+        random = ", ".join(each for each, spec in bench.models.items() if isinstance(spec.weights, RandomWeights))
+        raise click.UsageError(f"{name!r} is no model with random weights; those are: {random or 'none'}")
+    made = make_random_weights(spec, bench.project)
+    click.echo(made)
     return ExitCode.OK
 
 

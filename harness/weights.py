@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.durable import digest, digest_of_files
-from harness.models import CanaryWeights, HubWeights, ModelSpec, download_command
+from harness.models import CanaryWeights, HubWeights, ModelSpec, RandomWeights, download_command
+from harness.uv import run_uv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from harness.project import Project
 
 _SMALL = 64 * 1024 * 1024
 """Files up to this size are hashed by content; larger ones (real weights) by name, size and time of change."""
@@ -96,3 +99,19 @@ def model_request(spec: ModelSpec, checkpoint: Checkpoint) -> Mapping[str, objec
         "trust_remote_code": spec.trust_remote_code,
         "smoke": spec.smoke.model_dump(mode="json"),
     }
+
+
+def make_random_weights(spec: ModelSpec, project: Project) -> Path:
+    """Make the random checkpoint of ``spec`` in the working folder, by the script beside the specs.
+
+    Raises:
+        UvFailure: the script failed; a half-made checkpoint lacks its marker and is not used.
+        ValueError: the spec's weights are not random ones.
+    """
+    if not isinstance(spec.weights, RandomWeights) or spec.config_folder is None:
+        raise ValueError(f"{spec.name} does not have random weights")
+    folder = project.weights / spec.name
+    arguments = ["run", "--no-project", "--script", str(project.models / "make_random.py"), "--out", str(folder)]
+    arguments += ["--config", str(spec.config_folder), "--tokenizer", str(project.models / "canary")]
+    run_uv([*arguments, "--seed", str(spec.weights.seed)], folder=project.matrix_file.parent, timeout=1800)
+    return folder
