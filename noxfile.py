@@ -69,6 +69,18 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def incidents(session: nox.Session) -> None:
+    """Run the troubleshooting log: still reproduces, diagnosed as, remedy verified."""
+    _harness(session, "incidents")
+
+
+@nox.session(venv_backend="none")
+def catalogue(session: nox.Session) -> None:
+    """Check the catalogue of known failures: dead, shadowed and unproven signatures (-- --cases FILE to measure)."""
+    _harness(session, "catalogue", "health")
+
+
+@nox.session(venv_backend="none")
 def gc(session: nox.Session) -> None:
     """Delete environments and answers that no record needs any more (-- --all for all that can be made again)."""
     _harness(session, "gc")
@@ -83,6 +95,13 @@ def tests(session: nox.Session) -> None:
     """Run the tests on miniatures: offline, under a minute."""
     _install(session)
     session.run("pytest", "-m", "not real and not browser", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Run the report's tests in a real headless Chromium."""
+    _install(session)
+    session.run("pytest", "-m", "browser", *session.posargs)
 
 
 @nox.session

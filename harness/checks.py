@@ -38,6 +38,8 @@ class Needs(Flag):
     """The checkpoint's files and the smoke test's prompts."""
     GPU = auto()
     """The machine's GPU and driver, because the answer is blocked without."""
+    LAUNCH_SCRIPT = auto()
+    """The generated launch script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,20 @@ CHECKS: tuple[Check, ...] = (
         launch=Launch.NO_BACKEND_CONFIG,
     ),
     Check(
+        "launch-script",
+        (Stage.BOOT,),
+        ENGINES,
+        Needs.BACKEND | Needs.CHECKPOINT | Needs.GPU | Needs.LAUNCH_SCRIPT,
+        launch=Launch.LAUNCH_SCRIPT,
+    ),
+    Check(
+        "server-command",
+        (Stage.BOOT,),
+        ENGINES,
+        Needs.BACKEND | Needs.CHECKPOINT | Needs.GPU,
+        launch=Launch.SERVER,
+    ),
+    Check(
         "two-pass",
         (Stage.BOOT, Stage.SEE, Stage.STRUCTURE),
         ALL,
@@ -94,16 +110,17 @@ def checks_of(combination: Combination, spec: ModelSpec, stage: Stage) -> Iterat
     for check in CHECKS:
         if check.stages[0] is stage and check.concerns(combination, spec):
             yield check
-            if check.launch is not None:
-                return  # that way of starting is what is being tested; nothing else of the stage matters to it
+            if check.launch is Launch.LEGACY_MODULE:
+                return  # the module is what is being tested; nothing else of the stage matters to it
 
 
 def needs_gpu(combination: Combination, stage: Stage) -> bool:
     """Whether ``stage`` cannot be tried without a GPU.
 
-    An engine started without a configuration fails before it looks for one, so that is always tried.
+    Ways of starting other than the library's are tried everywhere: what breaks them comes before the engine looks for
+    a GPU, and only an attempt shows that it does not break there.
     """
-    return stage is Stage.BOOT and combination.backend in ENGINES and combination.launch is not Launch.NO_BACKEND_CONFIG
+    return stage is Stage.BOOT and combination.backend in ENGINES and combination.launch is Launch.LIBRARY
 
 
 def needs_weights(combination: Combination, stage: Stage) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from enum import IntEnum
 from functools import wraps
 from pathlib import Path
@@ -19,6 +20,11 @@ from harness import __version__
 from harness.child import CHILDREN, Cancelled
 from harness.collect import collect_garbage
 from harness.console import RunDisplay, make_console, print_plan, print_summary
+from harness.diagnose.command import catalogue, explain
+from harness.durable import write_atomically
+from harness.incidents import command as log
+from harness.incidents import load_incidents
+from harness.incidents.verify import NO_HELP
 from harness.matrix import IndexUnavailable, MatrixError
 from harness.models import RandomWeights
 from harness.project import Project
@@ -106,7 +112,7 @@ _patterns = click.argument("patterns", nargs=-1, metavar="[ID]...")
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="harness")
 def main() -> None:
-    r"""Which lmdeploy, transformers, backend and model work together: test it, and read why.
+    """Which lmdeploy, transformers, backend and model work together: test it, and read why.
 
     A typical first hour:
 
@@ -163,7 +169,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     return exit_code(records)
 
 
-def climb_all(bench: Workbench, chosen: Sequence[Combination], *, verbosity: int) -> list[Record]:
+def climb_all(bench: Workbench, chosen: Sequence[Combination], *, verbosity: int, publish: bool = True) -> list[Record]:
     """Run the combinations with a display, and return their records in order.
 
     Raises:
@@ -172,7 +178,7 @@ def climb_all(bench: Workbench, chosen: Sequence[Combination], *, verbosity: int
     """
     publisher = Publisher(bench.store, [each.id for each in bench.combinations])
     with RunDisplay(make_console(stderr=True), len(chosen), verbosity) as display:
-        running = bench.run(chosen, Announcer(display, publisher))
+        running = bench.run(chosen, Announcer(display, publisher if publish else None))
         try:
             running.start()
             return [running.record(each.id) for each in chosen]
@@ -183,7 +189,7 @@ def climb_all(bench: Workbench, chosen: Sequence[Combination], *, verbosity: int
 class Announcer:
     """Tells the display and the report of every result."""
 
-    def __init__(self, display: RunDisplay, publisher: Publisher) -> None:
+    def __init__(self, display: RunDisplay, publisher: Publisher | None) -> None:
         self._display = display
         self._publisher = publisher
 
@@ -194,7 +200,7 @@ class Announcer:
     def finished(self, combination: Combination, record: Record, *, known: bool) -> None:
         """Show it, and render the report now and then."""
         self._display.finished(combination, record, known=known)
-        if not known:
+        if not known and self._publisher is not None:
             self._publisher.note_result()
 
 
@@ -263,11 +269,55 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 
 @main.command()
+@_matrix
+@_reports
+@_jobs
+@click.option("--list", "only_list", is_flag=True, help="Name the incidents and run nothing.")
+@click.option("--fresh", is_flag=True, help="Run again what is known already.")
+@_format
+@_verbose
+@_guarded
+def incidents(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    matrix_file: Path,
+    reports: Path | None,
+    jobs: int | None,
+    only_list: bool,
+    fresh: bool,
+    form: str,
+    verbose: int,
+) -> int:
+    """Run the troubleshooting log: does each entry still fail as stated, is it recognised, and does its remedy help?
+
+    An incident that no longer reproduces is news, not an error; a remedy that does not help, or a failure that is not
+    recognised, is one.
+    """
+    console = make_console()
+    if only_list:
+        log.list_incidents(console)
+        return ExitCode.OK
+    project = replace(Project.of(matrix_file, reports), matrix_file=log.MATRIX)
+    bench = Workbench(project, jobs or 0, fresh=fresh)
+    entries = load_incidents()
+    chosen = log.chosen_combinations(entries, bench.combinations)
+    records = climb_all(bench, chosen, verbosity=-1 if form == "json" else verbose, publish=False)
+    outcomes = log.judge(entries, bench.combinations, records)
+    write_atomically(bench.store.folder / "incidents.json", json.dumps(log.view(outcomes), indent=1) + "\n")
+    if form == "json":
+        click.echo(log.as_json(outcomes))
+    else:
+        log.print_outcomes(console, outcomes)
+    if any(Verdict.parse(each.verdict).status is Status.INFRA for each in records):
+        return ExitCode.INFRASTRUCTURE
+    helped = all(proof.finding != NO_HELP for each in outcomes for proof in each.remedies)
+    return ExitCode.OK if helped and all(each.diagnosed for each in outcomes) else ExitCode.UNEXPECTED
+
+
+@main.command()
 @click.argument("name")
 @_matrix
 @_guarded
 def weights(name: str, matrix_file: Path) -> int:
-    """Make the random weights of model NAME: the real architecture at its real size, gigabytes, for boot and latency."""
+    """Make the random weights of model NAME: the architecture at its real size, for boot and latency."""
     bench = Workbench(Project.of(matrix_file))
     spec = bench.models.get(name)
     if spec is None or not isinstance(spec.weights, RandomWeights):
@@ -303,3 +353,7 @@ def gc(matrix_file: Path, reports: Path | None, everything: bool, dry_run: bool)
     freed = collect_garbage(Project.of(matrix_file, reports), everything=everything, dry_run=dry_run)
     click.echo(f"{'would free' if dry_run else 'freed'} {freed.bytes / 1e9:.2f} GB: {freed.what}")
     return ExitCode.OK
+
+
+main.add_command(explain)
+main.add_command(catalogue)

@@ -128,15 +128,9 @@ class Climb:
         """All questions of the stage; the verdict is that of the first that does not pass."""
         if any(record.stage is stage for record in self.stages):
             return Verdict(Status.PASS, stage)  # answered along with an earlier stage
-        if needs_weights(self.combination, stage) and self.checkpoint.folder is None:
-            lacking = f"{self.checkpoint.missing} is not on this machine"
-            remedy = self.checkpoint.remedy
-            return self._harness_stage(
-                stage, Status.BLOCKED, Reason.WEIGHTS, lacking, 0.0, detail=self.checkpoint.missing, remedy=remedy
-            )
-        if needs_gpu(self.combination, stage) and not machine().gpus:
-            message = "no NVIDIA GPU is visible on this machine (asked through NVML)"
-            return self._harness_stage(stage, Status.BLOCKED, Reason.DRIVER_OR_GPU, message, 0.0, detail="")
+        blocked = self._lacking(stage)
+        if blocked is not None:
+            return blocked
         found: dict[Stage, list[tuple[CheckRecord, Verdict]]] = {}
         for check in checks_of(self.combination, self.spec, stage):
             question = Question(check, subject)
@@ -147,12 +141,31 @@ class Climb:
             )
             for part in answer.stages:
                 found.setdefault(part.stage, []).append(self._judge(check, answer, part, reused=reused))
+            if stage is Stage.BOOT and any(part.outcome is not Status.PASS for part in answer.stages):
+                break  # an engine that does not come up one way is not started another way
+        if not found and stage in {Stage.CONFIGURE, Stage.PREPROCESS}:
+            return Verdict(Status.PASS, stage)  # no rung of this backend: nothing is recorded
+        if stage not in found:
+            return self._harness_stage(stage, Status.BLOCKED, Reason.UNKNOWN, f"nothing asks about {stage} here", 0.0)
         for each in sorted(found, key=lambda each: each.rung):
             verdict = next((v for _, v in found[each] if v.status is not Status.PASS), Verdict(Status.PASS, each))
             self._note(each, [record for record, _ in found[each]], verdict)
             if verdict.status is not Status.PASS:
                 return verdict
         return Verdict(Status.PASS, stage)
+
+    def _lacking(self, stage: Stage) -> Verdict | None:
+        """The verdict when this machine lacks what the stage needs, known without asking."""
+        if needs_weights(self.combination, stage) and self.checkpoint.folder is None:
+            lacking = f"{self.checkpoint.missing} is not on this machine"
+            remedy = self.checkpoint.remedy
+            return self._harness_stage(
+                stage, Status.BLOCKED, Reason.WEIGHTS, lacking, 0.0, detail=self.checkpoint.missing, remedy=remedy
+            )
+        if needs_gpu(self.combination, stage) and not machine().gpus:
+            message = "no NVIDIA GPU is visible on this machine (asked through NVML)"
+            return self._harness_stage(stage, Status.BLOCKED, Reason.DRIVER_OR_GPU, message, 0.0, detail="")
+        return None
 
     def _judge(self, check: Check, answer: Answer, part: StageAnswer, *, reused: bool) -> tuple[CheckRecord, Verdict]:
         status, reason, detail = part.outcome, part.reason, ""

@@ -14,6 +14,8 @@ class Project:
     """The folders of one matrix file."""
 
     matrix_file: Path
+    models: Path
+    """The model specs."""
     reports: Path
     state: Path
     """Environments, answers, resolutions: all of it can be made again."""
@@ -27,12 +29,7 @@ class Project:
         matrix_file = matrix_file.absolute()
         root = matrix_file.parent
         state = Path(os.environ["HARNESS_HOME"]).absolute() if os.environ.get("HARNESS_HOME") else root / ".harness"
-        return cls(matrix_file, (reports or root / "reports").absolute(), state)
-
-    @property
-    def models(self) -> Path:
-        """The model specs."""
-        return self.matrix_file.parent / "models"
+        return cls(matrix_file, root / "models", (reports or root / "reports").absolute(), state)
 
     @property
     def environments(self) -> Path:

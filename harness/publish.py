@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.durable import read_json
 from harness.report import write_report
 from harness.report.write import PAGE
 
@@ -14,9 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pydantic import JsonValue
+
     from harness.records import Record
     from harness.results import ResultStore
 
+VIEWS = ("scan", "incidents", "gate")
+"""Views of the report that are filled by a file of that name."""
 INTERVAL = 20.0
 """Seconds between two renderings while results come in; the first comes with the first result."""
 
@@ -49,7 +54,16 @@ class Publisher:
 
     def publish(self) -> Path:
         """Render now and return the page."""
-        return write_report(self.records(), self.store.folder)
+        return write_report(self.records(), self.store.folder, self.extras())
+
+    def extras(self) -> dict[str, JsonValue]:
+        """What other commands left beside the records for the report: one file for each of its further views."""
+        found: dict[str, JsonValue] = {}
+        for name in VIEWS:
+            content = read_json(self.store.folder / f"{name}.json")
+            if content is not None:
+                found[name] = content
+        return found
 
     def publish_if_older(self) -> Path:
         """Render unless the page is younger than the last record."""

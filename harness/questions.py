@@ -12,6 +12,7 @@ from harness.answers import Answer, StageAnswer
 from harness.checks import Check, Needs
 from harness.child import LOG_TAIL, PROBES, ChildReport, Limits, ProbeCall, run_probes
 from harness.durable import digest, digest_of_files
+from harness.launch_script import launch_script
 from harness.machine import machine
 from harness.secrets import redact_tree
 from harness.verdict import Reason, Stage, Status
@@ -83,6 +84,8 @@ def question_key(check: Check, subject: Subject) -> str:
         folder = subject.checkpoint.folder
         depends["checkpoint"] = folder_digest(folder) if folder is not None else None
         depends["smoke"] = subject.spec.smoke.model_dump(mode="json")
+    if Needs.LAUNCH_SCRIPT in check.needs:
+        depends["script"] = launch_script("MODEL", str(subject.combination.backend))
     if Needs.GPU in check.needs:
         depends["gpu"] = [machine().gpus, machine().driver]
     return digest(depends)
@@ -165,13 +168,17 @@ class Asker:
 
     def _request(self, question: Question) -> dict[str, object]:
         combination = question.subject.combination
+        options: dict[str, object] = {**combination.options, "threads": self.threads}
+        if Needs.LAUNCH_SCRIPT in question.check.needs:
+            folder = question.subject.checkpoint.folder
+            options["script"] = launch_script(str(folder), str(combination.backend))
         return {
             "check": question.check.name,
             "backend": str(combination.backend),
             "lmdeploy": combination.lmdeploy,
             "transformers": combination.transformers,
             "model": model_request(question.subject.spec, question.subject.checkpoint),
-            "options": {**combination.options, "threads": self.threads},
+            "options": options,
         }
 
 

@@ -246,7 +246,7 @@ class Run:
             lock=lock.name if lock is not None else None,
             stack=dict(lock.stack) if lock is not None else {},
             machine=machine(),
-            command=f"harness run {combination.id} --fresh",
+            command=f"uvx --from . harness run {combination.id} --fresh",
             inputs=self._inputs(combination),
             harness=__version__,
             started=started,

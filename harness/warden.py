@@ -24,7 +24,10 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -52,30 +55,51 @@ def _prctl(option: int, value: int) -> None:
 
 
 class Survey:
-    """What ``/proc`` says of every descendant at one moment."""
+    """What ``/proc`` says of every living descendant at one moment."""
 
     def __init__(self, root: int) -> None:
-        children: dict[int, list[int]] = {}
-        facts: dict[int, tuple[float, int, str]] = {}
-        for entry in os.listdir("/proc"):  # noqa: PTH208 - names are all that is needed, 4 times a second
-            if not entry.isdigit():
-                continue
+        self.pids: list[int] = []
+        self.cpu = 0.0
+        self.memory = 0
+        children = _children_by_kernel if _KERNEL_LISTS_CHILDREN else _children_by_search()
+        queue = children(root)
+        while queue:
+            pid = queue.pop()
             with contextlib.suppress(OSError, ValueError, IndexError):
                 # a process may vanish between the listing and the read
-                stat = Path(f"/proc/{entry}/stat").read_text(errors="replace")
-                fields = stat.rpartition(")")[2].split()
-                children.setdefault(int(fields[1]), []).append(int(entry))
-                cpu = (int(fields[11]) + int(fields[12])) / _TICK
-                facts[int(entry)] = (cpu, int(fields[21]) * _PAGE, fields[0])
-        self.pids: list[int] = []
-        queue = [root]
-        while queue:
-            for pid in children.get(queue.pop(), []):
-                queue.append(pid)
-                if facts[pid][2] != "Z":
+                fields = _stat(pid)
+                queue += children(pid)
+                if fields[0] != "Z":
                     self.pids.append(pid)
-        self.cpu = sum(facts[pid][0] for pid in self.pids)
-        self.memory = sum(facts[pid][1] for pid in self.pids)
+                    self.cpu += (int(fields[11]) + int(fields[12])) / _TICK
+                    self.memory += int(fields[21]) * _PAGE
+
+
+_KERNEL_LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110 - as in Log.write
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of ``/proc/PID/stat`` from the third (the state) on."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as in Log.write
+        return file.read().rpartition(")")[2].split()
+
+
+def _children_by_kernel(pid: int) -> list[int]:
+    found: list[int] = []
+    for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - as in Log.write
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:  # noqa: PTH123
+            found += [int(each) for each in file.read().split()]
+    return found
+
+
+def _children_by_search() -> Callable[[int], list[int]]:
+    """The same from one look at all processes, for kernels that do not list children."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - as in Log.write
+        if entry.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                children.setdefault(int(_stat(int(entry))[1]), []).append(int(entry))
+    return lambda pid: children.get(pid, [])
 
 
 class Log:

@@ -113,5 +113,5 @@ def make_random_weights(spec: ModelSpec, project: Project) -> Path:
     folder = project.weights / spec.name
     arguments = ["run", "--no-project", "--script", str(project.models / "make_random.py"), "--out", str(folder)]
     arguments += ["--config", str(spec.config_folder), "--tokenizer", str(project.models / "canary")]
-    run_uv([*arguments, "--seed", str(spec.weights.seed)], folder=project.matrix_file.parent, timeout=1800)
+    run_uv([*arguments, "--seed", str(spec.weights.seed)], folder=project.models.parent, timeout=1800)
     return folder

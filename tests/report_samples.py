@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from harness.records import (
     CheckRecord,
@@ -20,6 +20,17 @@ from harness.records import (
     StageRecord,
 )
 from harness.verdict import Reason, Stage, Status, Verdict
+from tests.report_troubles import (
+    BEAM_SEARCH,
+    GPTQ,
+    IMAGES_KWARGS,
+    NETWORK,
+    NO_GPU,
+    SAFETENSORS,
+    WEIGHTS,
+    WRONG,
+    Trouble,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,166 +60,6 @@ CHECKS: dict[Stage, tuple[str, ...]] = {
     Stage.SEE: ("two-pass",),
     Stage.STRUCTURE: ("two-pass",),
 }
-COLOURS = ["red", "blue", "green", "yellow"]
-SMOKE: dict[str, JsonValue] = {
-    "image": {"pattern": "quadrants", "size": 112, "colours": [*COLOURS]},
-    "see": {
-        "prompt": "What colours are in the four quarters of the picture?",
-        "judge": "exact",
-        "expected": "top left red, top right blue, bottom left green, bottom right yellow",
-    },
-    "structure": {
-        "prompt": "Write these facts as JSON: {answer}",
-        "judge": "json",
-        "expected": {"top_left": "red", "top_right": "blue", "bottom_left": "green", "bottom_right": "yellow"},
-    },
-}
-MODELS: dict[str, JsonValue] = {
-    "qwen2-vl-2b-instruct": {
-        "title": "Qwen2-VL-2B-Instruct",
-        "hub_id": "Qwen/Qwen2-VL-2B-Instruct",
-        "architecture": "Qwen2VLForConditionalGeneration",
-        "quantisation": "none",
-        "licence": "Apache-2.0",
-        "trust_remote_code": False,
-        "smoke": SMOKE,
-    },
-    "qwen-vl-chat-int4": {
-        "title": "Qwen-VL-Chat-Int4",
-        "hub_id": "Qwen/Qwen-VL-Chat-Int4",
-        "architecture": "QWenLMHeadModel",
-        "quantisation": "gptq-int4",
-        "licence": "Tongyi Qianwen",
-        "trust_remote_code": True,
-    },
-    "canary": {
-        "title": "Canary (trained 3 M parameter Qwen2-VL)",
-        "architecture": "Qwen2VLForConditionalGeneration",
-        "quantisation": "none",
-        "licence": "Apache-2.0",
-        "trust_remote_code": False,
-        "smoke": SMOKE,
-    },
-}
-
-
-class Trouble(NamedTuple):
-    """What a made-up combination dies of."""
-
-    stage: Stage
-    check: str
-    reason: Reason
-    status: Status = Status.FAIL
-    detail: str = ""
-    exception: tuple[str, str] = ("", "")
-    frames: tuple[tuple[str, int, str, str], ...] = ()
-    signature: str | None = None
-    captures: Mapping[str, str] = {}
-    title: str = ""
-    cause: str = ""
-    remedy: str = ""
-    source: str = ""
-
-
-IMAGES_KWARGS = Trouble(
-    stage=Stage.IMPORT,
-    check="vision-builder",
-    reason=Reason.SYMBOL,
-    detail="transformers.processing_utils.ImagesKwargs",
-    exception=("ImportError", "cannot import name 'ImagesKwargs' from 'transformers.processing_utils'"),
-    frames=(
-        ("lmdeploy/vl/model/builder.py", 15, "<module>", "from .gemma3_vl import Gemma3VisionModel"),
-        ("lmdeploy/vl/model/gemma3_vl.py", 6, "<module>", "from transformers.processing_utils import ImagesKwargs"),
-    ),
-    signature="symbol-not-yet-added",
-    captures={"symbol": "ImagesKwargs", "provider": "transformers"},
-    title="ImagesKwargs is not there yet in this transformers",
-    cause="lmdeploy.vl.model.builder imports every vision model at once; Gemma 3's needs ImagesKwargs.",
-    remedy="Use transformers 4.42.0 or later; Qwen2-VL itself needs 4.45.0 or later.",
-    source="transformers source tree, processing_utils.py",
-)
-BEAM_SEARCH = Trouble(
-    stage=Stage.IMPORT,
-    check="model-requirements",
-    reason=Reason.SYMBOL,
-    detail="transformers.BeamSearchScorer",
-    exception=("ImportError", "cannot import name 'BeamSearchScorer' from 'transformers'"),
-    frames=(
-        ("transformers_stream_generator/main.py", 15, "<module>", "from transformers import BeamSearchScorer"),
-        ("transformers/utils/import_utils.py", 2044, "__getattr__", "raise AttributeError"),
-    ),
-    signature="symbol-removed",
-    captures={"symbol": "BeamSearchScorer", "provider": "transformers"},
-    title="BeamSearchScorer was removed from transformers",
-    cause="transformers_stream_generator, which Qwen-VL needs, imports a name that is gone.",
-    remedy="Use transformers 4.56.2 or earlier.",
-    source="transformers source tree, __init__.py",
-)
-SAFETENSORS = Trouble(
-    stage=Stage.IMPORT,
-    check="vision-builder",
-    reason=Reason.SYMBOL,
-    detail="transformers.utils.is_safetensors_available",
-    exception=("ImportError", "cannot import name 'is_safetensors_available' from 'transformers.utils'"),
-    frames=(("lmdeploy/vl/model/internvl.py", 9, "<module>", "from transformers.utils import is_safetensors_available"),),
-    signature="symbol-removed",
-    captures={"symbol": "is_safetensors_available", "provider": "transformers"},
-    title="is_safetensors_available was removed from transformers",
-    cause="transformers 5 removed the helper; lmdeploy 0.11.1 still imports it.",
-    remedy="Use transformers before 5, or lmdeploy 0.12.3 or later.",
-    source="transformers source tree, utils/__init__.py",
-)
-GPTQ = Trouble(
-    stage=Stage.CONFIGURE,
-    check="model-graph",
-    reason=Reason.QUANTISATION,
-    detail="gptq",
-    exception=("TypeError", "Unsupported quant method: gptq"),
-    frames=(("lmdeploy/pytorch/config.py", 501, "get_quant_config", "raise TypeError(...)"),),
-    signature="gptq-on-pytorch-engine",
-    captures={"method": "gptq"},
-    title="The pytorch engine does not load GPTQ",
-    cause="The pytorch engine knows awq and fp8, not gptq.",
-    remedy="Use the turbomind backend, or an AWQ checkpoint.",
-    source="lmdeploy source tree, pytorch/config.py",
-)
-NO_GPU = Trouble(
-    stage=Stage.BOOT,
-    check="two-pass",
-    reason=Reason.DRIVER_OR_GPU,
-    status=Status.BLOCKED,
-    title="No NVIDIA driver on this machine",
-    signature="no-driver",
-    cause="LMDeploy's engines need a GPU.",
-    remedy="Run the same combination on a machine with a GPU and a driver.",
-)
-WEIGHTS = Trouble(
-    stage=Stage.PREPROCESS,
-    check="image-and-prompt",
-    reason=Reason.WEIGHTS,
-    status=Status.BLOCKED,
-    detail="Qwen/Qwen2-VL-2B-Instruct is not on this machine",
-    title="The weights are not on this machine",
-    remedy="hf download Qwen/Qwen2-VL-2B-Instruct",
-)
-NETWORK = Trouble(
-    stage=Stage.INSTALL,
-    check="uv-sync",
-    reason=Reason.HUB_NETWORK,
-    status=Status.INFRA,
-    detail="connection reset",
-    title="The package index could not be reached",
-    remedy="Run it again.",
-)
-WRONG = Trouble(
-    stage=Stage.SEE,
-    check="two-pass",
-    reason=Reason.WRONG_ANSWER,
-    detail="top left blue",
-    title="The picture was misread",
-    cause="The answer names other colours than the picture has.",
-    remedy="Compare with the transformers backend on the same checkpoint.",
-)
 
 
 def digest(*parts: str) -> str:
@@ -244,26 +95,28 @@ def log_of(check: str, trouble: Trouble | None, seed: str) -> str:
 
 
 def two_pass_facts(seed: str, answer: str | None = None) -> dict[str, JsonValue]:
-    """Facts of both passes, with latencies."""
-    draw = random.Random(seed)  # noqa: S311 - made-up latencies
-    see = SMOKE["see"]
-    structure = SMOKE["structure"]
-    assert isinstance(see, dict)
-    assert isinstance(structure, dict)
+    """Facts of both passes as the probe writes them, with made-up latencies."""
+    draw = random.Random(seed)  # noqa: S311 - made-up latencies, not secrets
+    told = answer or "top left red, top right blue, bottom left green, bottom right yellow"
+    facts: dict[str, JsonValue] = {"boot": {"load_seconds": round(9 + draw.random(), 3), "backend": "pytorch"}}
+    facts["see"] = _pass_facts(draw, "What colours are in the four quarters of the picture?", told, image=True)
+    if answer is None:
+        told = '{"top_left": "red", "top_right": "blue", "bottom_left": "green", "bottom_right": "yellow"}'
+        facts["structure"] = _pass_facts(draw, "Write these facts as JSON: top left red, …", told, image=False)
+    return facts
+
+
+def _pass_facts(draw: random.Random, question: str, answer: str, *, image: bool) -> JsonValue:
+    times = [3.1 + draw.random(), *(0.24 + draw.random() / 20 for _ in range(6))]
     return {
-        "see": {
-            **see,
-            "answer": answer or see["expected"],
-            "right": answer is None,
-            "latencies": [round(3.1 + draw.random(), 3), *(round(0.24 + draw.random() / 20, 3) for _ in range(6))],
-        },
-        "structure": {
-            **structure,
-            "answer": '{"top_left": "red", "top_right": "blue", "bottom_left": "green", "bottom_right": "yellow"}',
-            "right": True,
-            "latencies": [round(0.5 + draw.random(), 3), *(round(0.28 + draw.random() / 20, 3) for _ in range(6))],
-        },
-        "image": SMOKE["image"],
+        "question": question,
+        "image": image,
+        "answers": [answer, answer],
+        "total_seconds": [round(time, 4) for time in times],
+        "first_token_seconds": [round(time / 3, 4) for time in times],
+        "prompt_tokens": 42,
+        "new_tokens": [18, 18],
+        "prompt": f"<|im_start|>user\n{question}<|im_end|>\n",
     }
 
 
@@ -308,7 +161,7 @@ def _diagnosis(trouble: Trouble) -> DiagnosisRecord:
     )
 
 
-def record_of(
+def record_of(  # noqa: PLR0913 - a factory: one keyword for each thing a test varies
     axes: Mapping[str, str],
     trouble: Trouble | None = None,
     *,
@@ -357,7 +210,7 @@ def _climb(axes: Mapping[str, str], trouble: Trouble | None) -> Iterable[StageRe
     """The stages reached; checks of one stack are the same for all its models, as in a real run."""
     reference = axes["backend"] == "transformers"
     for stage, names in CHECKS.items():
-        if stage is Stage.CONFIGURE and reference:
+        if stage in (Stage.CONFIGURE, Stage.PREPROCESS) and reference:
             continue
         seed = f"{axes['lmdeploy']} {axes['transformers']}"
         if stage.rung >= Stage.CONFIGURE.rung:
@@ -398,7 +251,7 @@ def story() -> list[Record]:
     for lmdeploy in ("0.11.1", "0.12.3", "0.14.0", "0.16.0", "0.18.0"):
         for transformers in ("4.38.2", "4.57.3", "5.0.0", "5.17.0", "5.23.0"):
             for backend in ("pytorch", "turbomind", "transformers"):
-                for model in MODELS:
+                for model in ("qwen2-vl-2b-instruct", "qwen-vl-chat-int4", "canary"):
                     axes = {
                         "python": "3.11",
                         "lmdeploy": lmdeploy,

@@ -53,6 +53,8 @@ class Launch(StrEnum):
     """``python -m lmdeploy.serve.api_server``, as old instructions have it."""
     NO_BACKEND_CONFIG = "no-backend-config"
     """Serving without an engine configuration."""
+    LAUNCH_SCRIPT = "launch-script"
+    """The generated Python script, which makes the engine configuration explicitly."""
 
 
 class Platform(StrEnum):

@@ -7,14 +7,30 @@ engine's event loop is logged by a future's callback while its caller waits for 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections import deque
-from typing import Any, Deque
+from typing import Any, Deque, Optional
 
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 LOGGED_ERRORS: Deque[str] = deque(maxlen=4)
 """The last error lines that anything logged."""
-BACKGROUND_ERRORS: Deque[BaseException] = deque(maxlen=8)
-"""The last exceptions that were logged as errors or ended a thread."""
+
+
+class Failures:
+    """Exceptions that were logged as errors or ended a thread: how many, and the last."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.last: Optional[BaseException] = None
+
+    def add(self, error: BaseException) -> None:
+        """Remember one more."""
+        self.last = error
+        self.count += 1
+
+
+FAILURES = Failures()
 
 
 def watch() -> None:
@@ -32,7 +48,7 @@ def watch_logging() -> None:
         if made.levelno >= logging.ERROR:
             LOGGED_ERRORS.append(text_of(made))
             if made.exc_info and made.exc_info[1] is not None:
-                BACKGROUND_ERRORS.append(made.exc_info[1])
+                FAILURES.add(made.exc_info[1])
         return made
 
     logging.setLogRecordFactory(remembering)
@@ -44,15 +60,15 @@ def watch_threads() -> None:
 
     def remembering(ended: threading.ExceptHookArgs) -> None:
         if ended.exc_value is not None:
-            BACKGROUND_ERRORS.append(ended.exc_value)
+            FAILURES.add(ended.exc_value)
         report(ended)
 
     threading.excepthook = remembering
 
 
 def text_of(made: logging.LogRecord) -> str:
-    """The record's message; its template where the arguments do not fit it."""
+    """The record's message without colours; its template where the arguments do not fit it."""
     try:
-        return made.getMessage()
+        return COLOURS.sub("", made.getMessage())
     except Exception as error:
         return f"{made.msg!r} (its arguments do not fit: {type(error).__name__})"

@@ -7,16 +7,19 @@ Requests go through the streaming call, which every version has, so that the fir
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import os
 import queue
+import sys
 import threading
 import time
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from .background import BACKGROUND_ERRORS
+from .background import FAILURES
 from .driver import REASON as NO_DRIVER
 from .driver import driver_present
-from .events import Blocked, Events, Failed
+from .events import Answer, Blocked, Events, Failed
 from .imports import versions
 from .model_folder import named_folder, takes
 from .preprocess import messages
@@ -48,30 +51,36 @@ class ServerReached(Exception):  # noqa: N818 - no error: it says how far the se
 
 
 class LmdeployEngine:
-    """A pipeline of any version."""
+    """A pipeline of any version.
+
+    All requests are made in one thread of their own: a broken engine keeps its caller waiting for ever, and up to 0.6
+    every request has to come from the event loop of the first.
+    """
 
     def __init__(self, pipeline: Any, answer_seconds: float) -> None:
         self.pipeline = pipeline
         self.answer_seconds = answer_seconds
+        self._waiting: "queue.SimpleQueue[Asked]" = queue.SimpleQueue()
+        threading.Thread(target=self._serve, daemon=True).start()
 
     def ask(self, question: Question) -> Reply:
-        """Answer greedily through the streaming call, in a thread of its own.
+        """Answer greedily through the streaming call.
 
         Raises:
             RuntimeError: the engine answered with an error, or the request died behind its caller's back.
             Failed: no answer in time.
         """
-        asked = Asked(self.pipeline, question)
+        failures_before = FAILURES.count
+        asked = Asked(question)
+        self._waiting.put(asked)
         deadline = asked.started + self.answer_seconds
-        seen = len(BACKGROUND_ERRORS)
         failed_at: Optional[float] = None
-        while asked.thread.is_alive():
-            asked.thread.join(POLL_SECONDS)
+        while not asked.done.wait(POLL_SECONDS):
             now = time.perf_counter()
-            if failed_at is None and len(BACKGROUND_ERRORS) > seen:
+            if failed_at is None and FAILURES.count > failures_before:
                 failed_at = now
-            if failed_at is not None and now - failed_at > GRACE_SECONDS and asked.thread.is_alive():
-                raise RuntimeError("the request died behind its caller, who waits") from last_background_error()
+            if failed_at is not None and now - failed_at > GRACE_SECONDS and not asked.done.is_set():
+                raise RuntimeError("the request died behind its caller, who waits") from FAILURES.last
             if now > deadline:
                 raise Failed(f"no answer within {self.answer_seconds:g} s", "timeout")
         return asked.reply()
@@ -82,27 +91,34 @@ class LmdeployEngine:
         if close is not None:
             close()
 
+    def _serve(self) -> None:
+        while True:
+            self._waiting.get().collect(self.pipeline)
+
 
 class Asked:
-    """One request under way; its parts are collected in a daemon thread, since a broken engine never ends it."""
+    """One request under way."""
 
-    def __init__(self, pipeline: Any, question: Question) -> None:
+    def __init__(self, question: Question) -> None:
+        self.question = question
         self.started = time.perf_counter()
-        self.first: Optional[float] = None
+        self.done = threading.Event()
+        self._first: Optional[float] = None
         self._parts: List[Any] = []
-        self._failure: "queue.SimpleQueue[BaseException]" = queue.SimpleQueue()
-        self.thread = threading.Thread(target=self._collect, args=(pipeline, question), daemon=True)
-        self.thread.start()
+        self._failure: Optional[BaseException] = None
 
-    def _collect(self, pipeline: Any, question: Question) -> None:
+    def collect(self, pipeline: Any) -> None:
+        """Make the request and keep its parts, or what it raised."""
         try:
-            settings = generation_settings(question.max_new_tokens)
-            for part in pipeline.stream_infer(messages(question), gen_config=settings):
-                if self.first is None and part.text:
-                    self.first = time.perf_counter() - self.started
+            settings = generation_settings(self.question.max_new_tokens)
+            for part in pipeline.stream_infer(messages(self.question), gen_config=settings):
+                if self._first is None and part.text:
+                    self._first = time.perf_counter() - self.started
                 self._parts.append(part)
         except BaseException as error:
-            self._failure.put(error)
+            self._failure = error
+        finally:
+            self.done.set()
 
     def reply(self) -> Reply:
         """The parts as one reply.
@@ -111,20 +127,20 @@ class Asked:
             BaseException: what the call itself raised.
             RuntimeError: the engine's answer is an error, or nothing came at all.
         """
-        if not self._failure.empty():
-            raise self._failure.get()
+        if self._failure is not None:
+            raise self._failure
         if not self._parts:
-            raise RuntimeError("the engine ended the request without an answer") from last_background_error()
+            raise RuntimeError("the engine ended the request without an answer") from FAILURES.last
         text = "".join(part.text or "" for part in self._parts)
         last = self._parts[-1]
         if last.finish_reason == "error":
             told = getattr(last, "error_message", None) or text or "no message"
-            raise RuntimeError(f"the engine answered with an error: {told}") from last_background_error()
+            raise RuntimeError(f"the engine answered with an error: {told}") from FAILURES.last
         return Reply(
             text=text,
             prompt_tokens=last.input_token_len,
             new_tokens=last.generate_token_len,
-            first_token_seconds=self.first,
+            first_token_seconds=self._first,
             facts={"finish_reason": last.finish_reason},
         )
 
@@ -148,6 +164,8 @@ def boot(request: Request, events: Events) -> LmdeployEngine:
         folder, backend_config=settings, **(trust if takes(lmdeploy.pipeline, "trust_remote_code") else {})
     )
     actual, kind = running_engine(pipeline)
+    cuda = importlib.import_module("torch").cuda
+    free, total = cuda.mem_get_info(0)
     events.fact(
         "boot",
         {
@@ -156,7 +174,8 @@ def boot(request: Request, events: Events) -> LmdeployEngine:
             "backend": actual,
             "engine": kind,
             "settings": used,
-            "device": importlib.import_module("torch").cuda.get_device_name(0),
+            "device": cuda.get_device_name(0),
+            "gpu_memory_used_mib": round((total - free) / 2**20),
         },
     )
     engine = LmdeployEngine(pipeline, float(request.options.get("answer_seconds", ANSWER_SECONDS)))
@@ -206,24 +225,14 @@ def running_engine(pipeline: Any) -> "tuple[str, str]":
     return str(getattr(holder, "backend", "unknown")), name
 
 
-def last_background_error() -> Optional[BaseException]:
-    """What failed behind a caller's back last, if anything did."""
-    return BACKGROUND_ERRORS[-1] if BACKGROUND_ERRORS else None
-
-
 def no_backend_config(request: Request, events: Events) -> None:
     """Start the server from Python without an engine configuration, up to where it would listen."""
     with events.answering("boot") as answer:
-        if request.model.folder is None:
-            raise Blocked("no checkpoint of this model is on this machine", "weights-missing-or-corrupt")
-        uvicorn: Any = importlib.import_module("uvicorn")
-        uvicorn.run = reached
+        require_checkpoint(request)
         server = importlib.import_module("lmdeploy.serve.openai.api_server")
-        backend = request.backend if request.backend in ("pytorch", "turbomind") else "pytorch"
-        try:
-            server.serve(request.model.folder, backend=backend, backend_config=None)
-        except ServerReached:
-            answer.message = "the server came up to where it listens"
+        listening_instead(
+            answer, lambda: server.serve(request.model.folder, backend=request.backend, backend_config=None)
+        )
 
 
 def reached(*_arguments: Any, **_keywords: Any) -> None:
@@ -233,3 +242,71 @@ def reached(*_arguments: Any, **_keywords: Any) -> None:
         ServerReached: always.
     """
     raise ServerReached
+
+
+def launch_script(request: Request, events: Events) -> None:
+    """Run the generated launch script, up to where its server would listen."""
+    with events.answering("boot") as answer:
+        require_checkpoint(request)
+        path = os.path.join(request.scratch, "launch_server.py")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(str(request.options["script"]))
+        # imported, not run as __main__: engines start processes that look for this probe's own __main__
+        if not driver_present():
+            keep_engine_in_process(events)
+        spec = importlib.util.spec_from_file_location("launch_server", path)
+        if spec is None or spec.loader is None:
+            raise Failed(f"{path} cannot be loaded as a module")
+        script = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(script)
+        listening_instead(answer, script.main)
+
+
+def keep_engine_in_process(events: Events) -> None:
+    """Have the server's engine built here instead of in a process of its own, where this version would do that.
+
+    Without a driver that process dies and the server waits for it for ever (seen with 0.11.1); here its error gets out.
+    """
+    try:
+        multiprocess: Any = importlib.import_module("lmdeploy.pytorch.engine.mp_engine")
+    except ImportError:
+        return  # a version that has no such thing
+
+    def build(backend: str, model_path: str, engine_config: Any = None, **settings: Any) -> Any:
+        events.fact("engine_kept_in_process", backend)
+        engine_config.enable_mp_engine = False
+        engine: Any = importlib.import_module("lmdeploy.pytorch.engine").Engine
+        return engine.from_pretrained(model_path, engine_config=engine_config, **settings)
+
+    multiprocess.build_mp_engine = build
+
+
+def server_command(request: Request, events: Events) -> None:
+    """Run ``lmdeploy serve api_server``, up to where its server would listen."""
+    with events.answering("boot") as answer:
+        require_checkpoint(request)
+        arguments = ["serve", "api_server", str(request.model.folder), "--backend", request.backend]
+        events.fact("command", ["lmdeploy", *arguments])
+        sys.argv = ["lmdeploy", *arguments]
+        entry: Any = importlib.import_module("lmdeploy.cli.entrypoint")
+        listening_instead(answer, entry.run)
+
+
+def require_checkpoint(request: Request) -> None:
+    """Refuse to start without a checkpoint.
+
+    Raises:
+        Blocked: this machine has none.
+    """
+    if request.model.folder is None:
+        raise Blocked("no checkpoint of this model is on this machine", "weights-missing-or-corrupt")
+
+
+def listening_instead(answer: Answer, start: Callable[[], Any]) -> None:
+    """Start a server whose listening is replaced by :class:`ServerReached`."""
+    uvicorn: Any = importlib.import_module("uvicorn")
+    uvicorn.run = reached
+    try:
+        start()
+    except ServerReached:
+        answer.message = "the server came up to where it listens"

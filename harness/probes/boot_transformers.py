@@ -91,7 +91,8 @@ def boot(request: Request, events: Events) -> TransformersEngine:
     started = time.perf_counter()
     kind = getattr(transformers, architecture)
     require_real(kind, architecture)
-    model = cast(kind.from_pretrained(folder, local_files_only=True), str(request.options.get("dtype", "float32")))
+    usual = "float32" if request.model.quantisation == "none" else "auto"  # packed weights cannot be cast
+    model = cast(kind.from_pretrained(folder, local_files_only=True), str(request.options.get("dtype", usual)))
     processor = transformers.AutoProcessor.from_pretrained(folder, local_files_only=True)
     events.fact(
         "boot",

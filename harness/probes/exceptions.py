@@ -10,7 +10,9 @@ import linecache
 import sys
 import sysconfig
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional, Set
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional, Set, Tuple
 
 from .background import LOGGED_ERRORS
 
@@ -26,20 +28,24 @@ MAX_CAUSES = 8
 MAX_LINE = 200
 
 
-def prefixes() -> List[str]:
-    """Folders of this environment that are cut off paths, longest first, each with its closing separator."""
+@lru_cache(maxsize=None)
+def prefixes() -> List[Tuple[str, str]]:
+    """Folders that are cut off paths and what stays of them, longest first, each with its closing separator."""
     paths = sysconfig.get_paths()
     folders: Set[str] = {paths[name] for name in ("purelib", "platlib") if paths.get(name)}
     folders |= {path for path in sys.path if path.endswith(("site-packages", "dist-packages"))}
-    folders |= {path.rpartition("/")[0] for path in (paths.get("stdlib"),) if path}
-    folders.add(__file__.replace("\\", "/").rpartition("/probes/")[0])
-    return sorted((folder.rstrip("/\\") + "/" for folder in folders if folder.strip("/\\")), key=len, reverse=True)
+    folders |= {sys.prefix, str(Path(__file__).resolve().parent.parent)}
+    cut = {folder.rstrip("/") + "/": "" for folder in folders if folder.strip("/")}
+    library = paths.get("stdlib", "").rstrip("/")
+    if library:
+        cut.setdefault(library + "/", Path(library).name + "/")
+    return sorted(cut.items(), key=lambda pair: len(pair[0]), reverse=True)
 
 
 def without_prefixes(text: str) -> str:
     """``text`` with this environment's folders cut off every path in it."""
-    for prefix in prefixes():
-        text = text.replace(prefix, "")
+    for prefix, kept in prefixes():
+        text = text.replace(prefix, kept)
     return text
 
 

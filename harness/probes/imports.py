@@ -65,7 +65,19 @@ OPTIONAL_MODULES = {
 }
 """Loaded by some requests only (guided decoding): reported, never a failure of the boot."""
 
-NATIVE_NAMES = ("torch", "torchvision", "triton", "numpy", "tokenizers", "huggingface_hub", "accelerate", "PIL")
+VERSIONED = (
+    "lmdeploy",
+    "transformers",
+    "torch",
+    "torchvision",
+    "triton",
+    "numpy",
+    "tokenizers",
+    "huggingface_hub",
+    "accelerate",
+    "pillow",
+)
+"""Packages that an answer depends on most."""
 
 
 def engine_modules(request: Request, events: Events) -> None:
@@ -96,7 +108,7 @@ def transformers_model(request: Request, events: Events) -> None:
         transformers = importlib.import_module("transformers")
         events.fact("versions", versions())
         architecture = request.model.architecture
-        if not hasattr_without_import(transformers, architecture):
+        if not knows(transformers, architecture):
             own_code = remote_class(request)
             if own_code is not None:
                 answer.message = own_code
@@ -159,17 +171,17 @@ def import_problem(module: str) -> str:
 
 
 def versions() -> Dict[str, str]:
-    """Installed versions of the packages an answer depends on most."""
+    """Installed versions of :data:`VERSIONED`."""
     found: Dict[str, str] = {}
-    for name in (*NATIVE_NAMES, "lmdeploy", "transformers"):
+    for name in VERSIONED:
         try:
-            found[name] = importlib.metadata.version("pillow" if name == "PIL" else name)
+            found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
 
 
-def hasattr_without_import(package: Any, name: str) -> bool:
+def knows(package: Any, name: str) -> bool:
     """Whether a lazy package knows the name, without loading the module that defines it."""
     return name in dir(package)
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, List, Optional, Sequence
 
 REASON = "wrong-answer"
+KINDS = ("exact", "contains", "json", "any")
+"""``any`` is for random weights: there is an answer, without NaN, and the same again; what it says means nothing."""
 MIN_REPEATS = 6
 """A unit of up to :data:`MAX_UNIT` characters that fills the answer's end this often counts as repeating."""
 MAX_UNIT = 24
@@ -34,21 +36,22 @@ def judge(answers: Sequence[str], kind: str, expected: Any, *, nan: bool = False
 
     Args:
         answers: what was answered, in order.
-        kind: ``exact`` (the same text), ``contains`` (every expected text occurs) or ``json`` (the same object).
+        kind: ``exact`` (the same text), ``contains`` (every expected text occurs), ``json`` (the same object) or
+            ``any`` (see :data:`KINDS`).
         expected: text for ``exact``; text or a list of texts for ``contains``; a mapping for ``json``.
         nan: whether NaN was seen in what the answer was chosen from.
 
     Raises:
         ValueError: there is no such kind, or no answer.
     """
-    if kind not in ("exact", "contains", "json"):
-        raise ValueError(f"unknown judge {kind!r}; one of: exact, contains, json")
+    if kind not in KINDS:
+        raise ValueError(f"unknown judge {kind!r}; one of: {', '.join(KINDS)}")
     if not answers:
         raise ValueError("no answer to judge")
     first = answers[0]
     if nan:
         return Judgement(False, "nan", f"NaN in the scores; answered {_shown(first)}")
-    if not first.strip():
+    if not (first if kind == "any" else first.strip()):  # random weights may well say nothing but line breaks
         return Judgement(False, "empty", "the answer is empty")
     if any(answer != first for answer in answers):
         again = next(answer for answer in answers if answer != first)
@@ -85,6 +88,8 @@ def json_object(text: str) -> Any:
 
 
 def _difference(answer: str, kind: str, expected: Any) -> Optional[str]:
+    if kind == "any":
+        return None
     if kind == "exact":
         same = answer.strip() == str(expected).strip()
         return None if same else f"expected {_shown(str(expected))}, got {_shown(answer)}"

@@ -34,6 +34,8 @@ CHECKS: Dict[str, Tuple[str, str, str]] = {
     "image-and-prompt": ("preprocess", "preprocess", "image_and_prompt"),
     "two-pass": ("boot", "two_pass", "two_pass"),
     "no-backend-config": ("boot", "boot_lmdeploy", "no_backend_config"),
+    "launch-script": ("boot", "boot_lmdeploy", "launch_script"),
+    "server-command": ("boot", "boot_lmdeploy", "server_command"),
 }
 
 

@@ -113,7 +113,7 @@ def ask_stage(engine: Engine, events: Events, stage: str, smoke: Dict[str, Any],
             replies.append(timed(engine, question))
         events.fact(stage, stage_facts(question, replies))
         nan = any(reply.nan for reply in replies)
-        judged = judge([reply.text for reply in replies], asked["judge"], asked["expected"], nan=nan)
+        judged = judge([reply.text for reply in replies], asked["judge"], asked.get("expected"), nan=nan)
         if not judged.right:
             raise Failed(f"{judged.kind}: {judged.message}", WRONG_ANSWER)
         return replies[0].text

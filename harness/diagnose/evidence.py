@@ -1,0 +1,152 @@
+"""What is known of something that went wrong: what was said, and in which surroundings."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from packaging.utils import canonicalize_name
+
+from harness.diagnose.lines import read_lines
+from harness.diagnose.statements import Severity, Statement, read_statements, relative, statement_text
+from harness.diagnose.stream import select
+from harness.verdict import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from harness.records import ExceptionRecord, FrameRecord
+
+_MOST_CAUSES = 30
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything the catalogue's patterns may look at."""
+
+    statements: tuple[Statement, ...] = ()
+    """In the order they were said; the root cause of a chain comes before its fallout."""
+    mentions: frozenset[str] = frozenset()
+    """Project and platform words that occur anywhere in the log."""
+    stage: Stage | None = None
+    check: str = ""
+    backend: str = ""
+    stack: Mapping[str, str] = field(default_factory=dict)
+    """Installed packages, normalised name to version; empty when not known."""
+    python: str = ""
+    platform: Mapping[str, str] = field(default_factory=dict)
+    """Facts of the machine such as ``os`` and ``wsl``; empty when not known."""
+    size: int = 0
+    """Bytes of log that were looked through."""
+    complete: bool = True
+    """False when the log was so full of complaints that some were left out."""
+
+    @classmethod
+    def from_exception(  # noqa: PLR0913 - each is a fact of its own, named by the caller
+        cls,
+        exc: ExceptionRecord | None,
+        log: str | Path | bytes | BinaryIO = "",
+        *,
+        stage: Stage | str | None = None,
+        check: str = "",
+        backend: str = "",
+        stack: Mapping[str, str] | None = None,
+        python: str = "",
+        platform: Mapping[str, str] | None = None,
+    ) -> Evidence:
+        """What a probe raised, and what its child process printed.
+
+        Args:
+            exc: the exception; None when the child ended without one.
+            log: its output, as text, bytes, an open binary file or a path.
+            stage: the rung of the ladder.
+            check: name of the check within the stage.
+            backend: ``pytorch``, ``turbomind`` or ``transformers``.
+            stack: installed packages, name to version.
+            python: version of the tested interpreter.
+            platform: facts such as ``{"os": "Linux", "wsl": "true"}``.
+        """
+        raised = _chain(exc) if exc is not None else []
+        read = cls.from_log(log, stack=stack)
+        said = {statement.text for statement in raised}
+        later = [
+            replace(statement, group=statement.group + 1) for statement in read.statements if statement.text not in said
+        ]
+        return replace(
+            read,
+            statements=(*raised, *later),
+            stage=Stage(stage) if stage else None,
+            check=check,
+            backend=backend,
+            python=python,
+            platform=dict(platform or {}),
+        )
+
+    @classmethod
+    def from_log(cls, source: str | Path | bytes | BinaryIO, stack: Mapping[str, str] | None = None) -> Evidence:
+        """What a log of any size says.
+
+        Args:
+            source: the text itself, its bytes, an open binary file, or the path of a file.
+            stack: installed packages, name to version, if known.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        if isinstance(source, Path):
+            with source.open("rb") as stream:
+                return cls.from_log(stream, stack)
+        if isinstance(source, str):
+            source = source.encode(errors="replace")
+        selection = select(io.BytesIO(source) if isinstance(source, bytes) else source)
+        return cls(
+            statements=tuple(read_statements(read_lines(selection.windows))),
+            mentions=selection.mentions,
+            stack={canonicalize_name(name): version for name, version in (stack or {}).items()},
+            size=selection.size,
+            complete=selection.complete,
+        )
+
+    @cached_property
+    def corpus(self) -> str:
+        """All that was said, frames included, as one text to search for surroundings."""
+        parts = [" ".join(sorted(self.mentions)), f"backend={self.backend}" if self.backend else ""]
+        for statement in self.statements:
+            parts.append(statement.text)
+            parts += [frame_text(frame) for frame in statement.frames]
+        return "\n".join(parts)
+
+
+def frame_text(frame: FrameRecord) -> str:
+    """A frame as the catalogue's patterns see it: ``file:function: source``."""
+    return f"{frame.file}:{frame.function}: {frame.text}"
+
+
+def _chain(exc: ExceptionRecord) -> list[Statement]:
+    links = list(_links(exc))[:_MOST_CAUSES]
+    return [
+        Statement(
+            text=statement_text(link.type, link.message, link.frames),
+            line=_last_line(link),
+            type=link.type,
+            frames=tuple(frame.model_copy(update={"file": relative(frame.file)}) for frame in link.frames),
+            severity=Severity.LOUD,
+            depth=depth,
+        )
+        for depth, link in enumerate(reversed(links))
+    ]
+
+
+def _links(exc: ExceptionRecord) -> Iterable[ExceptionRecord]:
+    link: ExceptionRecord | None = exc
+    while link is not None:
+        yield link
+        link = link.cause
+
+
+def _last_line(link: ExceptionRecord) -> str:
+    first: Iterator[str] = (line for line in link.message.splitlines() if line.strip())
+    return f"{link.type}: {next(first, '')}".rstrip(": ")

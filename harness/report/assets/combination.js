@@ -1,0 +1,156 @@
+// One combination: everything that is known of it, drawn when it is opened.
+
+function openCombination(id) {
+  const place = byId("combination");
+  const index = data.byId.get(id);
+  if (index === undefined) {
+    place.replaceChildren(h("p", {}, "This report has no combination ", h("code", {}, id), "."), h("p", {}, h("a", { href: "#matrix" }, "To the matrix")));
+    return;
+  }
+  const entry = combinationOf(index);
+  const check = entry.decisive === null ? null : checkOf(entry.decisive);
+  place.replaceChildren(...[
+    steps(entry), header(entry), ladderSection(entry), diagnosisSection(entry, check), logSection(check), tracebackSection(check),
+    passesSection(entry), measuresSection(entry), stackSection(entry), reproduceSection(entry),
+  ].filter(Boolean));
+}
+
+function steps(entry) {
+  const order = sorted(matching());
+  const place = order.indexOf(entry.index);
+  const step = (by, words) => (order[place + by] === undefined || place < 0 ? null
+    : h("a", { href: combinationHash(data.rows[order[place + by]][ROW.id]) }, words));
+  return h("nav", { class: "steps", "aria-label": "Combinations" }, h("a", { href: hashOf({}) }, "Back to the matrix"),
+    h("span", { class: "push soft" }, place < 0 ? "" : `${number(place + 1)} of ${number(order.length)}`), step(-1, "Previous"), step(1, "Next"));
+}
+
+function header(entry) {
+  const expected = entry.asExpected === null ? null : entry.asExpected ? `As expected: the matrix says ${entry.expected}.` : `Not as expected: the matrix says ${entry.expected}.`;
+  return h("header", {},
+    h("h2", {}, titleOf(entry)),
+    h("p", { class: "id" }, h("span", {}, entry.id), copyButton("Copy link", "link to this combination", () => location.href)),
+    h("p", { class: "verdict-line" }, badge(entry.state), " ", verdictWords(entry), " ", entry.reason ? data.families[entry.reason] : ""),
+    h("dl", { class: "facts" },
+      fact("Verdict", h("code", {}, entry.verdict)),
+      expected && fact("Expectation", expected), entry.note && fact("Matrix says", entry.note),
+      fact("What to do", data.states[entry.state][3]),
+      fact("Tested", `${entry.finished.slice(0, 16).replace("T", " ")} UTC, attempt ${entry.attempt}`),
+      entry.earlier.length ? fact("Earlier attempts", entry.earlier.map((one) => [h("code", {}, one.verdict), ` (${one.finished.slice(0, 16).replace("T", " ")} UTC) `])) : null,
+      fact("Machine", machineWords(entry.machine)),
+      modelWords(entry.axes.model),
+      entry.tags.length ? fact("Tags", entry.tags.join(", ")) : null));
+}
+
+function fact(name, ...value) {
+  return h("div", {}, h("dt", {}, name), h("dd", {}, value));
+}
+
+function machineWords(machine) {
+  const gpus = machine.gpus.length ? machine.gpus.map((gpu, place) => `${gpu}, ${number(machine.gpu_memory_mib[place] ?? 0)} MiB`).join("; ") : "no GPU";
+  return `${machine.os}, kernel ${machine.kernel}${machine.wsl ? ", WSL2" : ""}; ${machine.cpu}, ${machine.cores} cores, ${number(machine.memory_mib)} MiB; ${gpus}${machine.driver ? `, driver ${machine.driver}` : ""}`;
+}
+
+function modelWords(name) {
+  const model = data.models[name];
+  if (!model) return null;
+  const parts = [model.hub_id, model.architecture, model.quantisation && (model.quantisation === "none" ? "not quantised" : model.quantisation), model.licence && `licence ${model.licence}`,
+    model.trust_remote_code === true ? "runs code of its own from the checkpoint" : model.trust_remote_code === false ? "no code of its own is run" : null].filter(Boolean);
+  return parts.length ? fact("Model", parts.join("; ")) : null;
+}
+
+function ladderSection(entry) {
+  const reached = new Map(entry.stages.map((stage) => [stage.stage, stage]));
+  const most = Math.max(1, ...entry.stages.map((stage) => stage.seconds));
+  const last = Math.max(-1, ...entry.stages.map((stage) => data.stageNames.indexOf(stage.stage)));
+  const total = entry.stages.reduce((sum, stage) => sum + stage.seconds, 0);
+  const rungs = [];
+  let absent = [];
+  const flush = () => {
+    if (absent.length) rungs.push(unreachedRung(absent, "Not part of this combination's run."));
+    absent = [];
+  };
+  for (const name of data.stageNames.slice(0, last + 1)) {
+    if (reached.has(name)) {
+      flush();
+      rungs.push(reachedRung(reached.get(name), most));
+    } else absent.push(name);
+  }
+  const above = data.stageNames.slice(last + 1);
+  if (above.length) rungs.push(unreachedRung(above, `Not reached, so nothing is known of ${above.join(", ")}.`));
+  return h("section", { "aria-labelledby": "ladder" }, h("h3", { id: "ladder" }, "The ladder ", h("span", { class: "soft" }, `${seconds(total)} in all`)),
+    h("ol", { class: "ladder" }, rungs));
+}
+
+function stageState(stage) {
+  const status = stage.verdict.split("/")[0];
+  return data.stateNames.includes(status) ? status : "blocked";
+}
+
+function reachedRung(stage, most) {
+  const state = stageState(stage);
+  const [symbol, word] = data.states[state];
+  const checks = stage.checks.map(checkOf);
+  return h("li", {},
+    h("span", { class: `symbol s-${state}`, role: "img", "aria-label": word }, symbol),
+    h("span", { class: "stage" }, stage.stage),
+    h("div", { class: "question" }, data.stages[stage.stage], state === "pass" ? null : h("div", {}, h("code", {}, stage.verdict)),
+      checks.length ? h("details", {}, h("summary", {}, checks.length === 1 ? "1 check" : `${checks.length} checks`), checksTable(stage, checks)) : null),
+    h("span", { class: "time" },
+      h("span", { class: "bar" }, s("svg", { viewBox: "0 0 100 5", preserveAspectRatio: "none", "aria-hidden": "true" },
+        s("rect", { class: "fill", width: Math.max(0.5, (stage.seconds / most) * 100), height: 5, fill: "currentColor" }))),
+      seconds(stage.seconds)));
+}
+
+function checksTable(stage, checks) {
+  return h("table", { class: "checks" },
+    h("thead", {}, h("tr", {}, ["Check", "Outcome", "Time", "Memory", "Facts"].map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", {}, checks.map((check, place) => h("tr", {},
+      h("th", { scope: "row" }, h("code", {}, check.name)), h("td", {}, check.outcome),
+      h("td", {}, seconds(check.seconds), stage.reused.includes(stage.checks[place]) ? h("span", { class: "soft", title: "The answer came from an earlier, identical question." }, " reused") : ""),
+      h("td", {}, check.memory === null ? "" : `${number(Math.round(check.memory))} MiB`),
+      h("td", {}, Object.keys(check.facts).length ? h("details", {}, h("summary", {}, `${Object.keys(check.facts).length} facts`), h("pre", {}, JSON.stringify(check.facts, null, 1))) : "")))));
+}
+
+function unreachedRung(names, words) {
+  return h("li", { class: "unreached" },
+    h("span", { class: "symbol s-none", "aria-hidden": "true" }, "·"),
+    h("span", { class: "stage" }, names.length > 1 ? `${names[0]} to ${names.at(-1)}` : names[0]),
+    h("div", { class: "question" }, words), h("span", { class: "time" }));
+}
+
+function diagnosisSection(entry, check) {
+  if (entry.state === "pass") return null;
+  const found = check && check.diagnosis;
+  const helps = ["fail", "infra"].includes(entry.state) ? neighboursThatHelp(entry) : [];
+  const tried = entry.cause ? entry.cause.remedies.filter((remedy) => remedy.combination === entry.id) : [];
+  return h("section", { "aria-labelledby": "diagnosis" }, h("h3", { id: "diagnosis" }, "Diagnosis"),
+    found ? h("p", { class: "verdict-line" }, found.title || data.families[found.family]) : h("p", {}, "No known failure pattern matched; the verdict's family is all that is known."),
+    found && found.line ? h("pre", { class: "deciding", tabindex: "0" }, h("code", {}, found.line)) : null,
+    h("dl", { class: "facts" },
+      entry.reason ? fact("Family", entry.reason, " ", h("span", { class: "soft" }, data.families[entry.reason])) : null,
+      found && found.cause ? fact("Cause", found.cause) : null,
+      found && found.remedy ? fact(entry.state === "fail" ? "Remedy" : "What to do", found.remedy, entry.state === "fail" && !tried.length ? h("span", { class: "soft" }, " Not verified by a run.") : "") : null,
+      tried.map((remedy) => fact({ verified: "Verified", "did-not-help": "Did not help", "not-run": "Not run" }[remedy.outcome], remedy.change, remedy.by ? [" ", h("a", { href: combinationHash(remedy.by) }, "evidence")] : "", remedy.note ? ` ${remedy.note}` : "")),
+      found && found.source ? fact("Source", sourced(found.source)) : null,
+      found ? fact("Signature", found.signature ? h("code", {}, found.signature) : "none matched", ` (confidence ${Math.round(found.confidence * 100)} %)`) : null,
+      found ? Object.entries(found.captures).map(([name, value]) => fact(name, h("code", {}, value))) : null),
+    helps.length ? [h("h4", {}, "One change that came further in this run"), h("ul", { class: "neighbours" }, helps.slice(0, 6).map(([row, axis]) =>
+      h("li", {}, badge(stateOf(row)), ` ${axis.label} ${entry.axes[axis.name] ?? "—"} → ${axisOf(row, axis.name) ?? "—"} `, h("a", { href: combinationHash(row[ROW.id]) }, "evidence"))))] : null,
+    entry.cause && entry.cause.state === entry.state ? h("p", {}, h("a", { href: `#cause=${encodeURIComponent(entry.cause.id)}&at=combinations` }, "Every combination with this cause")) : null);
+}
+
+function measuresSection(entry) {
+  const seen = new Set();
+  const checks = entry.stages.flatMap((stage) => stage.checks.filter((check) => !seen.has(check) && seen.add(check)).map((check) => {
+    const told = checkOf(check);
+    return [`${stage.stage}: ${told.name}`, told];
+  }));
+  const plot = memoryPlot(checks);
+  return plot && h("section", { "aria-labelledby": "memory" }, h("h3", { id: "memory" }, "Peak memory"), h("p", { class: "soft" }, "Resident memory of each check's process tree."), plot);
+}
+
+function reproduceSection(entry) {
+  return h("section", { "aria-labelledby": "reproduce" }, h("h3", { id: "reproduce" }, "Reproduce it alone"),
+    command("Run this combination", entry.command),
+    ["fail", "infra"].includes(entry.state) ? h("p", {}, copyButton("Copy bug report", "bug report", () => bugReport(entry)), " ", h("span", { class: "soft" }, "In the shape of LMDeploy's issue form: environment, reproduction, traceback.")) : null);
+}

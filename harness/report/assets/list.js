@@ -1,0 +1,132 @@
+// The list of combinations, the filter bar above the maps, and the sentence that says what is shown.
+
+const COLUMNS = [
+  ["state", "Verdict"], ["lmdeploy", "LMDeploy"], ["transformers", "transformers"], ["backend", "Backend"],
+  ["model", "Model"], ["python", "Python"], ["family", "Reason"], ["seconds", "Time"],
+];
+const PAGE = 100;
+const GROUPED = 12;
+let room = PAGE;
+
+function prepareFilters() {
+  const axis = (name) => (data.axisAt.has(name) ? data.axes[data.axisAt.get(name)].values : []);
+  const families = [...new Set(data.rows.map((row) => row[ROW.reason]).filter(Boolean))].sort();
+  const causes = data.causes.map((cause) => [cause.id, cause.title]);
+  byId("filters").append(h("div", { class: "wide" },
+    h("label", {}, "Text", h("input", { type: "search", id: "filter-q", placeholder: "id, name, message", autocomplete: "off", spellcheck: "false", oninput: changed("q") })),
+    choice("state", "Verdict", data.stateNames.map((name) => [name, data.states[name][1]])),
+    choice("family", "Family", families.map((name) => [name, name])),
+    choice("cause", "Root cause", causes),
+    ["backend", "model", "python", "lmdeploy", "transformers"].map((name) =>
+      axis(name).length > 1 ? choice(name, data.axes[data.axisAt.get(name)].label, axis(name).map((value) => [value, value])) : ""),
+    choice("only", "Only", [["unexpected", "not as expected"], ["flaky", "attempts that disagree"]]),
+    choice("group", "Group by", [["cause", "root cause"], ["lmdeploy", "LMDeploy"], ["transformers", "transformers"], ["backend", "backend"], ["model", "model"]], "nothing"),
+    choice("sort", "Sort by", COLUMNS.flatMap(([name, label]) => [[name, `${label} ↑`], [`-${name}`, `${label} ↓`]]), "version"),
+    h("button", { type: "button", id: "reset", onclick: reset }, "Clear"),
+    h("button", { type: "button", onclick: () => copyText(location.href, "link to this view") }, "Copy link")));
+  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+}
+
+function choice(name, label, options, none) {
+  return h("label", {}, label, h("select", { id: `filter-${name}`, onchange: changed(name) },
+    h("option", { value: "" }, none || "any"), options.map(([value, words]) => h("option", { value }, words))));
+}
+
+function changed(name) {
+  return (event) => {
+    setFilter(name, event.target.value);
+    room = PAGE;
+    refresh();
+  };
+}
+
+function reset() {
+  view.filters = {};
+  history.replaceState(null, "", "#matrix");
+  room = PAGE;
+  refresh();
+  byId("filter-q").focus();
+}
+
+/** Brings filter bar, maps and list in line with the view; returns what is shown. */
+function refresh() {
+  for (const name of KEPT) {
+    const control = byId(`filter-${name}`);
+    if (control && control.value !== (view.filters[name] || "")) control.value = view.filters[name] || "";
+  }
+  const indices = matching();
+  dimMaps(indices);
+  tally(indices);
+  drawList(indices);
+  return indices;
+}
+
+function tally(indices) {
+  const counts = new Map();
+  for (const index of indices) {
+    const state = stateOf(data.rows[index]);
+    counts.set(state, (counts.get(state) || 0) + 1);
+  }
+  const all = indices.length === data.rows.length;
+  const parts = data.stateNames.filter((state) => counts.has(state)).map((state) => `${number(counts.get(state))} ${data.states[state][1]}`);
+  byId("tally").textContent = indices.length
+    ? `${all ? `All ${number(indices.length)}` : `${number(indices.length)} of ${number(data.rows.length)}`} combinations: ${parts.join(", ")}.`
+    : "No combination matches these filters.";
+}
+
+function drawList(indices) {
+  const order = sorted(indices);
+  const groups = grouped(order);
+  const plain = groups.length === 1 && !groups[0][0];
+  const bodies = groups.slice(0, PAGE).map(([title, state, members]) => groupBody(title, state, members, plain));
+  const left = plain ? order.length - room : 0;
+  byId("list").replaceChildren(
+    h("div", { class: "scroll" }, h("table", { class: "list" },
+      h("caption", { class: "unseen" }, "Combinations that match the filters"),
+      h("thead", {}, h("tr", {}, COLUMNS.map(heading))), bodies)),
+    h("div", { class: "more" },
+      left > 0 ? h("button", { type: "button", onclick: () => { room += PAGE * 2; drawList(indices); } }, `Show ${Math.min(left, PAGE * 2)} more`) : "",
+      left > 0 ? h("span", { class: "soft" }, `${number(room)} of ${number(order.length)} shown`) : "",
+      groups.length > PAGE ? h("span", { class: "soft" }, `${number(groups.length - PAGE)} smaller groups are left out; filter to see them`) : ""));
+}
+
+function groupBody(title, state, members, plain) {
+  const body = h("tbody", {});
+  const draw = (most) => {
+    const rows = members.slice(0, most).map(listRow);
+    const head = plain ? "" : h("tr", { class: "group" }, h("th", { colspan: COLUMNS.length, scope: "rowgroup" },
+      state ? [badge(state), " "] : "", title, " ", h("span", { class: "soft" }, number(members.length)), " ",
+      members.length > most ? h("button", { type: "button", onclick: () => draw(most + PAGE) }, "Show more") : ""));
+    body.replaceChildren(...[head, ...rows].filter(Boolean));
+  };
+  draw(plain ? room : GROUPED);
+  return body;
+}
+
+function heading([name, label]) {
+  const current = view.filters.sort || "";
+  const direction = current === name ? "ascending" : current === `-${name}` ? "descending" : null;
+  const next = direction === "ascending" ? `-${name}` : direction === "descending" ? "" : name;
+  return h("th", { scope: "col", "aria-sort": direction, class: `of-${name}` },
+    h("button", { type: "button", "data-sort": name, onclick: () => { setFilter("sort", next); refresh(); document.querySelector(`[data-sort="${name}"]`).focus(); } },
+      label, direction ? h("span", { "aria-hidden": "true" }, direction === "ascending" ? " ↑" : " ↓") : ""));
+}
+
+function reasonWords(row) {
+  const cause = row[ROW.cause] === null ? null : data.causeById.get(row[ROW.cause]);
+  return cause ? `${stageOf(row)}: ${cause.title}` : "";
+}
+
+function listRow(index) {
+  const row = data.rows[index];
+  const state = stateOf(row);
+  const model = axisOf(row, "model");
+  const time = RANKS.seconds(row);
+  const cell = (name) => h("td", { class: `version of-${name}` }, axisOf(row, name) ?? "—");
+  return h("tr", {},
+    h("td", {}, h("a", { href: combinationHash(row[ROW.id]), "aria-label": `${data.states[state][1]}: ${row[ROW.id]}` }, badge(state))),
+    cell("lmdeploy"), cell("transformers"), h("td", {}, axisOf(row, "backend") ?? "—"),
+    h("td", {}, model === null ? "—" : (data.models[model] || { title: model }).title), cell("python"),
+    h("td", { class: "why" }, reasonWords(row), row[ROW.asExpected] === false ? h("strong", {}, " not as expected") : ""),
+    h("td", { class: "version" }, time ? seconds(time) : ""));
+}

@@ -1,0 +1,170 @@
+// The heat map: dims what the filters leave out, explains a cell on hover and focus, and moves by arrow keys.
+
+// Cells in the window follow a filter at once, those of a large map below in the next frames, and maps out of sight when
+// the page is idle: ten thousand cells are many.
+
+let facets = [];
+let shown = null;
+
+function prepareMaps() {
+  let place = 0;
+  facets = [...document.querySelectorAll("#maps .facet")].map((element) => {
+    const links = [...element.querySelectorAll(".map a")];
+    const facet = { element, links, indices: data.cells.slice(place, place + links.length), near: false, ready: false, left: links.length, next: 0, waiting: false };
+    place += links.length;
+    return facet;
+  });
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      const facet = facets.find((one) => one.element === entry.target);
+      facet.near = entry.isIntersecting;
+      if (facet.near) bringUp(facet);
+    }
+  });
+  for (const facet of facets) watcher.observe(facet.element);
+  window.addEventListener("beforeprint", () => facets.forEach((facet) => dim(facet, Infinity)));
+  const maps = byId("maps");
+  maps.addEventListener("mouseover", (event) => hint(event.target.closest(".map a")));
+  maps.addEventListener("mouseleave", () => hint(null));
+  maps.addEventListener("focusin", (event) => hint(event.target.closest(".map a")));
+  maps.addEventListener("focusout", () => hint(null));
+  maps.addEventListener("keydown", walk);
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") hint(null); });
+}
+
+function bringUp(facet) {
+  if (!facet.ready) {
+    facet.ready = true;
+    const current = facet.links.includes(document.activeElement) ? document.activeElement : facet.links[0];
+    for (const link of facet.links) {
+      link.removeAttribute("title"); // the hint says more
+      if (link !== current) link.tabIndex = -1;
+    }
+  }
+  dim(facet, CHUNK);
+}
+
+const CHUNK = 1500;
+
+/** Brings up to `most` cells that are not yet in line; a map in the window goes on in the next frame. */
+function dim(facet, most) {
+  if (shown === null) return;
+  for (let count = Math.min(most, facet.left); count > 0; count -= 1) {
+    facet.links[facet.next].classList.toggle("out", !shown[facet.indices[facet.next]]);
+    facet.next = (facet.next + 1) % facet.links.length;
+    facet.left -= 1;
+  }
+  if (!facet.left || facet.waiting || !facet.near) return;
+  facet.waiting = true;
+  requestAnimationFrame(() => {
+    facet.waiting = false;
+    dim(facet, CHUNK);
+  });
+}
+
+/** Puts every cell out of line, the ones in the window first in turn. */
+function outdate(facet) {
+  facet.left = facet.links.length;
+  facet.next = 0;
+  if (facet.near && facet.left > CHUNK) {
+    const place = facet.element.getBoundingClientRect();
+    facet.next = Math.floor(Math.min(0.99, Math.max(0, -place.top / place.height)) * facet.links.length);
+  }
+}
+
+function dimMaps(indices) {
+  shown = new Uint8Array(data.rows.length);
+  for (const index of indices) shown[index] = 1;
+  byId("key-out").hidden = indices.length === data.rows.length;
+  for (const facet of facets) {
+    outdate(facet);
+    facet.element.hidden = !facet.indices.some((index) => shown[index]);
+    if (facet.near && !facet.element.hidden) dim(facet, CHUNK);
+  }
+  catchUp();
+  for (const model of document.querySelectorAll("#maps .model")) {
+    model.hidden = facets.every((facet) => facet.element.hidden || facet.element.parentElement !== model);
+  }
+}
+
+let later = 0;
+
+/** Brings the maps out of sight in line, one in each task, so that typing is never held up. */
+function catchUp() {
+  clearTimeout(later);
+  later = setTimeout(() => {
+    const facet = facets.find((one) => one.left && !one.near && !one.element.hidden);
+    if (!facet) return;
+    dim(facet, Infinity);
+    catchUp();
+  }, 300);
+}
+
+/** The combination that a cell of a map stands for. */
+function indexOfCell(cell) {
+  const facet = facets.find((one) => one.element.contains(cell));
+  return facet.indices[facet.links.indexOf(cell)];
+}
+
+function cellOf(id) {
+  const index = data.byId.get(id);
+  const facet = facets.find((one) => one.indices.includes(index));
+  return facet ? facet.links[facet.indices.indexOf(index)] : null;
+}
+
+const STEPS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
+
+function walk(event) {
+  const step = STEPS[event.key];
+  const cell = event.target.closest(".map a");
+  if (!step || !cell || event.altKey || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  const next = step[0] ? acrossRows(cell, step[0]) : acrossCells(cell, step[1]);
+  if (!next) return;
+  cell.tabIndex = -1;
+  next.tabIndex = 0;
+  next.focus();
+}
+
+function acrossCells(cell, step) {
+  const row = [...cell.closest("tr").querySelectorAll("a")];
+  return row[row.indexOf(cell) + step];
+}
+
+function acrossRows(cell, step) {
+  const column = cell.closest("td").cellIndex;
+  let row = cell.closest("tr");
+  while (row) {
+    row = step > 0 ? row.nextElementSibling : row.previousElementSibling;
+    const found = row && row.cells[column] && row.cells[column].querySelector("a");
+    if (found) return found;
+  }
+  return null;
+}
+
+function hint(cell) {
+  const box = byId("hint");
+  document.querySelector("[aria-describedby=hint]")?.removeAttribute("aria-describedby");
+  if (!cell) {
+    box.hidden = true;
+    return;
+  }
+  const entry = combinationOf(indexOfCell(cell));
+  const cause = entry.cause;
+  box.replaceChildren(
+    h("strong", {}, titleOf(entry)),
+    h("p", {}, badge(entry.state), " ", verdictWords(entry)),
+    cause && cause.title ? h("p", {}, cause.title) : "",
+    cause && cause.line && cause.line !== cause.title ? h("p", { class: "mono" }, cause.line.slice(0, 240)) : "",
+    entry.note ? h("p", {}, entry.note) : "",
+    entry.asExpected === false ? h("p", {}, `Not as expected: the matrix says ${entry.expected}.`) : "",
+  );
+  box.hidden = false;
+  cell.setAttribute("aria-describedby", "hint");
+  const place = cell.getBoundingClientRect();
+  const room = document.documentElement.clientWidth;
+  const left = Math.min(Math.max(16, place.left), room - box.offsetWidth - 16);
+  const below = place.bottom + 6 + box.offsetHeight < window.innerHeight || place.top < box.offsetHeight + 12;
+  box.style.left = `${left + window.scrollX}px`;
+  box.style.top = `${(below ? place.bottom + 6 : place.top - box.offsetHeight - 6) + window.scrollY}px`;
+}

@@ -1,0 +1,57 @@
+// The two passes of the smoke test: what was shown, asked, answered and expected, and how long it took.
+
+const PALETTE = {
+  red: "#ff0000", green: "#00ff00", blue: "#0000ff", yellow: "#ffff00",
+  cyan: "#00ffff", magenta: "#ff00ff", black: "#000000", white: "#ffffff",
+};
+
+/** What the booted engine said of itself: the plain members of the fact named boot. */
+function bootFacts(entry) {
+  const checks = entry.stages.filter((stage) => stage.stage === "boot").flatMap((stage) => stage.checks).map(checkOf);
+  const told = checks.map((check) => check.facts.boot).find((value) => value && typeof value === "object" && !Array.isArray(value));
+  const plain = Object.entries(told || {}).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value));
+  return plain.length ? h("dl", { class: "versions booted" }, plain.map(([name, value]) =>
+    fact(name.replaceAll("_", " "), typeof value === "number" ? number(value) : String(value)))) : null;
+}
+
+function passesSection(entry) {
+  const passes = entry.stages.flatMap((stage) => stage.checks).filter((check, place, all) => all.indexOf(check) === place)
+    .flatMap((check) => checkOf(check).passes);
+  const distinct = passes.filter((one, place) => passes.findIndex((two) => two.stage === one.stage) === place);
+  if (!distinct.length) return null;
+  return h("section", { "aria-labelledby": "passes" }, h("h3", { id: "passes" }, "The two passes"),
+    bootFacts(entry),
+    h("div", { class: "passes" }, distinct.map((pass) => passArticle(pass, entry))));
+}
+
+/** The judgement: the facts' own word, otherwise the verdict of the pass's stage. */
+function isRight(pass, entry) {
+  const stage = entry.stages.find((one) => one.stage === pass.stage);
+  if (pass.right !== null || !stage || pass.judge === "any") return pass.right;
+  return stage.verdict.startsWith("pass") ? true : stage.verdict.includes("/wrong-answer") ? false : null;
+}
+
+function passArticle(pass, entry) {
+  const first = pass.stage === "see";
+  const right = isRight(pass, entry);
+  return h("article", {},
+    h("h4", {}, first ? "Pass 1: image to text" : "Pass 2: text to JSON", right === null ? (pass.judge === "any" ? h("span", { class: "soft" }, " (not judged: these weights have no right answer)") : "") : [" ", badge(right ? "pass" : "fail", right ? "right" : "wrong")]),
+    h("div", { class: "asked" },
+      pass.colours.length === 4 ? picture(pass.colours) : null,
+      h("div", {}, pass.prompt === null ? null : [h("h5", {}, "Asked"), h("p", {}, pass.prompt)])),
+    pass.answer === null ? null : [h("h5", {}, "Answered"), h("pre", { class: "said" }, pass.answer)],
+    pass.again === null ? null : [h("h5", {}, "Answered the second time: not the same"), h("pre", { class: "said" }, pass.again)],
+    pass.expected === null ? null : [h("h5", {}, pass.judge ? `Expected (${pass.judge})` : "Expected"),
+      h("pre", { class: "said" }, typeof pass.expected === "string" ? pass.expected : JSON.stringify(pass.expected, null, 1))],
+    pass.sent !== null && pass.sent !== pass.prompt ? h("details", {}, h("summary", {}, "As sent, with the chat template"), h("pre", { class: "said" }, pass.sent)) : null,
+    pass.prompt_tokens === null && pass.new_tokens === null ? null : h("p", { class: "soft" }, [pass.prompt_tokens !== null && `${pass.prompt_tokens} tokens in`, pass.new_tokens !== null && `${pass.new_tokens} tokens out`].filter(Boolean).join(", ")),
+    pass.latencies.length ? samplesPlot(pass.latencies, "Time per request") : null,
+    pass.first_token.length ? samplesPlot(pass.first_token, "Time to the first token") : null);
+}
+
+function picture(colours) {
+  const words = ["top left", "top right", "bottom left", "bottom right"].map((place, index) => `${place} ${colours[index]}`);
+  return s("svg", { class: "picture", viewBox: "0 0 2 2", role: "img", "aria-label": `The image shown: ${words.join(", ")}` },
+    colours.map((colour, index) => (colour in PALETTE
+      ? s("rect", { x: index % 2, y: index >> 1, width: 1, height: 1, fill: PALETTE[colour] }) : null)));
+}

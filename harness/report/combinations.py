@@ -1,0 +1,190 @@
+"""Records turned into the report's combinations: the last attempt of each, with shared tables for what they share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+from harness.report.axes import point_key
+from harness.report.checks import CheckTable
+from harness.report.model import AttemptEntry, Combination, Machine, Stack, StageEntry, State
+from harness.report.visible import bounded, visible
+from harness.verdict import Stage, Status, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pydantic import JsonValue
+
+    from harness.records import MachineRecord, Record, StageRecord
+
+
+RUNGS = {stage: place for place, stage in enumerate(Stage)}
+
+
+class CauseOf(Protocol):
+    """Names the root-cause group of a combination that did not pass."""
+
+    def __call__(self, verdict: Verdict, state: State, decisive: int | None) -> str | None:
+        """None for a pass."""
+
+
+class Tables:
+    """What combinations share, each distinct thing once."""
+
+    def __init__(self) -> None:
+        self.checks = CheckTable()
+        self.stacks: list[Stack] = []
+        self.machines: list[Machine] = []
+        self._stack_index: dict[tuple[str | None, int], list[tuple[Mapping[str, str], int]]] = {}
+        self._machine_index: dict[str, int] = {}
+
+    def stack(self, lock: str | None, packages: Mapping[str, str]) -> int | None:
+        """Index of the stack; None for a combination that has none."""
+        if not packages:
+            return None
+        alike = self._stack_index.setdefault((lock, len(packages)), [])
+        for known, index in alike:
+            if known == packages:
+                return index
+        shown = {visible(bounded(name, 200)): visible(bounded(packages[name], 200)) for name in sorted(packages)}
+        self.stacks.append(Stack(lock=_shown(lock), packages=shown))
+        alike.append((packages, len(self.stacks) - 1))
+        return len(self.stacks) - 1
+
+    def machine(self, record: MachineRecord) -> int:
+        """Index of the machine."""
+        shown = Machine(
+            os=visible(bounded(record.os, 200)),
+            kernel=visible(bounded(record.kernel, 200)),
+            wsl=record.wsl,
+            cpu=visible(bounded(record.cpu, 200)),
+            cores=record.cores,
+            memory_mib=record.memory_mib,
+            gpus=[visible(bounded(gpu, 200)) for gpu in record.gpus],
+            gpu_memory_mib=list(record.gpu_memory_mib),
+            driver=_shown(record.driver),
+        )
+        index = self._machine_index.setdefault(shown.model_dump_json(), len(self.machines))
+        if index == len(self.machines):
+            self.machines.append(shown)
+        return index
+
+
+def last_attempts(records: Iterable[Record]) -> list[tuple[Record, list[Record]]]:
+    """For each combination its last attempt and the ones before it, combinations in the order of their versions."""
+    attempts: dict[str, list[Record]] = {}
+    for record in records:
+        attempts.setdefault(record.id, []).append(record)
+    groups = [sorted(group, key=lambda record: (record.attempt, record.finished)) for group in attempts.values()]
+    return [
+        (group[-1], group[:-1]) for group in sorted(groups, key=lambda group: point_key(group[-1].axes, group[-1].id))
+    ]
+
+
+def combination(
+    record: Record, earlier: Sequence[Record], tables: Tables, smoke: Mapping[str, JsonValue], cause_of: CauseOf
+) -> Combination:
+    """One record as the report shows it."""
+    verdict = parsed(record.verdict)
+    stages = [_stage(stage, tables, smoke) for stage in record.stages]
+    height = max((entry.stage for entry in stages if entry.status is Status.PASS), key=RUNGS.__getitem__, default=None)
+    state = state_of(verdict, height)
+    decisive = _decisive(verdict, stages, tables)
+    return Combination(
+        id=visible(bounded(record.id, 500)),
+        attempt=record.attempt,
+        axes={visible(bounded(name, 100)): visible(bounded(value, 200)) for name, value in record.axes.items()},
+        tags=[visible(bounded(tag, 100)) for tag in record.tags],
+        verdict=str(verdict),
+        status=verdict.status,
+        state=state,
+        stage=verdict.stage,
+        reason=verdict.reason,
+        detail=verdict.detail,
+        height=height,
+        expected=visible(bounded(record.expected, 500)),
+        as_expected=record.as_expected,
+        note=visible(bounded(record.note)),
+        stages=stages,
+        decisive=decisive,
+        cause=cause_of(verdict, state, decisive),
+        stack=tables.stack(record.lock, record.stack),
+        machine=tables.machine(record.machine),
+        command=visible(bounded(record.command, 4000)),
+        started=utc(record.started),
+        finished=utc(record.finished),
+        earlier=[
+            AttemptEntry(attempt=it.attempt, verdict=str(parsed(it.verdict)), finished=utc(it.finished))
+            for it in earlier[-20:]
+        ],
+        synthetic=record.synthetic,
+    )
+
+
+def state_of(verdict: Verdict, height: Stage | None) -> State:
+    """How a verdict is drawn: blocked is told apart by whether anything about the versions was learned before it."""
+    match verdict.status:
+        case Status.PASS:
+            return "pass"
+        case Status.FAIL:
+            return "fail"
+        case Status.INFRA:
+            return "infra"
+        case Status.SKIPPED:
+            return "skipped"
+        case Status.BLOCKED:
+            return "partial" if height is not None and RUNGS[height] >= RUNGS[Stage.IMPORT] else "blocked"
+
+
+def shown_verdict(verdict: Verdict) -> Verdict:
+    """The verdict with its detail visible and bounded: still a verdict, whose string parses back."""
+    return replace(verdict, detail=visible(bounded(verdict.detail, 500)))
+
+
+@lru_cache(maxsize=10_000)
+def parsed(text: str) -> Verdict:
+    """The shown verdict that a record's string stands for; a run has few distinct ones.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return shown_verdict(Verdict.parse(text))
+
+
+def utc(moment: datetime) -> str:
+    """ISO 8601 to the second, in UTC; a time without a zone is taken as UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _shown(text: str | None) -> str | None:
+    return None if text is None else visible(bounded(text, 200))
+
+
+def _stage(record: StageRecord, tables: Tables, smoke: Mapping[str, JsonValue]) -> StageEntry:
+    verdict = parsed(record.verdict)
+    indices = [tables.checks.add(check, smoke) for check in record.checks]
+    return StageEntry(
+        stage=record.stage,
+        verdict=str(verdict),
+        status=verdict.status,
+        seconds=round(record.seconds, 3),
+        checks=indices,
+        reused=[index for index, check in zip(indices, record.checks, strict=True) if check.reused],
+    )
+
+
+def _decisive(verdict: Verdict, stages: Sequence[StageEntry], tables: Tables) -> int | None:
+    """The check that explains the verdict: of its stage, with its status, best the one whose diagnosis agrees."""
+    if verdict.status is Status.PASS:
+        return None
+    own = [index for entry in stages if entry.stage is verdict.stage for index in entry.checks]
+    same = [index for index in own if tables.checks.entries[index].outcome is verdict.status]
+    for index in same:
+        diagnosis = tables.checks.entries[index].diagnosis
+        if diagnosis is not None and diagnosis.family is verdict.reason:
+            return index
+    return same[0] if same else None

@@ -1,0 +1,119 @@
+"""From records to everything a report says; the templates and the page add looks, never facts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.report.answer import Findings, answers_of
+from harness.report.axes import axes_of
+from harness.report.causes import CauseFinder, cause_groups
+from harness.report.changes import changes_since
+from harness.report.combinations import Tables, combination, last_attempts, utc
+from harness.report.extras import Extras, ModelSpecFacts, read_extras
+from harness.report.heatmap import counts_of, facets_of
+from harness.report.model import Combination, ModelFacts, ReportContext
+from harness.report.visible import bounded, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from pydantic import JsonValue
+
+    from harness.records import Record
+
+TITLE = "LMDeploy compatibility"
+
+
+def build_context(
+    records: Sequence[Record], *, generated: datetime, extras: Mapping[str, JsonValue] | None = None
+) -> ReportContext:
+    """Everything a report on ``records`` says. The same records in any order give the same context.
+
+    Args:
+        records: every attempt of every combination; the last one of each is shown.
+        generated: printed as the time of the report.
+        extras: see :class:`harness.report.extras.Extras`.
+
+    Raises:
+        ValueError: the extras are misshapen.
+    """
+    shown = _visible_extras(extras or {})
+    more = read_extras(shown)
+    tables = Tables()
+    cause_of = CauseFinder(tables.checks.entries)
+    combinations = [
+        combination(record, earlier, tables, _smoke(more, record), cause_of)
+        for record, earlier in last_attempts(records)
+    ]
+    models = _models(combinations, more)
+    checks = tables.checks.entries
+    findings = Findings(combinations, tables.stacks, tables.machines, checks, models, more.locks)
+    answers = answers_of(findings, more.choice)
+    return ReportContext(
+        generated=utc(generated),
+        title=more.title or TITLE,
+        harness=sorted({visible(bounded(record.harness, 100)) for record in records}),
+        synthetic=any(entry.synthetic for entry in combinations),
+        started=min((entry.started for entry in combinations), default=None),
+        finished=max((entry.finished for entry in combinations), default=None),
+        counts=counts_of(combinations),
+        unexpected=[index for index, entry in enumerate(combinations) if entry.as_expected is False],
+        flaky=[index for index, entry in enumerate(combinations) if _flaky(entry)],
+        axes=axes_of(entry.axes for entry in combinations),
+        models=models,
+        answers=answers,
+        facets=facets_of(combinations, [answer.model for answer in answers]),
+        causes=cause_groups(combinations, checks, more.remedies),
+        changes=None if more.previous is None else changes_since(more.previous, combinations),
+        combinations=combinations,
+        checks=checks,
+        stacks=tables.stacks,
+        machines=tables.machines,
+        scan=more.scan,
+        incidents=more.incidents,
+        gate=more.gate,
+        trend=more.trend,
+    )
+
+
+def _visible_extras(extras: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The extras with every text in them made visible; nothing is left out, they are the project's own."""
+    return {name: _visible_all(value) for name, value in extras.items()}
+
+
+def _visible_all(value: JsonValue) -> JsonValue:
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, list):
+        return [_visible_all(item) for item in value]
+    if isinstance(value, dict):
+        return {visible(name): _visible_all(member) for name, member in value.items()}
+    return value
+
+
+def _smoke(extras: Extras, record: Record) -> Mapping[str, JsonValue]:
+    spec = extras.models.get(visible(bounded(record.axes.get("model", ""), 200)))
+    return spec.smoke if spec else {}
+
+
+def _models(combinations: Sequence[Combination], extras: Extras) -> dict[str, ModelFacts]:
+    names = sorted({entry.axes["model"] for entry in combinations if "model" in entry.axes})
+    return {name: _model(name, extras.models.get(name) or ModelSpecFacts()) for name in names}
+
+
+def _model(name: str, spec: ModelSpecFacts) -> ModelFacts:
+    return ModelFacts(
+        title=spec.title or name,
+        hub_id=spec.hub_id,
+        architecture=spec.architecture,
+        quantisation=spec.quantisation,
+        licence=spec.licence,
+        trust_remote_code=spec.trust_remote_code,
+    )
+
+
+def _flaky(entry: Combination) -> bool:
+    """Attempts of one combination that disagree: only real verdicts count, infrastructure trouble never does."""
+    told = {it.verdict for it in entry.earlier} | {entry.verdict}
+    return len({verdict for verdict in told if verdict.split("/")[0] in ("pass", "fail")}) > 1

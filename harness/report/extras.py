@@ -1,0 +1,167 @@
+"""What a report can be given beside the records, each part optional, each with a fixed shape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Choice(_Part):
+    """What the reader came for: the report leads with this model on this backend."""
+
+    model: str
+    backend: str | None = None
+    target: str | None = None
+    """The machine aimed at, in words: ``8 GiB GPU, WSL2``."""
+
+
+class ModelSpecFacts(_Part):
+    """The parts of a model spec that a report shows; anything absent is not shown."""
+
+    title: str | None = None
+    hub_id: str | None = None
+    architecture: str | None = None
+    quantisation: str | None = None
+    licence: str | None = None
+    trust_remote_code: bool | None = None
+    smoke: dict[str, JsonValue] = {}
+    """The spec's ``smoke`` section: image, prompts and expected answers of both passes."""
+
+
+class PreviousRun(_Part):
+    """An earlier run to compare with."""
+
+    label: str
+    """How a reader knows it: a date, a commit, a file."""
+    verdicts: dict[str, str]
+    """Combination id to canonical verdict."""
+
+
+class RemedyView(_Part):
+    """A repair that a run tried on one combination."""
+
+    combination: str
+    """Id of the combination that was repaired."""
+    change: str
+    """What was changed: ``transformers 4.57.3 → 4.51.3``."""
+    outcome: Literal["verified", "did-not-help", "not-run"]
+    by: str | None = None
+    """Id of the combination that shows it."""
+    note: str = ""
+
+
+class ScanCell(_Part):
+    """The scan's prediction for one pair, beside what a run measured there."""
+
+    prediction: Literal["pass", "warn", "fail", "refused"]
+    findings: list[str] = []
+    """Missing names, refused requirements, warnings: the first few, with file and line."""
+    measured: Literal["pass", "fail", "blocked"] | None = None
+    """The import stage's true outcome; None where no run has been."""
+
+
+class ScanView(_Part):
+    """The compatibility map read from the wheels' sources: predictions, labelled so."""
+
+    model: str
+    date: str
+    rows: list[str]
+    """lmdeploy versions."""
+    columns: list[str]
+    """transformers versions."""
+    cells: list[list[ScanCell | None]]
+
+
+class IncidentRow(_Part):
+    """One entry of the troubleshooting log, as a run left it."""
+
+    id: str
+    title: str
+    combination: str | None = None
+    reproduces: bool | None = None
+    """None when it could not be run here."""
+    why_not: str = ""
+    diagnosed: str | None = None
+    expected: str | None = None
+    remedy: str = ""
+    verified: bool | None = None
+    by: str | None = None
+
+
+class IncidentsView(_Part):
+    """The incidents table."""
+
+    rows: list[IncidentRow]
+
+
+class GateRow(_Part):
+    """One combination under the gate."""
+
+    id: str
+    change: str
+    """The gate's class: regressed, fixed, same, same failure for another reason, new, gone, not tested, flaky, …"""
+    before: str | None = None
+    after: str | None = None
+    cause: str = ""
+
+
+class GateView(_Part):
+    """A dependency bump compared with the baseline."""
+
+    bump: str
+    baseline: str
+    decision: str
+    """One sentence."""
+    exit_code: int
+    rows: list[GateRow]
+
+
+class TrendPoint(_Part):
+    """One run of the past."""
+
+    label: str
+    counts: dict[str, int]
+    """Combinations by state."""
+
+
+class TrendView(_Part):
+    """Verdicts over runs, oldest first."""
+
+    points: list[TrendPoint]
+
+
+class Extras(_Part):
+    """Everything optional."""
+
+    title: str | None = None
+    choice: Choice | None = None
+    models: dict[str, ModelSpecFacts] = {}
+    previous: PreviousRun | None = None
+    remedies: list[RemedyView] = []
+    scan: ScanView | None = None
+    incidents: IncidentsView | None = None
+    gate: GateView | None = None
+    trend: TrendView | None = None
+    locks: str = "locks"
+    """Folder of the locks, relative to where the commands are run."""
+
+
+def read_extras(extras: Mapping[str, JsonValue]) -> Extras:
+    """The extras, checked.
+
+    Raises:
+        ValueError: a part is unknown or misshapen; the message names each place and what is wrong there.
+    """
+    try:
+        return Extras.model_validate(dict(extras))
+    except ValidationError as error:
+        places = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ValueError(f"the report's extras do not fit: {places}") from None

@@ -1,0 +1,50 @@
+"""The heat map: lmdeploy by transformers, one facet for each backend and model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.report.axes import ABSENT, backend_key, version_key
+from harness.report.model import Facet
+from harness.report.wording import STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.report.model import Combination
+
+
+def facets_of(combinations: Sequence[Combination], models: Sequence[str]) -> list[Facet]:
+    """One facet for each backend and model met: ``models`` in their order, LMDeploy's engines before the reference."""
+    order = {model: place for place, model in reversed(list(enumerate(models)))}
+    members: dict[tuple[str, str], list[int]] = {}
+    for index, entry in enumerate(combinations):
+        key = (entry.axes.get("backend", ABSENT), entry.axes.get("model", ABSENT))
+        members.setdefault(key, []).append(index)
+    ordered = sorted(members, key=lambda key: (order.get(key[1], len(order)), key[1], backend_key(key[0])))
+    return [_facet(backend, model, members[backend, model], combinations) for backend, model in ordered]
+
+
+def counts_of(combinations: Iterable[Combination]) -> dict[str, int]:
+    """Combinations by state, every state present."""
+    counts: dict[str, int] = dict.fromkeys(STATES, 0)
+    for entry in combinations:
+        counts[entry.state] += 1
+    return counts
+
+
+def _facet(backend: str, model: str, indices: Sequence[int], combinations: Sequence[Combination]) -> Facet:
+    crossings: dict[tuple[str, str], list[int]] = {}
+    for index in indices:
+        axes = combinations[index].axes
+        crossings.setdefault((axes.get("lmdeploy", ABSENT), axes.get("transformers", ABSENT)), []).append(index)
+    rows = sorted({row for row, _ in crossings}, key=version_key, reverse=True)
+    columns = sorted({column for _, column in crossings}, key=version_key)
+    return Facet(
+        backend=backend,
+        model=model,
+        rows=rows,
+        columns=columns,
+        cells=[[crossings.get((row, column), []) for column in columns] for row in rows],
+        counts=counts_of(combinations[index] for index in indices),
+    )

@@ -1,0 +1,186 @@
+"""The report as Markdown for a job summary: the answer, the counts, the causes and the map, within a size.
+
+Text from outside is written so that neither Markdown nor HTML in it means anything and nobody is mentioned by it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from harness.report.axes import ABSENT
+from harness.report.wording import STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.report.model import Answer, CauseGroup, Changes, Facet, ReportContext
+
+LIMIT = 900_000
+"""Bytes; GitHub refuses a step's summary above 1 MiB as a whole."""
+MAX_ROWS = 100
+MAX_LISTED = 20
+MAX_COLUMNS = 14
+_SPECIAL = re.compile(r"[^\w\s.,:;()/+=-]|[_\r\n]", re.ASCII)
+
+
+def render_markdown(context: ReportContext, *, limit: int = LIMIT) -> str:
+    """The summary, at most ``limit`` bytes of UTF-8; parts that do not fit are left out, and it says so."""
+    parts = [
+        _head(context),
+        *_answer(context),
+        _unexpected(context),
+        _causes(context, failed=True),
+        _changes(context.changes),
+    ]
+    parts += [_causes(context, failed=False), *(_map(context, facet) for facet in context.facets)]
+    note = "\n_Parts were left out here for their size; the HTML report has everything._\n"
+    text, left_out = "", False
+    for part in parts:
+        if len((text + part + note).encode()) > limit:
+            left_out = True
+            continue
+        text += part
+    return text + note if left_out else text
+
+
+def plain(text: str) -> str:
+    """``text`` as prose in which no character is markup. ``@`` stands in code, so that it mentions nobody."""
+    return _SPECIAL.sub(lambda found: _escaped(found[0]), text)
+
+
+def code(text: str) -> str:
+    """``text`` as inline code, whatever is in it."""
+    return f"<code>{_SPECIAL.sub(lambda found: _entity(found[0]), text)}</code>"
+
+
+def _escaped(character: str) -> str:
+    return "<code>&#64;</code>" if character == "@" else _entity(character)
+
+
+def _entity(character: str) -> str:
+    if character in "\r\n":
+        return " "
+    return character if ord(character) > 127 else f"&#{ord(character)};"  # noqa: PLR2004 - the end of ASCII
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows]) + "\n\n"
+
+
+def _head(context: ReportContext) -> str:
+    marks = [f"{mark.symbol} {mark.word}" for mark in STATES.values()]
+    text = f"# {plain(context.title)}\n\n"
+    if context.synthetic:
+        text += "**Made-up records: nothing here is a result about any package.**\n\n"
+    text += _table(marks, [[f"{context.counts[state]:,}" for state in STATES]])
+    return text
+
+
+def _unexpected(context: ReportContext) -> str:
+    if not context.unexpected:
+        return ""
+    listed = [context.combinations[index] for index in context.unexpected[:MAX_LISTED]]
+    lines = [f"- {code(entry.id)} {code(entry.verdict)}" for entry in listed]
+    if len(context.unexpected) > MAX_LISTED:
+        lines.append(f"- and {len(context.unexpected) - MAX_LISTED:,} more")
+    return f"**{len(context.unexpected):,} not as the matrix expects:**\n\n" + "\n".join(lines) + "\n\n"
+
+
+def _answer(context: ReportContext) -> Iterable[str]:
+    if not context.answers:
+        yield "No combination has a record.\n\n"
+        return
+    first = context.answers[0]
+    heading = {"proven": "Use this stack", "partial": "Try this stack", "none": "No stack to recommend"}[first.level]
+    title = context.models[first.model].title
+    yield f"## {heading}: {plain(title)} on {plain(first.backend)}\n\n{first.claim}\n\n{_evidence(first)}"
+    rows = [
+        [plain(context.models[it.model].title), plain(it.backend), _level(it), _pair(it), f"{it.others:,}"]
+        for it in context.answers[:MAX_ROWS]
+    ]
+    yield "## What works\n\n" + _table(("Model", "Backend", "", "Best", "Others"), rows)
+
+
+def _evidence(answer: Answer) -> str:
+    text = ""
+    if answer.level != "none":
+        names = list(answer.versions)
+        text += _table([plain(name) for name in names], [[code(answer.versions[name]) for name in names]])
+    lines = [*answer.proven, *(it.text for it in answer.support), *answer.not_proven]
+    text += "".join(f"- {plain(line)}\n" for line in lines) + "\n"
+    return text + "".join(_block(command.text) for command in answer.commands[:2])
+
+
+def _block(text: str) -> str:
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=2) + 3)
+    return f"{fence}sh\n{text.rstrip()}\n{fence}\n\n"
+
+
+def _level(answer: Answer) -> str:
+    return {"proven": "✓ proven here", "partial": "◐ passed so far", "none": "✕ nothing passed"}[answer.level]
+
+
+def _pair(answer: Answer) -> str:
+    if answer.level == "none":
+        return plain(answer.not_proven[0]) if answer.not_proven else ABSENT
+    versions = answer.versions
+    return (
+        f"lmdeploy {code(versions.get('lmdeploy', ABSENT))}, transformers {code(versions.get('transformers', ABSENT))}"
+    )
+
+
+def _causes(context: ReportContext, *, failed: bool) -> str:
+    groups = [group for group in context.causes if (group.state == "fail") == failed]
+    if not groups:
+        return ""
+    heading = "What does not work" if failed else "What was not tested here"
+    text = f"## {heading}\n\n" + _table(
+        ("", "Cause", "Stage", "Combinations", "What to do"), [_cause_row(group) for group in groups[:MAX_ROWS]]
+    )
+    return text + (f"{len(groups) - MAX_ROWS:,} more causes are in the report.\n\n" if len(groups) > MAX_ROWS else "")
+
+
+def _cause_row(group: CauseGroup) -> Sequence[str]:
+    verified = any(remedy.outcome == "verified" for remedy in group.remedies)
+    return (
+        STATES[group.state].symbol,
+        plain(group.title[:300]),
+        ", ".join(group.stages),
+        f"{len(group.combinations):,}",
+        plain(group.remedy[:500]) + (" **Verified.**" if verified else ""),
+    )
+
+
+def _changes(changes: Changes | None) -> str:
+    if changes is None:
+        return ""
+    text = f"## What changed since {plain(changes.since)}\n\n"
+    text += ", ".join(f"{number:,} {change.replace('-', ' ')}" for change, number in changes.counts.items() if number)
+    rows = [
+        [entry.change.replace("-", " "), code(entry.id), code(entry.before or ABSENT), code(entry.after or ABSENT)]
+        for entry in changes.entries[:MAX_ROWS]
+    ]
+    return text + ".\n\n" + (_table(("Change", "Combination", "Before", "Now"), rows) if rows else "")
+
+
+def _map(context: ReportContext, facet: Facet) -> str:
+    if len(facet.columns) > MAX_COLUMNS or len(facet.rows) > MAX_ROWS:
+        return ""
+    title = context.models[facet.model].title if facet.model in context.models else facet.model
+    rows = [
+        [code(row), *(_cell(context, indices) for indices in cells)]
+        for row, cells in zip(facet.rows, facet.cells, strict=True)
+    ]
+    head = ["LMDeploy \\ transformers", *(code(column) for column in facet.columns)]
+    return f"### {plain(title)} on {plain(facet.backend)}\n\n" + _table(head, rows)
+
+
+def _cell(context: ReportContext, indices: Sequence[int]) -> str:
+    entries = [context.combinations[index] for index in indices]
+    if len(entries) == 1:
+        entry = entries[0]
+        place = entry.height if entry.state == "partial" else entry.stage
+        return f"{STATES[entry.state].symbol} {place or ''}".strip()
+    return " ".join(STATES[entry.state].symbol for entry in entries) or ABSENT

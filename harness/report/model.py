@@ -1,0 +1,338 @@
+"""What a report says, as plain data: the template's context, the page's data and ``report.json`` are this and no more.
+
+Every text in it is already visible and bounded (see :mod:`harness.report.visible`); nothing in it is HTML.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from harness.report.extras import GateView, IncidentsView, RemedyView, ScanView, TrendView
+from harness.verdict import Reason, Stage, Status
+
+State = Literal["pass", "partial", "blocked", "fail", "infra", "skipped"]
+"""How a combination is drawn: its status, with ``blocked`` split by whether it had climbed (``partial``) or not."""
+Level = Literal["proven", "partial", "none"]
+"""What an answer may claim: every stage passed here; every stage that this machine can run; nothing."""
+Change = Literal[
+    "regressed", "fixed", "other-failure", "new", "gone", "no-longer-tested", "now-tested", "infra", "same"
+]
+"""One combination between two runs."""
+
+
+class Entry(BaseModel):
+    """Base of everything in a report."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LogEntry(Entry):
+    """The end of what a check printed."""
+
+    lines: list[str]
+    deciding: int | None = None
+    """Index in ``lines`` of the line that decided; None when the diagnosis quotes none of them."""
+    omitted: int = 0
+    """Lines before these that the report does not carry."""
+
+
+class FrameEntry(Entry):
+    """One line of a traceback."""
+
+    file: str
+    line: int
+    function: str
+    text: str
+
+
+class ExceptionEntry(Entry):
+    """One exception of a chain."""
+
+    type: str
+    message: str
+    frames: list[FrameEntry]
+    frames_omitted: int = 0
+
+
+class DiagnosisEntry(Entry):
+    """What the catalogue of known failures says."""
+
+    signature: str | None
+    family: Reason
+    captures: dict[str, str]
+    confidence: float
+    line: str
+    title: str
+    cause: str
+    remedy: str
+    source: str
+
+
+class PassEntry(Entry):
+    """One pass of the smoke test, as far as the check's facts tell."""
+
+    stage: Stage
+    prompt: str | None = None
+    """What was asked, in plain words."""
+    sent: str | None = None
+    """The same after the chat template."""
+    answer: str | None = None
+    again: str | None = None
+    """The second answer, when it differs from the first."""
+    expected: JsonValue = None
+    judge: str | None = None
+    right: bool | None = None
+    latencies: list[float] = []
+    """Seconds per request, in order; the first is cold."""
+    first_token: list[float] = []
+    """Seconds to the first token, in order."""
+    prompt_tokens: int | None = None
+    new_tokens: int | None = None
+    colours: list[str] = []
+    """Of the image shown: top left, top right, bottom left, bottom right."""
+    image_size: int | None = None
+
+
+class CheckEntry(Entry):
+    """One question of a stage and its answer; combinations share it by index."""
+
+    name: str
+    outcome: Status
+    key: str
+    seconds: float
+    peak_memory_mib: float | None
+    facts: dict[str, JsonValue]
+    passes: list[PassEntry]
+    exceptions: list[ExceptionEntry]
+    """Outermost first, the root cause last."""
+    diagnosis: DiagnosisEntry | None
+    log: LogEntry | None
+
+
+class StageEntry(Entry):
+    """A rung that was reached."""
+
+    stage: Stage
+    verdict: str
+    status: Status
+    seconds: float
+    checks: list[int]
+    """Indices into the report's checks."""
+    reused: list[int]
+    """Those of ``checks`` whose answer came from an earlier, identical question."""
+
+
+class AttemptEntry(Entry):
+    """An attempt before the one shown."""
+
+    attempt: int
+    verdict: str
+    finished: str
+
+
+class Combination(Entry):
+    """One point of the matrix, as its last attempt left it."""
+
+    id: str
+    attempt: int
+    axes: dict[str, str]
+    tags: list[str]
+    verdict: str
+    status: Status
+    state: State
+    stage: Stage | None
+    reason: Reason | None
+    detail: str
+    height: Stage | None
+    """The highest rung that passed."""
+    expected: str
+    as_expected: bool | None
+    note: str
+    stages: list[StageEntry]
+    decisive: int | None
+    """Index of the check that decided the verdict."""
+    cause: str | None
+    """Id of its root-cause group; None for a pass."""
+    stack: int | None
+    """Index into the report's stacks."""
+    machine: int
+    command: str
+    started: str
+    finished: str
+    earlier: list[AttemptEntry]
+    synthetic: bool
+
+
+class Stack(Entry):
+    """An exact, locked set of packages."""
+
+    lock: str | None
+    packages: dict[str, str]
+
+
+class Machine(Entry):
+    """Where combinations ran."""
+
+    os: str
+    kernel: str
+    wsl: bool
+    cpu: str
+    cores: int
+    memory_mib: int
+    gpus: list[str]
+    gpu_memory_mib: list[int]
+    driver: str | None
+
+
+class Axis(Entry):
+    """One dimension of the matrix."""
+
+    name: str
+    label: str
+    values: list[str]
+
+
+class Command(Entry):
+    """Something to copy into a terminal or a file."""
+
+    label: str
+    text: str
+
+
+class Support(Entry):
+    """Another combination that speaks for an answer."""
+
+    text: str
+    combination: int
+
+
+class Answer(Entry):
+    """What to use for one model on one backend."""
+
+    model: str
+    backend: str
+    level: Level
+    claim: str
+    """One sentence that says no more than was shown."""
+    combination: int | None
+    """Index of the combination chosen, or, at level ``none``, of the one that came nearest."""
+    rank: str
+    """Why this one and not another of the same level."""
+    proven: list[str]
+    """What was shown on this machine."""
+    not_proven: list[str]
+    """What was not, and why."""
+    support: list[Support]
+    """What other models or the reference showed with the same versions."""
+    versions: dict[str, str]
+    """The packages that matter, exact."""
+    commands: list[Command]
+    target: str | None
+    """The machine aimed at, in words, when the reader named one."""
+    others: int
+    """How many further combinations reach the same level."""
+
+
+class Facet(Entry):
+    """lmdeploy by transformers for one backend and one model."""
+
+    backend: str
+    model: str
+    rows: list[str]
+    """lmdeploy versions, newest first."""
+    columns: list[str]
+    """transformers versions, oldest first."""
+    cells: list[list[list[int]]]
+    """Combination indices, by row and column; an empty list is not in the matrix."""
+    counts: dict[str, int]
+    """Combinations by state."""
+
+
+class CauseGroup(Entry):
+    """Combinations that did not pass for one and the same reason."""
+
+    id: str
+    state: State
+    signature: str | None
+    family: Reason
+    stages: list[Stage]
+    captures: dict[str, str]
+    title: str
+    cause: str
+    remedy: str
+    source: str
+    line: str
+    combinations: list[int]
+    where: dict[str, list[str]]
+    """The axis values it was met at."""
+    remedies: list[RemedyView]
+    """Repairs that a run tried."""
+
+
+class ChangeEntry(Entry):
+    """One combination between two runs."""
+
+    id: str
+    change: Change
+    before: str | None
+    after: str | None
+    combination: int | None
+
+
+class Changes(Entry):
+    """This run compared with an earlier one."""
+
+    since: str
+    counts: dict[str, int]
+    entries: list[ChangeEntry]
+    """Everything but ``same``."""
+
+
+class ModelFacts(Entry):
+    """What the specs say of a model."""
+
+    title: str
+    hub_id: str | None
+    architecture: str | None
+    quantisation: str | None
+    licence: str | None
+    trust_remote_code: bool | None
+
+
+class ReportContext(Entry):
+    """A whole report."""
+
+    schema_version: Literal[1] = 1
+    generated: str
+    """ISO 8601, UTC."""
+    title: str
+    harness: list[str]
+    """Versions of the harness that wrote the records."""
+    synthetic: bool
+    """True when any record was made up."""
+    started: str | None
+    finished: str | None
+    counts: dict[str, int]
+    """Combinations by state; every state is present."""
+    unexpected: list[int]
+    """Combinations that did not behave as the matrix expects."""
+    flaky: list[int]
+    """Combinations whose attempts disagreed."""
+    axes: list[Axis]
+    models: dict[str, ModelFacts]
+    answers: list[Answer]
+    """The one to lead with comes first."""
+    facets: list[Facet]
+    causes: list[CauseGroup]
+    """Failures first, then what was not tested, each by number of combinations."""
+    changes: Changes | None
+    combinations: list[Combination]
+    checks: list[CheckEntry]
+    stacks: list[Stack]
+    machines: list[Machine]
+    scan: ScanView | None
+    incidents: IncidentsView | None
+    gate: GateView | None
+    trend: TrendView | None

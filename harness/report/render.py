@@ -1,0 +1,144 @@
+"""The context rendered into one self-contained HTML file: style, script and data inside, nothing fetched."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.report import wording
+from harness.report.axes import ABSENT
+from harness.report.pack import page_data
+from harness.verdict import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.report.model import Combination, ReportContext
+
+HERE = Path(__file__).resolve().parent
+HEAD_SCRIPT = "head.js"
+STYLES = ("base.css", "matrix.css", "combination.css", "print.css")
+SCRIPTS = (
+    "dom.js",
+    "data.js",
+    "state.js",
+    "filter.js",
+    "matrix.js",
+    "list.js",
+    "measures.js",
+    "passes.js",
+    "stack.js",
+    "log.js",
+    "bugreport.js",
+    "combination.js",
+    "main.js",
+)
+"""In the order of their dependence; each is a plain script of functions, joined into one."""
+DENSE = 12
+"""Columns from which on a cell shows its mark without the stage's name."""
+
+
+TITLED = 2_000
+"""Combinations up to which every cell carries its verdict for readers without JavaScript, who else find it one click
+away in the list."""
+
+
+def render_html(context: ReportContext) -> str:
+    """The whole report as one HTML document."""
+    style, first, script = _style(), _asset(HEAD_SCRIPT), _script()
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            report=context,
+            data=page_data(context),
+            style=Markup(style),  # noqa: S704 - the project's own file, nothing from outside
+            first_script=Markup(first),  # noqa: S704 - same
+            script=Markup(script),  # noqa: S704 - same
+            policy=content_policy([style], [first, script]),
+        )
+    )
+
+
+def content_policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
+    """The content security policy: these styles and scripts by their hashes, and nothing else at all."""
+    return (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
+        f"style-src {' '.join(map(_digest, styles))}; script-src {' '.join(map(_digest, scripts))}"
+    )
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _asset(name: str) -> str:
+    return (HERE / "assets" / name).read_text("utf-8")
+
+
+@cache
+def _style() -> str:
+    return "\n".join(map(_asset, STYLES))
+
+
+@cache
+def _script() -> str:
+    return '(() => {\n"use strict";\n' + "\n".join(map(_asset, SCRIPTS)) + "\n})();"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+    )
+    environment.filters |= {
+        "fragment": lambda text: quote(text, safe=""),
+        "day": lambda text: text[:10],
+        "minute": lambda text: text[:16].replace("T", " ") + " UTC",
+        "place": place,
+        "span": span,
+        "groupby_kept": lambda items, name: [(key, list(group)) for key, group in groupby(items, attrgetter(name))],
+        "total": lambda counts: sum(counts.values()),
+    }
+    environment.globals |= {
+        "ABSENT": ABSENT,
+        "CHANGES": wording.CHANGES,
+        "DENSE": DENSE,
+        "FAMILIES": wording.FAMILIES,
+        "LEVELS": {"proven": "proven here", "partial": "passed so far", "none": "nothing passed"},
+        "HEADINGS": {"proven": "Use this stack", "partial": "Try this stack", "none": "No stack to recommend"},
+        "STAGES": wording.STAGES,
+        "STATES": wording.STATES,
+        "TITLED": TITLED,
+        "stages": list(Stage),
+    }
+    return environment
+
+
+def place(entry: Combination) -> str:
+    """The stage that a cell names: where it failed, or how high it came."""
+    if entry.state == "partial":
+        return str(entry.height or "")
+    return "" if entry.state == "pass" else str(entry.stage or "")
+
+
+def span(values: list[str], most: int = 6) -> str:
+    """A short list of versions, or its ends and its length."""
+    if len(values) <= most:
+        return ", ".join(values)
+    return f"{values[0]} … {values[-1]} ({len(values)} versions)"

@@ -1,0 +1,112 @@
+"""What the report's marks and words mean, in one place: the legend, the badges and the empty states read from here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.verdict import Reason, Stage
+
+if TYPE_CHECKING:
+    from harness.report.model import Change, Level, State
+
+
+class Mark(NamedTuple):
+    """A state as the eye meets it."""
+
+    symbol: str
+    word: str
+    meaning: str
+    act: str
+
+
+STATES: dict[State, Mark] = {
+    "pass": Mark("✓", "pass", "Every stage passed on the machine named.", "Use it; pin its exact stack."),
+    "partial": Mark(
+        "◐",
+        "passed so far",
+        "Passed every stage that this machine can run; what needs more (mostly a GPU) was not run.",
+        "Run the same combination on a machine that has what is missing.",
+    ),
+    "blocked": Mark(
+        "○",
+        "blocked",
+        "This machine lacked what an early stage needs; nothing was learned about the versions.",
+        "Provide what the reason names, then run it again.",
+    ),
+    "fail": Mark("✕", "fail", "A stage ran and failed; the reason says why.", "Follow the remedy, or choose another."),
+    "infra": Mark(
+        "!",
+        "infrastructure",
+        "Network, disk, registry or a kill from outside; says nothing about the versions.",
+        "Run it again when the trouble is over.",
+    ),
+    "skipped": Mark(
+        "—", "skipped", "Excluded in the matrix, with the reason given there.", "Edit matrix.yaml to run it."
+    ),
+}
+
+CLAIMS: dict[Level, str] = {
+    "proven": "Every stage passed, the engine came up and both answers were right.",
+    "partial": "It passed everything that could be run here. Whether it works is not shown.",
+    "none": "No combination of this model and backend passed.",
+}
+
+REFERENCE_CLAIM = "Every stage passed with plain transformers; LMDeploy's engines have no part in this."
+"""The claim for a whole pass on the reference backend."""
+
+UNJUDGED_CLAIM = "Every stage passed and the engine answered both passes; whether the answers are right was not judged."
+"""The claim where the model's weights make any answer as good as another."""
+
+STAGES: dict[Stage, str] = {
+    Stage.RESOLVE: "uv finds a lock on this python, as of this date.",
+    Stage.SCAN: "Every name that lmdeploy and the model import from transformers exists there; read, not run.",
+    Stage.INSTALL: "The lock installs.",
+    Stage.IMPORT: "The modules load that a boot will load, and the model's own requirements.",
+    Stage.CONFIGURE: "Engine configuration, model configuration, architecture and quantisation support agree.",
+    Stage.PREPROCESS: "The engine's own image and chat-template path turns an image and a message into model input.",
+    Stage.EMULATE: "Emulated: the engine's arithmetic on the CPU agrees with transformers; says nothing of a GPU.",
+    Stage.BOOT: "The engine comes up with the model, and it is the backend that was asked for.",
+    Stage.SEE: "Pass 1, image to text: the answer is right, twice.",
+    Stage.STRUCTURE: "Pass 2, text only to JSON: the facts are right, twice.",
+}
+
+FAMILIES: dict[Reason, str] = {
+    Reason.RESOLVER_CONFLICT: "The packages' own requirements contradict each other.",
+    Reason.NO_COMPATIBLE_WHEEL: "No wheel fits this python and platform.",
+    Reason.MISSING_DEPENDENCY: "A package is needed that nothing declares.",
+    Reason.SYMBOL: "A name that is imported is gone, or not there yet, in that version.",
+    Reason.ENTRYPOINT: "A module or command moved, or is called in a way it does not support.",
+    Reason.VERSION_GATE: "The package itself refuses that version.",
+    Reason.NATIVE_LIBRARY: "A shared library is missing.",
+    Reason.BINARY_ABI: "Compiled parts were built against another version.",
+    Reason.DRIVER_OR_GPU: "No usable GPU or driver.",
+    Reason.GPU_ARCH: "The GPU's generation is not among those the wheels carry.",
+    Reason.ARCHITECTURE: "The engine does not know the model's architecture.",
+    Reason.CONFIG_DRIFT: "A configuration class lost or renamed what is read from it.",
+    Reason.PROCESSOR_DRIFT: "A tokenizer or processor changed under the engine.",
+    Reason.QUANTISATION: "The engine does not load that quantisation.",
+    Reason.ATTENTION_OR_BUILD: "An attention kernel or the compiler it needs is missing.",
+    Reason.WEIGHTS: "The weights are not there, or broken.",
+    Reason.HUB_NETWORK: "The model hub could not be reached.",
+    Reason.OUT_OF_MEMORY: "Not enough memory.",
+    Reason.PLATFORM: "The operating system or platform does not allow it.",
+    Reason.SERVING: "The server came up and behaves otherwise than asked.",
+    Reason.BACKEND_SUBSTITUTED: "One engine was asked for, another answered.",
+    Reason.WRONG_ANSWER: "It answered, and the answer is wrong, empty, repeating or not reproducible.",
+    Reason.TIMEOUT: "It took longer than allowed and was ended.",
+    Reason.CRASH: "The process died by a signal, or without a record.",
+    Reason.EXCLUDED: "Left out in the matrix.",
+    Reason.UNKNOWN: "No known pattern matched.",
+}
+
+CHANGES: dict[Change, str] = {
+    "regressed": "passed before, fails now",
+    "fixed": "failed before, passes now",
+    "other-failure": "failed before and fails now, for another reason",
+    "new": "not in the earlier run",
+    "gone": "not in this run",
+    "no-longer-tested": "had a verdict before, could not be tested now",
+    "now-tested": "could not be tested before, has a verdict now",
+    "infra": "infrastructure trouble in one of the two: no comparison",
+    "same": "no change",
+}

@@ -1,0 +1,60 @@
+"""The report as files: ``index.html`` and ``report.json``, each replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.report.context import build_context
+from harness.report.render import render_html
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import JsonValue
+
+    from harness.records import Record
+
+PAGE = "index.html"
+DATA = "report.json"
+
+
+def write_report(
+    records: Sequence[Record],
+    folder: Path,
+    extras: Mapping[str, JsonValue] | None = None,
+    *,
+    generated: datetime | None = None,
+) -> Path:
+    """Writes both files into ``folder``, which is made if need be, and returns the page's path.
+
+    Commands in it find the locks in ``locks`` inside the folder, from the folder's parent, unless the extras say
+    otherwise. A reader never sees half a file: each is written beside its place, flushed to disk, and moved there.
+
+    Raises:
+        ValueError: the extras are misshapen.
+        OSError: the folder cannot be written.
+    """
+    told: dict[str, JsonValue] = {"locks": f"{folder.resolve().name}/locks", **(extras or {})}
+    context = build_context(records, generated=generated or datetime.now(UTC), extras=told)
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / DATA, context.model_dump_json(indent=1) + "\n")
+    return _replace(folder / PAGE, render_html(context))
+
+
+def _replace(path: Path, text: str) -> Path:
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.chmod(0o644)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,377 @@
+"""The page in a real headless Chromium: filters, links, copying, comparing, keyboard, accessibility, and no request.
+
+Skipped, with the reason, where there is no Chromium (``HARNESS_CHROMIUM`` names one that is not on PATH) or no
+playwright; the accessibility checks also need npm and its registry once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from harness.report import render_html, write_report
+from harness.report.context import build_context
+from tests.report_extras import sample_extras
+from tests.report_hostile import hostile, hostile_extras
+from tests.report_samples import START, story
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.browser
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+FAILED = "py3.11-lmdeploy0.11.1-transformers4.38.2-pytorch-canary"
+PASSED = "py3.12-lmdeploy0.18.0-transformers5.17.0-pytorch-canary"
+AXE = "axe-core@4.14.1"
+
+
+class Sheet(NamedTuple):
+    """An open page and what it complained of or asked for."""
+
+    page: Page
+    complaints: list[str]
+    requests: list[str]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("HARNESS_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on PATH: apt-get install chromium, or set HARNESS_CHROMIUM")
+    with playwright_api.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(story(), tmp_path_factory.mktemp("report"), sample_extras(), generated=START)
+
+
+@pytest.fixture(scope="session")
+def hostile_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("hostile") / "index.html"
+    path.write_text(render_html(build_context(hostile(), generated=START, extras=hostile_extras())), "utf-8")
+    return path
+
+
+@pytest.fixture
+def visit(browser: Browser, report_file: Path) -> Iterator[Callable[..., Sheet]]:
+    """Open the report, or another file, at a hash; extra keywords go to the browser's context."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(at: str = "", file: Path = report_file, **options: object) -> Sheet:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})  # type: ignore[arg-type]  # options of playwright's own
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        sheet = Sheet(context.new_page(), [], [])
+        sheet.page.on("console", lambda message: sheet.complaints.append(message.text))
+        sheet.page.on("pageerror", lambda error: sheet.complaints.append(str(error)))
+        sheet.page.on("request", lambda request: sheet.requests.append(request.url))
+        sheet.page.goto(file.as_uri() + at)
+        if options.get("java_script_enabled", True):
+            sheet.page.wait_for_selector("html[data-ready]")
+        return sheet
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def tally(page: Page) -> str:
+    return page.locator("#tally").inner_text()
+
+
+def text_of(page: Page, selector: str) -> str:
+    """The text of the first match, in view or not, on one line."""
+    return " ".join((page.locator(selector).first.text_content() or "").split())
+
+
+def test_it_opens_without_complaint_or_request(visit: Callable[..., Sheet], report_file: Path) -> None:
+    sheet = visit()
+    sheet.page.goto(report_file.as_uri() + f"#c={FAILED}")
+    sheet.page.goto(report_file.as_uri() + f"#c={PASSED}")
+    assert sheet.complaints == []
+    assert {url.split("#")[0] for url in sheet.requests if not url.startswith("data:")} == {report_file.as_uri()}
+
+
+def test_filters_narrow_map_list_and_address(visit: Callable[..., Sheet]) -> None:
+    page = visit("#matrix").page
+    assert tally(page).startswith("All 228 combinations")
+    page.select_option("#filter-backend", "turbomind")
+    page.fill("#filter-q", "imageskwargs 0.11.1")
+    assert tally(page) == "3 of 228 combinations: 3 fail."
+    assert page.locator("#list tbody tr").count() == 3
+    assert page.locator("#maps .facet:visible").count() == 3
+    playwright_api.expect(page.locator("#maps .facet:not([hidden]) .map a:not(.out)")).to_have_count(3)
+    assert "backend=turbomind" in page.url
+    assert "q=imageskwargs" in page.url
+
+
+def test_an_address_brings_back_the_view(visit: Callable[..., Sheet]) -> None:
+    page = visit("#state=fail&model=canary&sort=-transformers&group=backend&q=0.11").page
+    assert page.input_value("#filter-state") == "fail"
+    assert page.input_value("#filter-q") == "0.11"
+    assert page.locator("#list .group").count() == 3
+    assert page.locator("#list .of-transformers[aria-sort=descending]").count() == 1
+    page.click("#reset")
+    assert tally(page).startswith("All 228")
+
+
+def test_root_causes_group_the_list(visit: Callable[..., Sheet]) -> None:
+    page = visit("#group=cause&state=fail").page
+    assert "BeamSearchScorer was removed from transformers 60" in text_of(page, "#list .group")
+    page.locator("#list .group button").first.click()
+    assert page.locator("#list tbody").first.locator("tr").count() == 61
+
+
+def test_a_cause_leads_to_its_combinations(visit: Callable[..., Sheet]) -> None:
+    page = visit().page
+    page.locator("#fails summary").nth(1).click()
+    page.get_by_text("Show these 30 combinations").click()
+    assert tally(page).startswith("30 of 228")
+
+
+def test_columns_sort_up_and_down(visit: Callable[..., Sheet]) -> None:
+    page = visit("#backend=pytorch").page
+    page.locator("[data-sort=seconds]").click()
+    first = text_of(page, "#list tbody tr")
+    page.locator("[data-sort=seconds]").click()
+    assert text_of(page, "#list tbody tr") != first
+    assert page.locator(".of-seconds[aria-sort=descending]").count() == 1
+
+
+def test_the_list_grows_on_demand(visit: Callable[..., Sheet]) -> None:
+    page = visit().page
+    assert page.locator("#list tbody tr").count() == 100
+    page.get_by_role("button", name="Show 128 more").click()
+    assert page.locator("#list tbody tr").count() == 228
+
+
+def test_a_failed_combination_is_told_whole(visit: Callable[..., Sheet]) -> None:
+    page = visit(f"#c={FAILED}").page
+    text = page.locator("#combination").inner_text()
+    for words in ("Fails at import.", "ImagesKwargs is not there yet", "Use transformers 4.42.0", "Reproduce it alone"):
+        assert words in text
+    assert page.locator(".log .decided").first.inner_text().startswith("ImportError: cannot import name 'ImagesKwargs'")
+    assert page.locator(".ladder > li").count() == 5
+    assert "transformers 4.38.2 → 4.57.3" in text
+    assert FAILED in page.title()
+
+
+def test_a_passed_combination_shows_both_passes(visit: Callable[..., Sheet]) -> None:
+    page = visit(f"#c={PASSED}").page
+    picture = page.get_by_role("img", name="The image shown: top left red, top right blue")
+    assert picture.locator("rect").count() == 4
+    text = page.locator("#combination").inner_text()
+    assert "What colours are in the four quarters of the picture?" in text
+    assert "top left red, top right blue, bottom left green, bottom right yellow" in text
+    assert "median of 6" in text
+    assert page.locator(".passes .badge").all_text_contents() == ["✓ right", "✓ right"]
+    assert "Earlier attempts" in text
+
+
+def test_back_returns_to_the_filtered_matrix(visit: Callable[..., Sheet]) -> None:
+    page = visit("#state=fail&backend=pytorch").page
+    page.locator("#list tbody a").first.click()
+    page.wait_for_selector("#combination h2")
+    page.get_by_role("link", name="Back to the matrix").click()
+    assert page.locator("#overview").is_visible()
+    assert page.input_value("#filter-state") == "fail"
+    page.go_back()
+    page.wait_for_selector("#combination:not([hidden])")
+    page.go_back()
+    assert tally(page).endswith("fail.")
+
+
+def test_next_walks_the_filtered_list(visit: Callable[..., Sheet]) -> None:
+    page = visit("#state=pass&backend=pytorch&at=matrix").page
+    page.locator("#list tbody a").first.click()
+    assert "1 of 1" in page.locator(".steps").inner_text()
+
+
+def test_stacks_compare_with_any_other(visit: Callable[..., Sheet]) -> None:
+    page = visit(f"#c={FAILED}").page
+    page.fill("#against", PASSED)
+    rows = page.locator(".diff tbody tr").all_inner_texts()
+    assert "transformers\t4.38.2\t5.17.0" in rows
+    assert "vs=" in page.url
+    shared = visit(page.url[page.url.index("#") :]).page
+    assert shared.locator(".diff tbody tr").all_inner_texts() == rows
+
+
+def test_an_unknown_combination_says_so(visit: Callable[..., Sheet]) -> None:
+    page = visit("#c=nothing").page
+    assert "This report has no combination nothing." in page.locator("#combination").inner_text()
+
+
+def test_copies_arrive(visit: Callable[..., Sheet]) -> None:
+    page = visit(permissions=["clipboard-read", "clipboard-write"]).page
+    read = "navigator.clipboard.readText()"
+    page.get_by_role("button", name="Copy: Launch the server").first.click()
+    assert "lmdeploy serve api_server Qwen/Qwen2-VL-2B-Instruct --backend pytorch" in page.evaluate(read)
+    page.goto(page.url + f"#c={FAILED}")
+    page.get_by_role("button", name="Copy requirements.txt").click()
+    assert "transformers==4.38.2\n" in page.evaluate(read)
+    page.get_by_role("button", name="Copy bug report").click()
+    report = page.evaluate(read)
+    for heading in (
+        "[Bug] ImportError",
+        "### Checklist",
+        "### Describe the bug",
+        "### Reproduction",
+        "### Environment",
+    ):
+        assert heading in report
+    assert "lmdeploy: 0.11.1" in report
+    assert "gemma3_vl.py" in report.partition("### Error traceback")[2]
+
+
+def test_the_keyboard_reaches_everything(visit: Callable[..., Sheet]) -> None:
+    page = visit("#matrix").page
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "filter-q"
+    first = page.locator("#maps .map a").first
+    first.focus()
+    assert "transformers 4.38.2" in page.locator("#hint").inner_text()
+    page.keyboard.press("ArrowRight")
+    assert "transformers 4.57.3" in page.locator("#hint").inner_text()
+    page.keyboard.press("ArrowDown")
+    assert "LMDeploy 0.16.0" in page.locator("#hint").inner_text()
+    page.keyboard.press("Escape")
+    assert page.locator("#hint").is_hidden()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#combination h2")
+    assert page.evaluate("document.activeElement.id") == "combination"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Back to the matrix"
+
+
+def test_one_cell_of_a_map_is_in_the_tab_order(visit: Callable[..., Sheet]) -> None:
+    page = visit("#maps").page
+    page.locator("#maps .facet").first.scroll_into_view_if_needed()
+    assert page.locator("#maps .facet").first.locator(".map a:not([tabindex='-1'])").count() == 1
+
+
+def test_the_reader_s_theme_wins_and_stays(visit: Callable[..., Sheet]) -> None:
+    page = visit(color_scheme="light").page
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    page.get_by_role("button", name="Dark").click()
+    dark = page.evaluate(background)
+    assert dark != light
+    page.reload()
+    assert page.evaluate(background) == dark
+    page.get_by_role("button", name="Auto").click()
+    assert page.evaluate(background) == light
+
+
+def test_without_scripts_the_core_is_there(visit: Callable[..., Sheet]) -> None:
+    page = visit(java_script_enabled=False).page
+    text = page.locator("body").inner_text()
+    assert "Try this stack" in text
+    assert "the same facts are in report.json" in text
+    assert page.locator("#maps .map a").count() == 228
+    assert page.locator("#filters").is_hidden()
+    page.locator("#maps .map a").first.click()
+    assert (
+        page.locator(":target").inner_text() == "py3.11-lmdeploy0.18.0-transformers4.38.2-pytorch-qwen2-vl-2b-instruct"
+    )
+
+
+def test_hostile_records_do_nothing(visit: Callable[..., Sheet], hostile_file: Path) -> None:
+    sheet = visit("#group=cause", hostile_file)
+    names = sheet.page.locator("#list tbody a").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
+    assert len(names) == 16
+    for name in names:
+        sheet.page.goto(hostile_file.as_uri() + name)
+        sheet.page.wait_for_selector("#combination h2")
+        for summary in sheet.page.locator("#combination summary").all():
+            if summary.is_visible():
+                summary.click()
+        assert sheet.page.locator("#combination img, #combination script").count() == 0
+    assert sheet.page.evaluate("window.hacked") is None
+    assert sheet.complaints == []
+    assert {url.split("#")[0] for url in sheet.requests if not url.startswith("data:")} == {hostile_file.as_uri()}
+
+
+def test_hostile_sources_are_no_links(visit: Callable[..., Sheet], hostile_file: Path) -> None:
+    page = visit("", hostile_file).page
+    for name in page.locator("#list tbody a").evaluate_all("links => links.map((link) => link.getAttribute('href'))"):
+        page.goto(hostile_file.as_uri() + name)
+        assert page.locator("a:not([href^='#'])").count() == 0
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280, 2200])
+@pytest.mark.parametrize("at", ["", f"#c={FAILED}", f"#c={PASSED}"])
+def test_no_width_scrolls_sideways(visit: Callable[..., Sheet], width: int, at: str) -> None:
+    page = visit(at, viewport={"width": width, "height": 900}).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_it_prints(visit: Callable[..., Sheet]) -> None:
+    page = visit().page
+    page.emulate_media(media="print")
+    assert page.locator("#filters").is_hidden()
+    assert page.pdf().startswith(b"%PDF")
+
+
+@pytest.fixture(scope="session")
+def axe(pytestconfig: pytest.Config) -> str:
+    """The accessibility checker's script, fetched through npm once and kept in pytest's cache."""
+    folder = pytestconfig.cache.mkdir("axe-core")
+    script = folder / "axe.min.js"
+    if not script.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("npm is not installed, so axe-core cannot be fetched")
+        packed = subprocess.run(
+            [npm, "pack", AXE, "--pack-destination", str(folder)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if packed.returncode != 0:
+            pytest.skip(f"npm could not fetch {AXE}: {packed.stderr.strip()[-200:]}")
+        with tarfile.open(next(folder.glob("*.tgz"))) as archive:
+            member = archive.extractfile("package/axe.min.js")
+            assert member is not None
+            script.write_bytes(member.read())
+    return script.read_text("utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("at", ["", "#state=fail&group=cause", f"#c={FAILED}", f"#c={PASSED}&vs={FAILED}"])
+def test_axe_finds_no_violation(visit: Callable[..., Sheet], axe: str, at: str, width: int, scheme: str) -> None:
+    page = visit(at, viewport={"width": width, "height": 900}, color_scheme=scheme).page
+    page.evaluate("for (const row of document.querySelectorAll('main:not([hidden]) details')) row.open = true")
+    page.evaluate("document.styleSheets[0].insertRule('* { content-visibility: visible !important }')")
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    told = [
+        f"{rule['id']}: {node['target']} {node['failureSummary']}"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
+    assert not told, "\n".join(told)
