@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import nox
 
 from harness.child import Cancelled
-from harness.cli import Announcer
 from harness.console import RunDisplay, ladder_text, make_console, print_summary, reason_line
+from harness.execute import Announcer
 from harness.matrix import IndexUnavailable, MatrixError
 from harness.project import Project
 from harness.publish import Publisher
@@ -106,7 +106,7 @@ def _conclude(session: nox.Session, record: Record) -> None:
     if status is Status.INFRA:
         session.error(f"{record.verdict}: infrastructure trouble, says nothing about versions; run again. {why}")
     if status in {Status.BLOCKED, Status.SKIPPED} and record.as_expected is None:
-        session.skip(record.verdict if not record.note else f"{record.verdict} ({record.note})")
+        session.skip(f"{record.verdict}{f': {why}' if why and status is Status.BLOCKED else ''}")
     session.log(record.verdict if not record.note or status is Status.PASS else f"{record.verdict}: {record.note}")
 
 

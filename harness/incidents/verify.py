@@ -73,16 +73,17 @@ def verify(incident: Incident, combinations: Sequence[Combination], records: Map
     """
     broken = combinations_for(incident.reproduced_by, combinations)
     repaired = combinations_for(incident.remedied_by, combinations)
-    failed_at = max((_stage(records[each.id]) for each in broken), key=lambda stage: stage.rung, default=None)
+    failed_at = max((stage_of(records[each.id]) for each in broken), key=lambda stage: stage.rung, default=None)
     return Outcome(
         incident,
         tuple(Proof(each.id, records[each.id].verdict, _reproduced(each, records[each.id])) for each in broken),
         tuple(_signature(records[each.id]) for each in broken),
-        tuple(Proof(each.id, records[each.id].verdict, _helped(records[each.id], failed_at)) for each in repaired),
+        tuple(Proof(each.id, records[each.id].verdict, helped(records[each.id], failed_at)) for each in repaired),
     )
 
 
-def _stage(record: Record) -> Stage:
+def stage_of(record: Record) -> Stage:
+    """The rung at which the climb ended; the top for one that passed."""
     return Verdict.parse(record.verdict).stage or Stage.STRUCTURE
 
 
@@ -92,7 +93,7 @@ def _reproduced(combination: Combination, record: Record) -> str:
         return REPRODUCES
     if verdict.status is Status.FAIL:
         return DIFFERENT
-    if verdict.status is Status.BLOCKED and _stage(record).rung <= (combination.expect.stage or Stage.BOOT).rung:
+    if verdict.status is Status.BLOCKED and stage_of(record).rung <= (combination.expect.stage or Stage.BOOT).rung:
         return BLOCKED
     return GONE if verdict.status in {Status.PASS, Status.BLOCKED} else BLOCKED
 
@@ -106,12 +107,12 @@ def _signature(record: Record) -> str:
     return "none"
 
 
-def _helped(record: Record, failed_at: Stage | None) -> str:
+def helped(record: Record, failed_at: Stage | None) -> str:
     """Whether the repaired combination is past the rung on which the incident failed."""
     verdict = Verdict.parse(record.verdict)
     if verdict.status is Status.PASS:
         return VERIFIED
-    reached = _stage(record)
+    reached = stage_of(record)
     if verdict.status is Status.FAIL:
         return NO_HELP
     if verdict.status is not Status.BLOCKED or failed_at is None:

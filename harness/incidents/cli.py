@@ -1,0 +1,68 @@
+"""``harness incidents``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.console import make_console
+from harness.durable import write_atomically
+from harness.endings import ExitCode, guarded
+from harness.execute import climb_all
+from harness.incidents import command as log
+from harness.incidents import load_incidents
+from harness.incidents.verify import NO_HELP
+from harness.options import format_option, jobs_option, matrix_option, reports_option, verbose_option
+from harness.project import Project
+from harness.verdict import Status, Verdict
+from harness.workbench import Workbench
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@matrix_option
+@reports_option
+@jobs_option
+@click.option("--list", "only_list", is_flag=True, help="Name the incidents and run nothing.")
+@click.option("--fresh", is_flag=True, help="Run again what is known already.")
+@format_option
+@verbose_option
+@guarded
+def incidents(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    matrix_file: Path,
+    reports: Path | None,
+    jobs: int | None,
+    only_list: bool,
+    fresh: bool,
+    form: str,
+    verbose: int,
+) -> int:
+    """Run the troubleshooting log: does each entry still fail as stated, is it recognised, and does its remedy help?
+
+    An incident that no longer reproduces is news, not an error; a remedy that does not help, or a failure that is not
+    recognised, is one.
+    """
+    console = make_console()
+    if only_list:
+        log.list_incidents(console)
+        return ExitCode.OK
+    project = replace(Project.of(matrix_file, reports), matrix_file=log.MATRIX)
+    bench = Workbench(project, jobs or 0, fresh=fresh)
+    entries = load_incidents()
+    chosen = log.chosen_combinations(entries, bench.combinations)
+    records = climb_all(bench, chosen, verbosity=-1 if form == "json" else verbose, publish=False)
+    outcomes = log.judge(entries, bench.combinations, records)
+    write_atomically(bench.store.folder / "incidents.json", json.dumps(log.view(outcomes), indent=1) + "\n")
+    if form == "json":
+        click.echo(log.as_json(outcomes))
+    else:
+        log.print_outcomes(console, outcomes)
+    if any(Verdict.parse(each.verdict).status is Status.INFRA for each in records):
+        return ExitCode.INFRASTRUCTURE
+    helped = all(proof.finding != NO_HELP for each in outcomes for proof in each.remedies)
+    return ExitCode.OK if helped and all(each.diagnosed for each in outcomes) else ExitCode.UNEXPECTED

@@ -1,0 +1,1 @@
+"""Remedies: a change proposed from a diagnosis, tried for real, and written into the matrix when it helped."""

@@ -1,0 +1,143 @@
+"""From the diagnosis of a failure to a changed combination that might not have it.
+
+What is proposed is a guess until it has run; :mod:`harness.remedy.trial` runs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from harness.diagnose.boundaries import shipped
+from harness.matrix import Backend, Launch
+from harness.verdict import Expectation, Reason, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.matrix import Combination
+    from harness.records import DiagnosisRecord, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One changed combination, and the change in words."""
+
+    combination: Combination
+    change: str
+
+
+def deciding_diagnosis(record: Record) -> DiagnosisRecord | None:
+    """The diagnosis of the first check that failed, None when nothing failed."""
+    for stage in record.stages:
+        for check in stage.checks:
+            if check.outcome is Status.FAIL and check.diagnosis is not None:
+                return check.diagnosis
+    return None
+
+
+def missing_names(record: Record) -> list[str]:
+    """Every name of transformers that a check of the record found missing, e.g. ``transformers.BeamSearchScorer``."""
+    found: dict[str, None] = {}
+    for stage in record.stages:
+        for check in stage.checks:
+            diagnosis = check.diagnosis
+            if check.outcome is Status.FAIL and diagnosis is not None and diagnosis.family is Reason.SYMBOL:
+                name = f"{diagnosis.captures.get('provider', '')}.{diagnosis.captures.get('symbol', '')}".strip(".")
+                if name.startswith("transformers"):
+                    found[name] = None
+    return list(found)
+
+
+def propose(combination: Combination, record: Record, names: Sequence[str], tried: Sequence[str]) -> Proposal | None:  # noqa: PLR0911 - one a family
+    """The change that the record's diagnosis calls for, or None when none is known.
+
+    Args:
+        combination: what failed.
+        record: how it failed.
+        names: names of transformers that this attempt and earlier ones found missing; the version has to have all.
+        tried: versions of transformers that were tried already.
+    """
+    diagnosis = deciding_diagnosis(record)
+    if diagnosis is None:
+        return None
+    match diagnosis.family:
+        case Reason.SYMBOL if names:
+            return _other_transformers(combination, names, tried)
+        case Reason.ENTRYPOINT:
+            return _other_launch(combination)
+        case Reason.QUANTISATION if combination.backend is Backend.PYTORCH:
+            return Proposal(_changed(combination, backend=Backend.TURBOMIND), "backend turbomind instead of pytorch")
+        case Reason.MISSING_DEPENDENCY if "module" in diagnosis.captures:
+            return _more_packages(combination, diagnosis.captures["module"])
+        case Reason.RESOLVER_CONFLICT:
+            return Proposal(
+                _pinned(combination, None), "let the resolver choose the transformers that this lmdeploy declares"
+            )
+    return None
+
+
+def _other_transformers(combination: Combination, names: Sequence[str], tried: Sequence[str]) -> Proposal | None:
+    """The newest version with all the names; newest, because what is old lacks what the engine goes on to need."""
+    known = [name for name in names if shipped().present(name)]
+    fitting = [version for version in shipped().satisfying(known) if version not in tried] if known else []
+    if not fitting:
+        return None
+    wanted = " and ".join(name.rsplit(".", 1)[-1] for name in known)
+    return Proposal(
+        _pinned(combination, fitting[-1]),
+        f"transformers {fitting[-1]} instead of {combination.transformers}: it has {wanted} "
+        f"(so do {len(fitting)} versions from {fitting[0]} to {fitting[-1]})",
+    )
+
+
+def _other_launch(combination: Combination) -> Proposal | None:
+    match combination.launch:
+        case Launch.LEGACY_MODULE:
+            changed = _changed(combination, launch=Launch.SERVER)
+            return Proposal(changed, "start with `lmdeploy serve api_server`")
+        case Launch.NO_BACKEND_CONFIG:
+            changed = _changed(combination, launch=Launch.LAUNCH_SCRIPT)
+            return Proposal(changed, "start with the generated launch script, which makes the engine configuration")
+        case _:
+            return None
+
+
+def _more_packages(combination: Combination, module: str) -> Proposal | None:
+    package = canonicalize_name(module.split(".", 1)[0])
+    if any(canonicalize_name(_name(each)) == package for each in combination.requirements):
+        return None
+    changed = _changed(combination, requirements=(*combination.requirements, package))
+    return Proposal(changed, f"install {package} as well")
+
+
+def _pinned(combination: Combination, version: str | None) -> Combination:
+    """The combination with another transformers; None: without a pin."""
+    wanted = "transformers" if version is None else f"transformers=={version}"
+    kept = [each for each in combination.requirements if canonicalize_name(_name(each)) != "transformers"]
+    return _changed(combination, transformers=version or "any", requirements=(*kept, wanted))
+
+
+def _changed(combination: Combination, **change: object) -> Combination:
+    """The combination with a change, under an id that says so, expected to pass."""
+    base = combination.id.split("-remedy-", 1)[0]
+    word = str(change.get("transformers") or change.get("launch") or change.get("backend") or "more-packages")
+    identity = f"{base}-remedy-{word}"
+    return replace(
+        combination,
+        id=identity,
+        expect=Expectation(Status.PASS),
+        note=f"Remedy tried for {base}",
+        tags=("remedy",),
+        **change,  # type: ignore[arg-type]  # the callers above name fields of Combination
+    )
+
+
+def _name(requirement: str) -> str:
+    try:
+        return Requirement(requirement).name
+    except InvalidRequirement:
+        return requirement
