@@ -91,7 +91,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     bench = Workbench(Project.of(matrix_file, reports), jobs or 0, fresh=fresh, refresh=refresh)
     chosen = bench.select(patterns, tags, words)
     records = climb_all(bench, chosen, verbosity=-1 if quiet or form == "json" else verbose)
-    publisher = Publisher(bench.store, [each.id for each in bench.combinations])
+    publisher = Publisher(bench.store, bench)
     page = publisher.publish_if_older()
     for complaint in bench.store.damage():
         click.echo(f"harness: {complaint}", err=True)

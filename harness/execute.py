@@ -22,7 +22,7 @@ def climb_all(bench: Workbench, chosen: Sequence[Combination], *, verbosity: int
         RunBroken: the harness could not go on.
         KeyboardInterrupt: stopped from the keyboard; no child is left.
     """
-    publisher = Publisher(bench.store, [each.id for each in bench.combinations])
+    publisher = Publisher(bench.store, bench)
     with RunDisplay(make_console(stderr=True), len(chosen), verbosity) as display:
         running = bench.run(chosen, Announcer(display, publisher if publish else None))
         try:

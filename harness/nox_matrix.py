@@ -53,7 +53,7 @@ class _Campaign:
     def __init__(self, bench: Workbench, chosen: Sequence[Combination]) -> None:
         self.bench = bench
         self.console = make_console()
-        self.publisher = Publisher(bench.store, [each.id for each in bench.combinations])
+        self.publisher = Publisher(bench.store, bench)
         self.records: list[Record] = []
         self.total = len(chosen)
         display = RunDisplay(self.console, len(chosen), verbosity=-2)

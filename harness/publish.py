@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.durable import read_json
-from harness.report import write_report
-from harness.report.write import PAGE
+from harness.models import HubWeights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +16,17 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from harness.matrix import Combination
+    from harness.models import ModelSpec
     from harness.records import Record
     from harness.results import ResultStore
+    from harness.workbench import Workbench
 
+PAGE = "index.html"
 VIEWS = ("scan", "incidents", "gate")
-"""Views of the report that are filled by a file of that name."""
+"""Views of the report that are filled by a file of that name beside the records."""
+REMEDIES = "remedies.json"
+"""What ``harness remedy`` tried: ``{"rows": [...]}``."""
 INTERVAL = 20.0
 """Seconds between two renderings while results come in; the first comes with the first result."""
 
@@ -30,12 +35,12 @@ INTERVAL = 20.0
 class Publisher:
     """Renders the report from the record file.
 
-    ``ids``, where given, are the matrix's combinations in its order: records of combinations that the matrix no
+    With a ``bench``, its matrix's combinations are shown, in its order: records of combinations that the matrix no
     longer has stay in the record file and out of the report.
     """
 
     store: ResultStore
-    ids: Sequence[str] | None = None
+    bench: Workbench | None = None
     _last: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -54,16 +59,9 @@ class Publisher:
 
     def publish(self) -> Path:
         """Render now and return the page."""
-        return write_report(self.records(), self.store.folder, self.extras())
+        from harness.report import write_report  # noqa: PLC0415 - a warm run with nothing new renders nothing
 
-    def extras(self) -> dict[str, JsonValue]:
-        """What other commands left beside the records for the report: one file for each of its further views."""
-        found: dict[str, JsonValue] = {}
-        for name in VIEWS:
-            content = read_json(self.store.folder / f"{name}.json")
-            if content is not None:
-                found[name] = content
-        return found
+        return write_report(self.records(), self.store.folder, self.extras())
 
     def publish_if_older(self) -> Path:
         """Render unless the page is younger than the last record."""
@@ -76,7 +74,51 @@ class Publisher:
     def records(self) -> list[Record]:
         """What the report is made of."""
         records = self.store.records()
-        if self.ids is None:
+        if self.bench is None:
             return records
-        place = {identity: number for number, identity in enumerate(self.ids)}
+        place = {each.id: number for number, each in enumerate(self.bench.combinations)}
         return sorted((each for each in records if each.id in place), key=lambda each: place[each.id])
+
+    def extras(self) -> dict[str, JsonValue]:
+        """What the report shows beside the records: the models, the target, and what other commands left."""
+        found: dict[str, JsonValue] = {}
+        for name in VIEWS:
+            content = read_json(self.store.folder / f"{name}.json")
+            if content is not None:
+                found[name] = content
+        tried = read_json(self.store.folder / REMEDIES)
+        if tried is not None:
+            found["remedies"] = tried["rows"]
+        earlier = self.store.verdicts_before()
+        if earlier:
+            found["previous"] = {"label": "each combination's attempt before", "verdicts": dict(earlier)}
+        if self.bench is not None:
+            found["models"] = {name: _facts(spec) for name, spec in self.bench.models.items()}
+            choice = _choice(self.bench.combinations)
+            if choice is not None:
+                found["choice"] = choice
+        return found
+
+
+def _facts(spec: ModelSpec) -> dict[str, JsonValue]:
+    hub = spec.weights.hub_id if isinstance(spec.weights, HubWeights) else None
+    return {
+        "title": spec.title,
+        "hub_id": hub,
+        "architecture": spec.architecture,
+        "quantisation": str(spec.quantisation),
+        "licence": spec.licence,
+        "trust_remote_code": spec.trust_remote_code,
+        "smoke": spec.smoke.model_dump(mode="json"),
+    }
+
+
+def _choice(combinations: Sequence[Combination]) -> dict[str, JsonValue] | None:
+    """The machine that the matrix is written for, with its first model: what its reader came for."""
+    target = combinations[0].target
+    words = [f"{target.gpu_memory_gib:g} GiB GPU"] if target.gpu_memory_gib else []
+    words += [str(target.platform).upper()] if target.platform else []
+    words += [f"driver {target.driver}"] if target.driver else []
+    if not words:
+        return None
+    return {"model": combinations[0].model, "target": ", ".join(words)}

@@ -95,6 +95,17 @@ class ResultStore:
                 continue  # told by damage()
         return found
 
+    def verdicts_before(self) -> dict[str, str]:
+        """The verdict of the attempt before the latest, of each id that has one."""
+        latest: dict[str, str] = {}
+        before: dict[str, str] = {}
+        for _, content in self._lines():
+            identity = str(content["id"])
+            if identity in latest:
+                before[identity] = latest[identity]
+            latest[identity] = str(content["verdict"])
+        return before
+
     def damage(self) -> list[str]:
         """One sentence for each line that cannot be read as a record."""
         if not self.file.exists():

@@ -104,17 +104,28 @@ def test_lines_that_are_only_a_time_do_not_cut_a_traceback() -> None:
 
 
 def test_a_message_over_several_lines_is_one_statement() -> None:
-    log = "RuntimeError: \n        An attempt has been made to start a new process before the\n        current process has finished its bootstrapping phase.\n"
+    log = (
+        "RuntimeError: \n        An attempt has been made to start a new process before the\n"
+        "        current process has finished its bootstrapping phase.\n"
+    )
     assert signature(log) == "spawn-main-guard"
 
 
 def test_a_bare_exception_is_judged_by_the_line_that_raised_it() -> None:
-    log = 'Traceback (most recent call last):\n  File "/v/site-packages/vllm/config.py", line 9, in f\n    assert "factor" in rope_scaling\nAssertionError\n'
+    log = (
+        'Traceback (most recent call last):\n  File "/v/site-packages/vllm/config.py", line 9, in f\n'
+        '    assert "factor" in rope_scaling\nAssertionError\n'
+    )
     assert signature(log) == "rope-scaling-schema"
 
 
 def test_uv_explanations_wrapped_by_the_terminal_are_joined() -> None:
-    log = "  × No solution found when resolving dependencies:\n  ╰─▶ Because lmdeploy==0.11.1 has no wheels with a matching Python ABI tag\n      (e.g., `cp314`) and you require lmdeploy==0.11.1, we can\n      conclude that your requirements are unsatisfiable.\n"  # noqa: RUF001 - uv prints this sign
+    log = (
+        "  × No solution found when resolving dependencies:\n"  # noqa: RUF001 - uv prints this sign
+        "  ╰─▶ Because lmdeploy==0.11.1 has no wheels with a matching Python ABI tag\n"
+        "      (e.g., `cp314`) and you require lmdeploy==0.11.1, we can\n"
+        "      conclude that your requirements are unsatisfiable.\n"
+    )
     assert signature(log) == "uv-no-python-tag"
 
 

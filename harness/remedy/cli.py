@@ -11,8 +11,9 @@ from harness.endings import ExitCode, guarded
 from harness.execute import climb_all
 from harness.options import format_option, matrix_option, reports_option, verbose_option
 from harness.project import Project
+from harness.publish import REMEDIES
 from harness.remedy.apply import apply_remedy
-from harness.remedy.show import print_trial, trial_json
+from harness.remedy.show import keep_trial, print_trial, trial_json
 from harness.remedy.trial import try_remedies
 from harness.workbench import Workbench
 
@@ -51,6 +52,7 @@ def remedy(  # noqa: PLR0913, PLR0917 - one parameter for each option
         click.echo(trial_json(trial))
     else:
         print_trial(make_console(), trial)
+    keep_trial(bench.store.folder / REMEDIES, trial)
     if trial.verified is None:
         return ExitCode.UNEXPECTED if trial.failed.verdict.startswith("fail") else ExitCode.OK
     if write:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from harness.durable import read_json, write_atomically
 from harness.incidents.verify import NO_HELP, VERIFIED
 from harness.remedy.propose import deciding_diagnosis
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from harness.remedy.trial import Trial
@@ -56,3 +59,20 @@ def trial_json(trial: Trial) -> str:
         },
         indent=1,
     )
+
+
+def keep_trial(file: Path, trial: Trial) -> None:
+    """Leave the trial where the report finds it, in place of earlier ones of the same combination."""
+    kept = [row for row in (read_json(file) or {"rows": []})["rows"] if row["combination"] != trial.failed.id]
+    outcome = {VERIFIED: "verified", NO_HELP: "did-not-help"}
+    rows = [
+        {
+            "combination": trial.failed.id,
+            "change": step.proposal.change,
+            "outcome": outcome.get(step.finding, "not-run"),
+            "by": step.record.id,
+            "note": step.record.verdict,
+        }
+        for step in trial.steps
+    ]
+    write_atomically(file, json.dumps({"rows": kept + rows}, indent=1) + "\n")

@@ -61,7 +61,8 @@ def _from_python(backend: str, model: str, quantised: bool) -> Command:
         text=f"""from lmdeploy import {config}, pipeline
 
 if __name__ == "__main__":  # the engine starts processes of its own
-    pipe = pipeline({model!r}, backend_config={config}({options}))
+    config = {config}({options})
+    pipe = pipeline({model!r}, backend_config=config)
     image = {{"type": "image_url", "image_url": {{"url": "photo.jpg"}}}}
     question = {{"type": "text", "text": "What do you see?"}}
     # The image comes before the text; the order changes the answer.
