@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.probes.driver import driver_present
 from tests.probing import Bench
 
 if TYPE_CHECKING:
@@ -48,6 +49,38 @@ def test_engine_modules_asks_only_for_modules_that_the_version_has(bench: Bench)
         "triton",
         "lmdeploy.pytorch.engine.engine",
     ]
+
+
+def test_kernel_modules_load_over_stand_ins_where_there_is_no_driver(bench: Bench) -> None:
+    bench.install(
+        {
+            **OLD_LMDEPLOY,
+            "torch/__init__.py": """
+                class cuda:
+                    def get_device_capability():
+                        raise RuntimeError("Found no NVIDIA driver on your system.")
+            """,
+            "triton/backends/compiler.py": "def GPUTarget(backend, arch, warp): return backend",
+            "triton/runtime/driver.py": """
+                class driver:
+                    active = None
+                    def set_active(active):
+                        driver.active = active
+            """,
+            "lmdeploy/pytorch/backends/cuda/graph_runner.py": """
+                import torch
+                from triton.runtime.driver import driver
+                assert driver.active.get_current_target() == "cuda"
+                assert torch.cuda.get_device_capability()[0] >= 9
+            """,
+        }
+    )
+    told = bench.ask("engine-modules")
+    if driver_present():
+        pytest.skip("this machine has a driver, so nothing is stood in for")
+    assert told.result["outcome"] == "pass"
+    assert "over stand-ins" in told.result["message"]
+    assert told.facts["stand_ins"]["used"] is True
 
 
 def test_engine_modules_names_the_module_that_fails_and_those_before_it(bench: Bench) -> None:

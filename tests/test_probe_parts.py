@@ -281,7 +281,8 @@ def test_stand_ins_are_not_used_where_there_is_a_driver(monkeypatch: pytest.Monk
 
 def test_stand_ins_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_stand_ins, "driver_present", lambda: False)
-    cuda = install(monkeypatch, "torch.cuda")
+    cuda = SimpleNamespace()
+    install(monkeypatch, "torch", cuda=cuda)
     active: list[Any] = []
     install(monkeypatch, "triton.backends.compiler", GPUTarget=lambda *target: target)
     install(monkeypatch, "triton.runtime.driver", driver=SimpleNamespace(set_active=active.append))

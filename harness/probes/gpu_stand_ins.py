@@ -8,6 +8,8 @@ and every fact made with these says so.
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from types import SimpleNamespace
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -80,13 +82,20 @@ def refuse_to_run(*_arguments: Any, **_keywords: Any) -> Any:
 def install(*, triton: bool) -> Dict[str, Any]:
     """Put the stand-ins in place unless this machine has a driver; what was replaced, for a fact.
 
+    What is not installed is left to the check to miss.
+
     Args:
         triton: also stand in for Triton's driver, for checks that import kernels.
     """
-    if driver_present():
+    if driver_present() or not installed("torch"):
         return {"used": False}
-    replaced = [*(stand_in_for_triton() if triton else []), *stand_in_for_torch()]
+    replaced = [*(stand_in_for_triton() if triton and installed("triton") else []), *stand_in_for_torch()]
     return {"used": True, "capability": list(CAPABILITY), "replaced": replaced}
+
+
+def installed(package: str) -> bool:
+    """Whether the package can be imported; it is not imported for the answer."""
+    return package in sys.modules or importlib.util.find_spec(package) is not None
 
 
 def stand_in_for_triton() -> List[str]:
@@ -104,7 +113,7 @@ def always(answer: Any) -> Callable[..., Any]:
 
 def stand_in_for_torch() -> List[str]:
     """Answer torch's queries about the device; allocating or running on it still fails."""
-    cuda = importlib.import_module("torch.cuda")
+    cuda = importlib.import_module("torch").cuda
     properties = SimpleNamespace(
         name=NAME,
         major=CAPABILITY[0],

@@ -13,8 +13,9 @@ import importlib.util
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence
 
+from . import gpu_stand_ins
 from .events import Blocked, Events, Failed, summary
 from .native import prepare_turbomind
 
@@ -31,11 +32,10 @@ SERVING_MODULES = (
     "lmdeploy.serve.vl_async_engine",
     "lmdeploy.vl.engine",
 )
-"""What ``lmdeploy.pipeline`` loads for a vision model before it chooses an engine, in every version."""
+"""What ``lmdeploy.pipeline`` loads for a vision model before it chooses an engine; none of it needs a driver."""
 
 ENGINE_MODULES = {
     "pytorch": (
-        "triton",  # the kernels' compiler; an old one needs setuptools as soon as it is imported
         "lmdeploy.pytorch.engine.engine",
         "lmdeploy.pytorch.engine.engine_instance",
         "lmdeploy.pytorch.engine.executor.uni_executor",  # from 0.8
@@ -57,7 +57,7 @@ ENGINE_MODULES = {
         "lmdeploy.turbomind.model_loader",
     ),
 }
-"""Modules of each engine that load without a driver (TurboMind's over a stand-in for its extension)."""
+"""What each engine loads. Where there is no driver, this goes over stand-ins for it."""
 
 OPTIONAL_MODULES = {
     "pytorch": ("lmdeploy.pytorch.engine.guided_process",),
@@ -84,13 +84,31 @@ def engine_modules(request: Request, events: Events) -> None:
     """Import what a boot of this backend imports; facts: the modules, their seconds, and what is only optional."""
     with events.answering("import") as answer:
         importlib.import_module("lmdeploy")
-        real = prepare_turbomind(events) if request.backend == "turbomind" else True
-        wanted = [name for name in (*SERVING_MODULES, *ENGINE_MODULES[request.backend]) if exists(name)]
-        events.fact("modules", timed_imports(wanted, events))
+        seconds: Dict[str, float] = {}
+        timed_imports(SERVING_MODULES, events, seconds)
+        over_stand_ins = not prepared(request, events, seconds)
+        timed_imports(ENGINE_MODULES[request.backend], events, seconds)
+        events.fact("modules", seconds)
         optional = [name for name in OPTIONAL_MODULES[request.backend] if exists(name)]
         events.fact("optional_modules", {name: import_problem(name) or "loads" for name in optional})
-        if not real:
-            answer.message = "the Python side was loaded over a stand-in for the extension, which needs the driver"
+        if over_stand_ins:
+            answer.message = "the engine's Python side was loaded over stand-ins for what needs the driver"
+
+
+def prepared(request: Request, events: Events, seconds: Dict[str, float]) -> bool:
+    """Make the engine's modules importable on this machine; True when nothing had to be stood in for.
+
+    Some versions' kernel modules ask Triton and torch for the card as soon as they are imported (seen in 0.15).
+
+    Raises:
+        Failed: TurboMind's extension lacks more than the driver.
+    """
+    if request.backend == "turbomind":
+        return prepare_turbomind(events)
+    timed_imports(("triton",), events, seconds)  # an old one needs setuptools as soon as it is imported
+    stand_ins = gpu_stand_ins.install(triton=True)
+    events.fact("stand_ins", stand_ins)
+    return not stand_ins["used"]
 
 
 def vision_builder(_request: Request, events: Events) -> None:
@@ -129,7 +147,7 @@ def model_requirements(request: Request, events: Events) -> None:
         if not request.model.imports:
             answer.message = "the model imports nothing of its own"
             return
-        events.fact("modules", timed_imports(request.model.imports, events))
+        events.fact("modules", timed_imports(request.model.imports, events, {}, only_existing=False))
 
 
 def exists(module: str) -> bool:
@@ -145,11 +163,22 @@ def exists(module: str) -> bool:
     return any(path.with_suffix(".py").is_file() or (path / "__init__.py").is_file() for path in paths)
 
 
-def timed_imports(modules: List[str], events: Events) -> Dict[str, float]:
-    """Import each in order; seconds by module. The first failure gets out, with what was imported told before."""
-    seconds: Dict[str, float] = {}
+def timed_imports(
+    modules: Sequence[str], events: Events, seconds: Dict[str, float], *, only_existing: bool = True
+) -> Dict[str, float]:
+    """Import each in order and note its seconds. The first failure gets out, with what was imported told before.
+
+    Args:
+        modules: full names.
+        events: told of each module before it is imported, and of the failure.
+        seconds: what was imported so far, by module; added to and returned.
+        only_existing: leave out modules that this version does not have.
+    """
+    module = ""
     try:
         for module in modules:
+            if only_existing and not exists(module):
+                continue
             events.progress(f"importing {module}")
             started = time.perf_counter()
             importlib.import_module(module)
