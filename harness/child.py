@@ -189,6 +189,8 @@ class ProbeCall:
     limits: Limits
     environment: Mapping[str, str] = field(default_factory=dict)
     preload: Sequence[str] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Folders of this machine, and what logs call them: the same failure reads the same everywhere."""
 
 
 def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildReport | None]:
@@ -221,9 +223,23 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
             events=_events_of(files[0]) if single else scratch / "batch.jsonl",
             limits=call.limits if single else replace(call.limits, wall=call.limits.wall * (len(files) + 1)),
         )
-        return [report] if single else _divided(report, files)
+        return [_placed(each, {**call.places, str(scratch): "<scratch>"}) for each in _parts(report, files)]
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _parts(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | None]:
+    return [report] if len(files) == 1 else _divided(report, files)
+
+
+def _placed(report: ChildReport | None, places: Mapping[str, str]) -> ChildReport | None:
+    """The report, its log with this machine's folders called by their names, the longest first."""
+    if report is None:
+        return None
+    log = report.log
+    for folder in sorted(places, key=len, reverse=True):
+        log = log.replace(folder, places[folder])
+    return replace(report, log=log)
 
 
 def _write_request(scratch: Path, number: int, request: Mapping[str, object]) -> Path:

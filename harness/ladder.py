@@ -201,12 +201,12 @@ class Climb:
     def _diagnose(self, check: Check, answer: Answer, part: StageAnswer) -> tuple[DiagnosisRecord, str]:
         if part.reason is not None and part.exception is None:
             known = DiagnosisRecord(signature=None, family=part.reason, confidence=1.0, line=part.message)
-            return known, "" if part.reason is Reason.DRIVER_OR_GPU else part.message
+            return known, "" if part.reason is Reason.DRIVER_OR_GPU else _first_clause(part.message)
         diagnosis = self._classify(part.exception, answer.log_tail, part.stage, check.name)
         record = diagnosis.record()
         if part.reason is not None and record.family is not part.reason:
             # the probe was there; the catalogue only read about it
-            return record.model_copy(update={"family": part.reason, "signature": None}), part.message
+            return record.model_copy(update={"family": part.reason, "signature": None}), _first_clause(part.message)
         return record, diagnosis.detail
 
     def _classify(self, exception: ExceptionRecord | None, log: str, stage: Stage, check: str) -> Diagnosis:
@@ -293,6 +293,11 @@ def _status(status: Status, reason: Reason) -> Status:
     if status is Status.FAIL and reason is Reason.HUB_NETWORK:
         return Status.INFRA
     return status
+
+
+def _first_clause(text: str) -> str:
+    """What a message begins with, up to its first colon or semicolon: stable where the rest tells numbers."""
+    return re.split(r"[:;] ", text, maxsplit=1)[0]
 
 
 def _first_line(text: str) -> str:

@@ -150,6 +150,11 @@ class Asker:
             limits=limits_of(first.subject.combination, stage),
             environment={"OMP_NUM_THREADS": str(self.threads), "VIRTUAL_ENV": str(environment.folder)},
             preload=_SHARED.get(stage, ()),
+            places={
+                str(environment.folder): "<environment>",
+                str(environment.python.resolve().parent.parent): "<python>",
+                str(PROBES.parent.parent): "<harness>",
+            },
         )
         log = self.logs / f"{key}.log"
         reports = run_probes(call, self.scratch, log)
@@ -157,8 +162,7 @@ class Asker:
         for question, report in zip(questions, reports, strict=True):
             if report is None:
                 break
-            if len(questions) > 1:
-                (self.logs / f"{question.key}.log").write_text(report.log, encoding="utf-8")
+            (self.logs / f"{question.key}.log").write_text(report.log, encoding="utf-8")
             answers.append(read_report(question.key, question.check, report))
         if not answers:  # not even the first was begun: the environment's Python itself does not get that far
             return [self._ask_some([first], environment)[0]]
@@ -247,13 +251,21 @@ def _unsaid(stage: Stage, report: ChildReport) -> StageAnswer:
 def _end_means(report: ChildReport) -> tuple[Status, Reason, str]:  # noqa: PLR0911 - one for each way to end
     match report.end:
         case "wall":
-            return Status.FAIL, Reason.TIMEOUT, f"still running after {report.seconds:.0f} s"
+            return Status.FAIL, Reason.TIMEOUT, f"wall limit: still running after {report.seconds:.0f} s"
         case "idle":
-            return Status.FAIL, Reason.TIMEOUT, f"gave no sign of life until {report.seconds:.0f} s"
+            return (
+                Status.FAIL,
+                Reason.TIMEOUT,
+                f"idle limit: no sign of life any more, ended after {report.seconds:.0f} s",
+            )
         case "memory":
-            return Status.FAIL, Reason.OUT_OF_MEMORY, f"over the memory ceiling at {report.peak_memory_mib:.0f} MiB"
+            return (
+                Status.FAIL,
+                Reason.OUT_OF_MEMORY,
+                f"memory ceiling: at {report.peak_memory_mib:.0f} MiB when it was ended",
+            )
         case "processes":
-            return Status.FAIL, Reason.CRASH, "started more processes than allowed"
+            return Status.FAIL, Reason.CRASH, "process ceiling: started more processes than allowed"
         case "not-started":
             return Status.INFRA, Reason.CRASH, f"could not be started: {report.message}"
     if report.signal_name == "SIGKILL":

@@ -45,7 +45,7 @@ def raised(kind: str, message: str, *files: str, cause: ExceptionRecord | None =
          "transformers.utils.is_safetensors_available"),
         ("ImportError", "libcuda.so.1: cannot open shared object file: No such file or directory",
          "lmdeploy/turbomind/turbomind.py", "libcuda-missing", "libcuda.so.1"),
-        ("ValueError", "you are trying to load has model type `qwen2_vl` but Transformers does not recognize this architecture",
+        ("ValueError", "trying to load has model type `qwen2_vl` but Transformers does not recognize this architecture",
          "transformers/models/auto/configuration_auto.py",
          "transformers-model-type-unknown", "qwen2_vl"),
         ("AttributeError", "'Qwen2VLConfig' object has no attribute 'hidden_size'", "lmdeploy/pytorch/config.py",
