@@ -46,8 +46,8 @@ _MEMORY = 16 * 1024**3
 class UvFailure(Exception):  # noqa: N818 - it is the outcome of a call, and says which
     """uv ended with an error.
 
-    ``kind`` is ``conflict``, ``no-wheel``, ``network``, ``disk``, ``hash``, ``timeout``, ``killed`` or ``other``; ``message`` is
-    what uv said, redacted.
+    ``kind`` is ``conflict``, ``no-wheel``, ``network``, ``disk``, ``hash``, ``timeout``, ``killed`` or ``other``;
+    ``message`` is what uv said, redacted.
     """
 
     kind: str

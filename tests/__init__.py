@@ -1,0 +1,1 @@
+"""Tests: miniatures drive the whole pipeline; a marked set runs the real packages."""

@@ -161,9 +161,7 @@ BEHAVIOURS: Mapping[str, str] = {
 """What the vision builder of each miniature lmdeploy does."""
 
 
-def make_wheel(
-    folder: Path, name: str, version: str, files: Mapping[str, str], requires: Sequence[str] = ()
-) -> Path:
+def make_wheel(folder: Path, name: str, version: str, files: Mapping[str, str], requires: Sequence[str] = ()) -> Path:
     """A pure-Python wheel with those files, valid for any installer."""
     info = f"{name}-{version}.dist-info"
     metadata = "".join(

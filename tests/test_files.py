@@ -183,8 +183,8 @@ created-by = "uv"
 name = "torch-thing"
 version = "2.8.0"
 wheels = [
-  { url = "https://example.org/torch_thing-2.8.0-cp311-cp311-manylinux_2_28_x86_64.whl", size = 800, hashes = { sha256 = "aa" } },
-  { url = "https://example.org/torch_thing-2.8.0-py3-none-any.whl", size = 5, hashes = { sha256 = "bb" } },
+  { url = "https://x.org/torch_thing-2.8.0-cp311-cp311-linux_x86_64.whl", size = 800, hashes = { sha256 = "aa" } },
+  { url = "https://x.org/torch_thing-2.8.0-py3-none-any.whl", size = 5, hashes = { sha256 = "bb" } },
 ]
 """
 

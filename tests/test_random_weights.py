@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import struct
 import subprocess
@@ -37,14 +38,14 @@ def test_a_random_canary_has_the_trained_ones_tensors(tmp_path: Path) -> None:
 
 
 def test_the_real_architecture_has_its_published_size() -> None:
-    sys.path.insert(0, str(MODELS))
-    try:
-        from make_random import tensors  # noqa: PLC0415 - a script, not a package
-    finally:
-        sys.path.remove(str(MODELS))
+    spec = importlib.util.spec_from_file_location("make_random", MODELS / "make_random.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
     config = json.loads((MODELS / "qwen2-vl-2b" / "config.json").read_text())
     total = 0
-    for _, shape in tensors(config):
+    for _, shape in script.tensors(config):
         count = 1
         for side in shape:
             count *= side

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.records import Record
 from harness.results import ResultStore
 from harness.verdict import Reason, Stage, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from harness.records import Record
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1700)]
 ROOT = Path(__file__).parent.parent

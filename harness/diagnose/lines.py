@@ -46,6 +46,17 @@ _PREFIX = text_pattern("|".join((
     r"\s*[│┃|] ",
     r"\s*[\x{00D7}✗╰─▶]+ ",
 )))  # fmt: skip
+_FLATTENED = text_pattern(r'Traceback \(most recent call last\):?\s+File "[^"]+", line \d')
+_FLAT_BREAKS = (
+    (text_pattern(r"\s*(Traceback \(most recent call last\)):?"), r"\n\1:\n"),
+    (text_pattern(r'\s+(File "[^"]+", line \d+, in \S+)'), r"\n  \1\n    "),
+    (text_pattern(r"\s+((?:During handling of the above|The above) exception\b)"), r"\n\1"),
+    (
+        text_pattern(r"\s+((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Timeout|NotFound|Failure): )"),
+        r"\n\1",
+    ),
+)
+"""Where the lines of a traceback that something put on one line began, and how to begin them again."""
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]?[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 """Terminal colours and titles. No part of it can match in two ways, so it is linear in any engine."""
 _CLOCK = text_pattern(r"\d\d?:\d\d([A-Za-z_]+: )")
@@ -107,7 +118,16 @@ def _parts(whole: str) -> Iterator[str]:
         if r"\n" in text and ("Traceback (most" in text or text.count(r"\n") >= _HIDDEN_BREAKS):
             text = text.replace(r"\n", "\n").replace(r"\"", '"').replace(r"\'", "'")
         for line in text.split("\n"):
-            yield line[:LONGEST]
+            yield from (part[:LONGEST] for part in _unfolded(line))
+
+
+def _unfolded(line: str) -> list[str]:
+    """A line, or the lines of the traceback that was put on it."""
+    if "Traceback (most" not in line or _FLATTENED.search(line) is None:
+        return [line]
+    for pattern, broken in _FLAT_BREAKS:
+        line = pattern.sub(broken, line)
+    return line.split("\n")
 
 
 def _from_json(piece: str) -> str:
