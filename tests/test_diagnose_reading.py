@@ -119,6 +119,11 @@ def test_a_bare_exception_is_judged_by_the_line_that_raised_it() -> None:
     assert signature(log) == "rope-scaling-schema"
 
 
+def test_a_traceback_that_was_put_on_one_line_is_read() -> None:
+    flat = " ".join(TRACEBACK.split("\n"))
+    assert signature(f"2026-01-04 10:00:00 ERROR worker failed: {flat} (request 7)\n") == EXPECTED
+
+
 def test_uv_explanations_wrapped_by_the_terminal_are_joined() -> None:
     log = (
         "  × No solution found when resolving dependencies:\n"  # noqa: RUF001 - uv prints this sign
