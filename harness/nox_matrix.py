@@ -44,7 +44,18 @@ def matrix_parameters(matrix_file: Path) -> tuple[list[object], str]:
         combinations = _bench(matrix_file).combinations
     except (MatrixError, IndexUnavailable) as error:
         return [nox.param("unreadable", id="unreadable")], str(error)
-    return [nox.param(each.id, id=each.id, tags=list(each.tags)) for each in combinations], ""
+    return [nox.param(each.id, id=each.id, tags=[*each.tags, *_axis_tags(each)]) for each in combinations], ""
+
+
+def _axis_tags(combination: Combination) -> list[str]:
+    """Tags such as ``lmdeploy0.18.0``: nox's -k takes Python names only, and versions have dots."""
+    return [
+        f"lmdeploy{combination.lmdeploy}",
+        f"transformers{combination.transformers}",
+        f"python{combination.python}",
+        str(combination.backend),
+        combination.model,
+    ]
 
 
 class _Campaign:
