@@ -75,6 +75,18 @@ def incidents(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def scan(session: nox.Session) -> None:
+    """Predict the map lmdeploy x transformers from the wheels' sources; nothing is installed."""
+    _harness(session, "scan", "--write", str(ROOT / "reports"))
+
+
+@nox.session(name="scan-truth", venv_backend="none")
+def scan_truth(session: nox.Session) -> None:
+    """Measure the scan: import for real what it predicts, on real environments."""
+    _harness(session, "scan-truth")
+
+
+@nox.session(venv_backend="none")
 def catalogue(session: nox.Session) -> None:
     """Check the catalogue of known failures: dead, shadowed and unproven signatures (-- --cases FILE to measure)."""
     _harness(session, "catalogue", "health")

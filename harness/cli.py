@@ -6,6 +6,7 @@ bad file or usage, 4 infrastructure trouble, 130 interrupted.
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,8 @@ import click
 from harness import __version__
 from harness.collect import collect_garbage
 from harness.console import make_console, print_plan, print_summary
-from harness.diagnose.command import catalogue, explain
 from harness.endings import ExitCode, exit_code, guarded
 from harness.execute import climb_all
-from harness.incidents.cli import incidents
 from harness.models import RandomWeights
 from harness.options import (
     format_option,
@@ -33,7 +32,6 @@ from harness.options import (
 )
 from harness.project import Project
 from harness.publish import Publisher
-from harness.remedy.cli import remedy
 from harness.weights import make_random_weights
 from harness.workbench import Workbench
 from harness.workplan import make_plan
@@ -42,7 +40,37 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+_ELSEWHERE = {
+    "catalogue": "harness.diagnose.command:catalogue",
+    "explain": "harness.diagnose.command:explain",
+    "incidents": "harness.incidents.cli:incidents",
+    "remedy": "harness.remedy.cli:remedy",
+    "scan": "harness.scan.command:scan",
+    "suggest": "harness.scan.command:suggest",
+    "symbol": "harness.scan.command:symbol",
+    "why-not": "harness.scan.command:why_not",
+    "scan-truth": "harness.scan.command:scan_truth",
+}
+
+
+class _Commands(click.Group):
+    """Commands of other packages, loaded when they are asked for: most of them take longer to load than to run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, sorted."""
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported if it lives elsewhere."""
+        place = _ELSEWHERE.get(cmd_name)
+        if place is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = place.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="harness")
 def main() -> None:
     """Which lmdeploy, transformers, backend and model work together: test it, and read why.
@@ -198,9 +226,3 @@ def gc(matrix_file: Path, reports: Path | None, everything: bool, dry_run: bool)
     freed = collect_garbage(Project.of(matrix_file, reports), everything=everything, dry_run=dry_run)
     click.echo(f"{'would free' if dry_run else 'freed'} {freed.bytes / 1e9:.2f} GB: {freed.what}")
     return ExitCode.OK
-
-
-main.add_command(incidents)
-main.add_command(remedy)
-main.add_command(explain)
-main.add_command(catalogue)
