@@ -11,7 +11,7 @@ from harness.durable import read_json
 from harness.models import HubWeights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pydantic import JsonValue
@@ -94,7 +94,7 @@ class Publisher:
             found["previous"] = {"label": "each combination's attempt before", "verdicts": dict(earlier)}
         if self.bench is not None:
             found["models"] = {name: _facts(spec) for name, spec in self.bench.models.items()}
-            choice = _choice(self.bench.combinations)
+            choice = _choice(self.bench.combinations, self.bench.models)
             if choice is not None:
                 found["choice"] = choice
         return found
@@ -113,12 +113,13 @@ def _facts(spec: ModelSpec) -> dict[str, JsonValue]:
     }
 
 
-def _choice(combinations: Sequence[Combination]) -> dict[str, JsonValue] | None:
-    """The machine that the matrix is written for, with its first model: what its reader came for."""
+def _choice(combinations: Sequence[Combination], models: Mapping[str, ModelSpec]) -> dict[str, JsonValue] | None:
+    """What the matrix's reader came for: its first model from the hub, on the machine that it is written for."""
     target = combinations[0].target
     words = [f"{target.gpu_memory_gib:g} GiB GPU"] if target.gpu_memory_gib else []
     words += [str(target.platform).upper()] if target.platform else []
     words += [f"driver {target.driver}"] if target.driver else []
+    published = [each.model for each in combinations if isinstance(models[each.model].weights, HubWeights)]
     if not words:
         return None
-    return {"model": combinations[0].model, "target": ", ".join(words)}
+    return {"model": (published or [combinations[0].model])[0], "target": ", ".join(words)}
