@@ -233,13 +233,14 @@ def _parts(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | Non
 
 
 def _placed(report: ChildReport | None, places: Mapping[str, str]) -> ChildReport | None:
-    """The report, its log with this machine's folders called by their names, the longest first."""
+    """The report, with this machine's folders called by their names in log and events, the longest first."""
     if report is None:
         return None
-    log = report.log
+    log, events = report.log, json.dumps(report.events)
     for folder in sorted(places, key=len, reverse=True):
         log = log.replace(folder, places[folder])
-    return replace(report, log=log)
+        events = events.replace(json.dumps(folder)[1:-1], places[folder])
+    return replace(report, log=log, events=tuple(json.loads(events)))
 
 
 def _write_request(scratch: Path, number: int, request: Mapping[str, object]) -> Path:

@@ -154,6 +154,11 @@ class Asker:
                 str(environment.folder): "<environment>",
                 str(environment.python.resolve().parent.parent): "<python>",
                 str(PROBES.parent.parent): "<harness>",
+                **{
+                    str(each.subject.checkpoint.folder): "<checkpoint>"
+                    for each in questions
+                    if each.subject.checkpoint.folder
+                },
             },
         )
         log = self.logs / f"{key}.log"
