@@ -96,15 +96,17 @@ class ResultStore:
         return found
 
     def verdicts_before(self) -> dict[str, str]:
-        """The verdict of the attempt before the latest, of each id that has one."""
+        """The verdict of each id before its latest attempt, its only one where there is no other.
+
+        Empty when no attempt changed a verdict: then there is nothing to compare.
+        """
         latest: dict[str, str] = {}
         before: dict[str, str] = {}
         for _, content in self._lines():
             identity = str(content["id"])
-            if identity in latest:
-                before[identity] = latest[identity]
+            before[identity] = latest.get(identity, str(content["verdict"]))
             latest[identity] = str(content["verdict"])
-        return before
+        return before if before != latest else {}
 
     def damage(self) -> list[str]:
         """One sentence for each line that cannot be read as a record."""
