@@ -18,6 +18,7 @@ from harness.scan.facts import (
     ImportSiblings,
     LazyModule,
     LazyNames,
+    ModuleFacts,
     NameHook,
     OpenNames,
     Try,
@@ -28,7 +29,7 @@ from harness.scan.surface import parse, surface_of
 from harness.scan.syntax import read_module
 
 
-def read(text: str, *, functions: bool = False):  # noqa: ANN201 - the facts, whatever they are
+def read(text: str, *, functions: bool = False) -> ModuleFacts:
     return read_module(dedent(text).encode(), functions=functions)
 
 
@@ -190,7 +191,8 @@ def test_a_file_that_is_not_python_is_told_so() -> None:
 SURFACES = (
     "x = 1\ndef f(a,\n      b\n) -> int:\n    import y\n    return 1\nz = 2\n",
     'class A(B):\n    """Text\nwith a line that is not indented\n"""\n    y = 1\nfrom a import b\n',
-    "@decorator\nasync def f():\n    pass\n# comment\nif TYPE_CHECKING:\n    from a import b\nelse:\n    from c import d\n",
+    "@decorator\nasync def f():\n    pass\n# comment\nx = 1\n",
+    "if TYPE_CHECKING:\n    from a import b\nelse:\n    from c import d\n",
     'def __getattr__(name):\n    if name == "Old":\n        return 1\n',
     "try:\n    from a import b\n    def f():\n        pass\nexcept ImportError:\n    b = None\n",
     'TEXT = """\nclass NotAClass:\n    no = 1\n"""\nfrom a import b\n',

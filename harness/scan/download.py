@@ -1,0 +1,139 @@
+"""Fetching: pages of the index, and single stretches of large files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import httpx
+import stamina
+
+from harness.matrix.index import IndexUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ATTEMPTS = 4
+_SECONDS = 60.0
+_NOT_FOUND = 404
+_PARTIAL = 206
+_TOO_MANY, _SERVER_ERRORS = 429, 500
+
+
+class _Fleeting(Exception):  # noqa: N818 - private, and worth another attempt
+    """A request failed in a way that may pass."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What was fetched, for the benchmark and for politeness."""
+
+    requests: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Downloads:
+    """One connection pool; one request at a time."""
+
+    traffic: Traffic = field(default_factory=Traffic)
+    _client: httpx.Client | None = None
+    _whole: dict[str, bytes] = field(default_factory=dict)
+    """Files whose server gives no ranges, or lying in this machine's folders: the last one."""
+
+    def page(self, url: str, accept: str) -> bytes:
+        """A page of the index.
+
+        Raises:
+            IndexUnavailable: it cannot be had.
+        """
+        folder = _local(url)
+        if folder is not None:
+            return _read_local(folder / "index.json")
+        return self._get(url, {"Accept": accept}).content
+
+    def part(self, url: str, start: int, end: int) -> bytes:
+        """The bytes ``start`` up to, not including, ``end`` of a file.
+
+        Raises:
+            IndexUnavailable: they cannot be had.
+        """
+        if url in self._whole:
+            return self._whole[url][start:end]
+        path = _local(url)
+        if path is not None:
+            self._whole = {url: _read_local(path)}
+            return self._whole[url][start:end]
+        response = self._get(url, {"Range": f"bytes={start}-{end - 1}"})
+        if response.status_code == _PARTIAL:
+            return response.content
+        self._whole = {url: response.content}  # the server ignores ranges: this was the whole file
+        return response.content[start:end]
+
+    def size(self, url: str) -> int:
+        """How long a file is, in bytes.
+
+        Raises:
+            IndexUnavailable: the server does not say.
+        """
+        path = _local(url)
+        if path is not None:
+            return len(self.part(url, 0, 0)) or len(self._whole[url])
+        response = self._get(url, {}, method="HEAD")
+        length = response.headers.get("content-length")
+        if length is None:
+            raise IndexUnavailable(f"{_shown(url)} does not tell its size")
+        return int(length)
+
+    def close(self) -> None:
+        """End the connections."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _get(self, url: str, headers: Mapping[str, str], method: str = "GET") -> httpx.Response:
+        if self._client is None:
+            self._client = httpx.Client(timeout=_SECONDS, follow_redirects=True)
+        response: httpx.Response | None = None
+        try:
+            for attempt in stamina.retry_context(on=_Fleeting, attempts=_ATTEMPTS, timeout=4 * _SECONDS):
+                with attempt:
+                    response = self._once(self._client, method, url, headers)
+        except (_Fleeting, httpx.HTTPError, httpx.InvalidURL) as error:
+            raise IndexUnavailable(str(error)) from error
+        if response is None or not response.is_success:
+            status = "nothing" if response is None else response.status_code
+            what = "does not have" if status == _NOT_FOUND else f"answered {status} for"
+            raise IndexUnavailable(f"{urlsplit(url).hostname} {what} {urlsplit(url).path}")
+        return response
+
+    def _once(self, client: httpx.Client, method: str, url: str, headers: Mapping[str, str]) -> httpx.Response:
+        try:
+            response = client.request(method, url, headers=headers)
+        except httpx.TransportError as error:
+            raise _Fleeting(f"{_shown(url)} cannot be reached: {error}") from error
+        if response.status_code == _TOO_MANY or response.status_code >= _SERVER_ERRORS:
+            raise _Fleeting(f"{_shown(url)} answered {response.status_code}")
+        self.traffic.requests += 1
+        self.traffic.bytes += len(response.content)
+        return response
+
+
+def _local(url: str) -> Path | None:
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def _read_local(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise IndexUnavailable(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _shown(url: str) -> str:
+    """The address without credentials."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
