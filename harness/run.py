@@ -135,9 +135,10 @@ class Run:
         return all(future.done() for future in self._records.values())
 
     def stop(self) -> None:
-        """Kill every child and wait for the workers; finished results are on the disk already."""
+        """Kill every child, unless all is done anyway, and wait for the workers; results are on the disk already."""
         self._stopping.set()
-        CHILDREN.stop()
+        if not self.done():
+            CHILDREN.stop()
         for worker in self._workers:
             worker.join(timeout=10)
 

@@ -176,6 +176,8 @@ def test_interrupt_ends_with_130_and_says_what_is_kept(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a test run in the background inherits a SIGINT that is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     scratch = mini_project.root / ".harness" / "scratch"
     deadline = time.monotonic() + 60
@@ -215,6 +217,16 @@ def test_bad_usage_and_bad_files_end_with_2_and_no_traceback(mini_project: MiniP
     assert missing.returncode == 2
     for done in (nothing, bad, missing):
         assert "Traceback" not in done.stderr
+
+
+def test_remedies_are_run_one_upon_the_other(mini_project: MiniProject, run_harness: Harness) -> None:
+    done = run_harness(mini_project, "remedy", "lmdeploy1.0-transformers4.38.2-pytorch-mini-py3.11", "--format", "json")
+    assert "Traceback" not in done.stderr
+    trial = json.loads(done.stdout)
+    assert "ImagesKwargs" in trial["verdict"]
+    assert len(trial["steps"]) >= 2
+    assert trial["steps"][0]["verdict"].startswith("fail/resolve/")  # no miniature has the version that the table names
+    assert trial["steps"][1]["change"].startswith("let the resolver choose")
 
 
 def test_plan_counts_without_installing(mini_project: MiniProject, run_harness: Harness) -> None:
