@@ -177,7 +177,7 @@ def test_interrupt_ends_with_130_and_says_what_is_kept(
         stderr=subprocess.PIPE,
         text=True,
         # a test run in the background inherits a SIGINT that is ignored
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - no threads here
     )
     scratch = mini_project.root / ".harness" / "scratch"
     deadline = time.monotonic() + 60
