@@ -106,7 +106,7 @@ def _install(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on miniatures: offline, under a minute."""
     _install(session)
-    session.run("pytest", "-m", "not real and not browser", "-n", "auto", *session.posargs)
+    session.run("pytest", "-m", "not real and not browser", "-n", "auto", "--dist", "loadgroup", *session.posargs)
 
 
 @nox.session

@@ -62,3 +62,10 @@ def run_harness(
 def mini_project(tmp_path: Path) -> MiniProject:
     """A fresh project of miniatures."""
     return make_project(tmp_path / "project")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that look at the same run go to the same worker, so that it runs once."""
+    for item in items:
+        if "ran" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("ran"))
