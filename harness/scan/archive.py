@@ -32,6 +32,10 @@ _GAP = 1 << 17
 """Neighbouring files this close, in bytes, are fetched in one request."""
 _SLACK = 256
 """Room for the local header's extra field, whose length only the local header tells."""
+_LISTING = 2
+"""Raised whenever a listing would hold something else."""
+COMPILED = (".so", ".pyd")
+"""Endings of modules without a source."""
 _DEFLATED = 8
 _MANY_LINKS = 0xFFFFFFFF
 _SDIST_LIMIT = 64 * 1024 * 1024
@@ -71,7 +75,7 @@ class Archive:
 
     @property
     def entries(self) -> dict[str, Entry]:
-        """The Python and metadata files by path, as they are installed."""
+        """The modules and metadata files by path, as they are installed."""
         if self._entries is None:
             kept = self.store.listing(self._key)
             if kept is None:
@@ -106,7 +110,7 @@ class Archive:
 
     @property
     def _key(self) -> str:
-        return self.file.sha256 or self.file.url
+        return f"{_LISTING}:{self.file.sha256 or self.file.url}"
 
     def _fetch_group(self, group: Sequence[Entry]) -> None:
         start = group[0].start
@@ -195,8 +199,8 @@ def _rows(table: bytes) -> Iterable[tuple[str, str, int, int, int]]:
 
 
 def _wanted(path: str) -> bool:
-    """Python sources, and what tells a package's requirements."""
-    return path.endswith((".py", ".dist-info/METADATA", ".dist-info/top_level.txt")) or path == "PKG-INFO"
+    """Python sources, compiled modules, and what tells a package's requirements."""
+    return path.endswith((".py", *COMPILED, ".dist-info/METADATA")) or path == "PKG-INFO"
 
 
 def _content_key(checksum: int, size: int) -> str:

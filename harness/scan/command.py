@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
+from packaging.requirements import InvalidRequirement, Requirement
 
 from harness.matrix import IndexUnavailable, MatrixError
 from harness.options import format_option
@@ -42,6 +43,13 @@ _index = click.option("--index-url", metavar="URL", help="Package index [default
 _imports = click.option(
     "--import", "imports", multiple=True, metavar="MODULE", help="A module the model needs besides (repeatable)."
 )
+_packages = click.option(
+    "--package",
+    "packages",
+    multiple=True,
+    metavar="REQUIREMENT",
+    help="A package that brings such a module (repeatable).",
+)
 
 
 def _handled(command: Callable[P, int]) -> Callable[P, None]:
@@ -69,6 +77,7 @@ def _handled(command: Callable[P, int]) -> Callable[P, None]:
 @_backend
 @_python
 @_imports
+@_packages
 @_models
 @_cache
 @_index
@@ -84,6 +93,7 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
     backend: str,
     python: str,
     imports: tuple[str, ...],
+    packages: tuple[str, ...],
     folder: Path,
     cache: Path | None,
     index_url: str | None,
@@ -101,7 +111,7 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     if (lmdeploy is None) != (transformers is None):
         raise click.UsageError("give both versions, or none for the whole map; e.g. harness scan 0.11.1 4.57.3")
-    target = _target(model, folder, backend, python, imports)
+    target = _target(model, folder, backend, python, imports, packages)
     with _library(cache, index_url) as library:
         if lmdeploy is None or transformers is None:
             return _map(library, target, write, form)
@@ -118,6 +128,7 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
 @_backend
 @_python
 @_imports
+@_packages
 @_models
 @_cache
 @_index
@@ -129,6 +140,7 @@ def why_not(  # noqa: PLR0913, PLR0917 - one parameter for each option
     backend: str,
     python: str,
     imports: tuple[str, ...],
+    packages: tuple[str, ...],
     folder: Path,
     cache: Path | None,
     index_url: str | None,
@@ -141,7 +153,7 @@ def why_not(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from harness.scan.deadlock import settle  # noqa: PLC0415 - keeps `harness --help` quick
     from harness.scan.pair import Scanner  # noqa: PLC0415 - as above
 
-    target = _target(model, folder, backend, python, imports)
+    target = _target(model, folder, backend, python, imports, packages)
     with _library(cache, index_url) as library:
         found = settle(Scanner(library, target), lmdeploy, progress=_progress(form))
     click.echo(json.dumps(text.settlement_json(found), indent=1) if form == "json" else text.settlement(found))
@@ -154,6 +166,7 @@ def why_not(  # noqa: PLR0913, PLR0917 - one parameter for each option
 @_backend
 @_python
 @_imports
+@_packages
 @_models
 @_cache
 @_index
@@ -165,6 +178,7 @@ def suggest(  # noqa: PLR0913, PLR0917 - one parameter for each option
     backend: str,
     python: str,
     imports: tuple[str, ...],
+    packages: tuple[str, ...],
     folder: Path,
     cache: Path | None,
     index_url: str | None,
@@ -176,7 +190,7 @@ def suggest(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """
     from harness.scan.suggestion import suggestions  # noqa: PLC0415 - keeps `harness --help` quick
 
-    target = _target(model, folder, backend, python, imports)
+    target = _target(model, folder, backend, python, imports, packages)
     with _library(cache, index_url) as library:
         found = suggestions(library, target, lmdeploy, progress=_progress(form))
     if form == "json":
@@ -242,7 +256,7 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from harness.scan.pair import Scanner  # noqa: PLC0415 - as above
 
     chosen = truth.read_pairs(pairs) if pairs is not None else list(truth.DEFAULT_PAIRS)
-    target = _target(truth.MODEL, folder, PYTORCH, PYTHON, ())
+    target = _target(truth.MODEL, folder, PYTORCH, PYTHON)
     if compare_only:
         records = ResultStore(work / "reports").records()
     else:
@@ -271,9 +285,20 @@ def _map(library: Library, target: Target, write: Path | None, form: str) -> int
     return 0
 
 
-def _target(model: str, folder: Path, backend: str, python: str, imports: tuple[str, ...]) -> Target:
-    target = find_target(model, folder, backend, python)
-    return target.with_imports(imports) if imports else target
+def _target(  # noqa: PLR0913, PLR0917 - what the options say
+    model: str,
+    folder: Path,
+    backend: str,
+    python: str,
+    imports: tuple[str, ...] = (),
+    packages: tuple[str, ...] = (),
+) -> Target:
+    for text_ in packages:
+        try:
+            Requirement(text_)
+        except InvalidRequirement as error:
+            raise click.UsageError(f"--package '{text_}' is not a requirement: {error}") from error
+    return find_target(model, folder, backend, python).with_imports(imports, packages)
 
 
 @contextmanager

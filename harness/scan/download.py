@@ -22,6 +22,10 @@ _PARTIAL = 206
 _TOO_MANY, _SERVER_ERRORS = 429, 500
 
 
+class NotThere(IndexUnavailable):
+    """The server answered that there is no such file or page."""
+
+
 class _Fleeting(Exception):  # noqa: N818 - private, and worth another attempt
     """A request failed in a way that may pass."""
 
@@ -105,8 +109,9 @@ class Downloads:
             raise IndexUnavailable(str(error)) from error
         if response is None or not response.is_success:
             status = "nothing" if response is None else response.status_code
-            what = "does not have" if status == _NOT_FOUND else f"answered {status} for"
-            raise IndexUnavailable(f"{urlsplit(url).hostname} {what} {urlsplit(url).path}")
+            if status == _NOT_FOUND:
+                raise NotThere(f"{urlsplit(url).hostname} does not have {urlsplit(url).path}")
+            raise IndexUnavailable(f"{urlsplit(url).hostname} answered {status} for {urlsplit(url).path}")
         return response
 
     def _once(self, client: httpx.Client, method: str, url: str, headers: Mapping[str, str]) -> httpx.Response:
@@ -129,6 +134,8 @@ def _local(url: str) -> Path | None:
 def _read_local(path: Path) -> bytes:
     try:
         return path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotThere(f"{path} cannot be read: {error.strerror}") from error
     except OSError as error:
         raise IndexUnavailable(f"{path} cannot be read: {error.strerror}") from error
 

@@ -45,6 +45,8 @@ _MAPS = {
     TURBOMIND: ("turbomind.supported_models", "SUPPORTED_ARCHS"),
 }
 _CONFIG_BUILDERS = f"{ROOT}.pytorch.configurations"
+_LINEAR = f"{ROOT}.pytorch.nn.linear"
+_TURNED_AWAY = re.compile(rb"Unsupported quant method")
 _QUANTISED = {"gptq-int4": "gptq", "awq-int4": "awq"}
 
 
@@ -108,6 +110,16 @@ class Engine:
         modules = [module for module in self.release.modules if module.startswith(prefix)]
         self.release.fetch(modules)
         return any(word.search(self.release.source(module)) for module in modules)
+
+    def quantisation_place(self) -> Place | None:
+        """Where the pytorch engine's linear layers turn unknown quantisation methods away."""
+        for module in sorted(self.release.modules):
+            if module.startswith(_LINEAR):
+                source = self.release.source(module)
+                match = _TURNED_AWAY.search(source)
+                if match is not None:
+                    return Place(module, self.release.path_of(module), source.count(b"\n", 0, match.start()) + 1)
+        return None
 
     def vision_class(self, architecture: str) -> EngineClass | None:
         """The class that prepares images for an architecture."""

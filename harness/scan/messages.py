@@ -118,7 +118,9 @@ def unsupported(engine: Engine, target: Target) -> Finding:
 def quantisation(engine: Engine, target: Target) -> Finding:
     """A quantisation method that the pytorch engine does not know."""
     message = f"the pytorch engine of {engine.release} nowhere mentions {target.model}'s {target.quantisation}"
-    return Finding(Kind.QUANTISATION, Severity.ERROR, target.quantisation, str(engine.release), "", 0, "", message)
+    place = engine.quantisation_place()
+    file, line = ("", 0) if place is None else (place.file, place.line)
+    return Finding(Kind.QUANTISATION, Severity.ERROR, target.quantisation, str(engine.release), file, line, "", message)
 
 
 def torch_too_old(engine: Release, provider: Release, torch: Version, floor: Version) -> Finding:

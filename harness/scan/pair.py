@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -20,7 +21,7 @@ from harness.scan.needs import Guard, Need, needs_of
 from harness.scan.problems import Kind, Problem
 from harness.scan.provides import Provider
 from harness.scan.reach import Reached, evaluate
-from harness.scan.release import NoSuchRelease
+from harness.scan.registry import NoSuchPackage
 from harness.scan.shapes import Shapes
 from harness.scan.target import PYTORCH, TRANSFORMERS
 from harness.scan.world import PROVIDER, Memory, World, module_there, name_there
@@ -250,17 +251,24 @@ class Scanner:
         }
 
     def _model_packages(self) -> dict[str, Release]:
-        """The packages that the model's own code imports and that can be read."""
-        found = {}
-        for module in self.target.imports:
-            root = module.split(".")[0]
-            try:
-                release = self.library.newest(root)
-            except NoSuchRelease:
-                release = None
-            if release is not None and release.has(root):
-                found[root] = release
+        """The packages that the model's own code imports and that can be read, by top-level module."""
+        wanted = [Requirement(text) for text in self.target.packages]
+        found: dict[str, Release] = {}
+        for root in dict.fromkeys(module.split(".")[0] for module in self.target.imports):
+            names = [root, *(requirement.name for requirement in wanted if canonicalize_name(requirement.name) != root)]
+            for name in names:
+                release = self._newest(name, wanted)
+                if release is not None and release.has(root):
+                    found[root] = release
+                    break
         return found
+
+    def _newest(self, name: str, wanted: list[Requirement]) -> Release | None:
+        """The newest fitting release, or None when the index has no such package: a module may come from another."""
+        try:
+            return self.library.newest(name, wanted)
+        except NoSuchPackage:
+            return None
 
     def _of_release(self, own: EngineScan, provider: Provider) -> list[Finding]:
         """Findings that no single import is to blame for."""

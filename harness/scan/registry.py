@@ -26,6 +26,7 @@ from packaging.version import InvalidVersion, Version
 
 from harness.matrix.index import IndexUnavailable
 from harness.matrix.index_pages import JSON_PAGE
+from harness.scan.download import NotThere
 from harness.uv import UvFailure, run_uv
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 
 _VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 _PAGE_AGE = timedelta(hours=6)
+
+
+class NoSuchPackage(IndexUnavailable):
+    """The index answered, and does not know the package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +130,25 @@ class Registry:
         base = self._base()
         address = f"{base.rstrip('/')}/{name}/"
         if urlsplit(address).scheme == "file":
-            return address, self._downloads.page(address, JSON_PAGE)  # a folder of this machine is read each time
+            return address, self._ask(name, address)  # a folder of this machine is read each time
         kept = self._store.page(address)
         now = datetime.now(UTC)
         if kept is not None and timedelta(0) <= now - kept[0] < self._age:
             return address, kept[1]
         try:
-            content = self._downloads.page(address, JSON_PAGE)
+            content = self._ask(name, address)
         except IndexUnavailable:
             if kept is None:
                 raise
             return address, kept[1]
         self._store.keep_page(address, now, content)
         return address, content
+
+    def _ask(self, name: str, address: str) -> bytes:
+        try:
+            return self._downloads.page(address, JSON_PAGE)
+        except NotThere as error:
+            raise NoSuchPackage(f"the package index has no {name}: {error}") from error
 
     def _base(self) -> str:
         if self._index_url is None:

@@ -12,9 +12,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from harness.matrix.index import IndexUnavailable
-from harness.scan.archive import Archive
+from harness.scan.archive import COMPILED, Archive
 from harness.scan.download import Downloads
-from harness.scan.facts import READER, ModuleFacts, from_json, to_json
+from harness.scan.facts import READER, ModuleFacts, OpenNames, from_json, to_json
 from harness.scan.registry import Registry, choose_file
 from harness.scan.store import Store, default_folder
 from harness.scan.surface import parse
@@ -67,6 +67,9 @@ class Release:
             if path.endswith(".py"):
                 stem = path.removesuffix(_INIT) if path.endswith(_INIT) else path[:-3]
                 found[stem.replace("/", ".")] = path
+            elif path.endswith(COMPILED):
+                folder, _, file = path.rpartition("/")
+                found.setdefault(f"{folder}/{file.partition('.')[0]}".strip("/").replace("/", "."), path)
         return found
 
     @cached_property
@@ -107,13 +110,13 @@ class Release:
         return found
 
     def source(self, module: str) -> bytes:
-        """A module's source; empty for a package without an ``__init__.py``.
+        """A module's source; empty for a package without an ``__init__.py`` and for a compiled module.
 
         Raises:
             IndexUnavailable: it cannot be fetched.
         """
         path = self.modules.get(module)
-        return b"" if path is None else self.archive.source(path)
+        return b"" if path is None or path.endswith(COMPILED) else self.archive.source(path)
 
     @property
     def read(self) -> Iterable[str]:
@@ -142,7 +145,8 @@ class Release:
         Raises:
             IndexUnavailable: they cannot be fetched.
         """
-        self.archive.fetch([path for module in modules if (path := self.modules.get(module)) is not None])
+        paths = (self.modules.get(module, "") for module in modules)
+        self.archive.fetch([path for path in paths if path.endswith(".py")])
 
     def reading(self, module: str, kind: str, read: Callable[[bytes], Json]) -> Json:
         """What ``read`` makes of a module's source, read once per content and kept; ``kind`` names the reader.
@@ -151,7 +155,7 @@ class Release:
             IndexUnavailable: the source cannot be fetched.
         """
         content = self.content_of(module)
-        if content is None:
+        if content is None or self.modules[module].endswith(COMPILED):
             return read(b"")
         found = self._store.reading(content, kind)
         if found is None:
@@ -198,6 +202,8 @@ class Release:
         content = self.content_of(module)
         if content is None:
             return ModuleFacts(())
+        if self.modules[module].endswith(COMPILED):
+            return ModuleFacts((OpenNames(),))  # what a compiled module binds cannot be read off
         functions = self.package in CONSUMERS
         found = self._shared.get((content, functions))
         if found is None:

@@ -65,9 +65,10 @@ class Target:
         )
         return frozenset(canonicalize_name(Requirement(text).name) for text in (*self.packages, *extra))
 
-    def with_imports(self, modules: tuple[str, ...]) -> Target:
-        """The same, needing further modules."""
-        return replace(self, imports=tuple(dict.fromkeys((*self.imports, *modules))))
+    def with_imports(self, modules: tuple[str, ...], packages: tuple[str, ...] = ()) -> Target:
+        """The same, needing further modules, which further packages may bring."""
+        imports, required = (*self.imports, *modules), (*self.packages, *packages)
+        return replace(self, imports=tuple(dict.fromkeys(imports)), packages=tuple(dict.fromkeys(required)))
 
 
 QWEN2_VL = Target(
