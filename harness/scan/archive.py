@@ -93,9 +93,18 @@ class Archive:
         if not self.file.is_wheel:
             self._list_sdist()
             return
+        groups = _neighbours([wanted[content] for content in missing])
+        stretches = [(group[0].start, max(_end_of(entry) for entry in group)) for group in groups]
+        blocks = self._downloads.parts(self.file.url, stretches)
         with self.store.together():
-            for group in _neighbours([wanted[content] for content in missing]):
-                self._fetch_group(group)
+            for group, (start, _), block in zip(groups, stretches, blocks, strict=True):
+                self._keep_from(block, start, group)
+
+    def look_ahead(self) -> None:
+        """Begin to fetch the table of contents, if it is not kept yet."""
+        size = self.file.size
+        if self.file.is_wheel and size is not None and self._entries is None and not self.store.has_listing(self._key):
+            self._downloads.look_ahead(self.file.url, max(0, size - _FIRST_READ), size)
 
     def source(self, path: str) -> bytes:
         """A file's content."""
@@ -111,11 +120,6 @@ class Archive:
     @property
     def _key(self) -> str:
         return f"{_LISTING}:{self.file.sha256 or self.file.url}"
-
-    def _fetch_group(self, group: Sequence[Entry]) -> None:
-        start = group[0].start
-        end = max(_end_of(entry) for entry in group)
-        self._keep_from(self._downloads.part(self.file.url, start, end), start, group)
 
     def _keep_from(self, block: bytes, start: int, group: Sequence[Entry]) -> None:
         """Keep the files that lie in a stretch of the archive beginning at ``start``."""

@@ -6,14 +6,16 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.scan.surface import parse
+from harness.scan.surface import parse, parse_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.scan.release import Release
 
-_CALLS, _SIGNATURES = "calls-1", "signatures-3"
+_TAKES_ANYTHING = frozenset({"from_pretrained", "from_config", "_from_config"})
+"""Methods that pass on whatever they are given, in every release: most calls, and never refused."""
+_CALLS, _SIGNATURES = "calls-1", "signatures-4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Signatures:
 
 
 def calls_of(release: Release, provider: str) -> list[Call]:
-    """Every call with keywords to a name imported from ``provider``.
+    """Every call with keywords to a name imported from ``provider``, as far as it could be refused.
 
     Raises:
         IndexUnavailable: the release's sources cannot be fetched.
@@ -69,7 +71,7 @@ def calls_of(release: Release, provider: str) -> list[Call]:
     found = []
     for module in sorted(release.modules):
         for name_module, name, attribute, keywords, line, function in release.reading(module, _CALLS, _read_calls):
-            if name_module.split(".")[0] == provider:
+            if name_module.split(".")[0] == provider and attribute not in _TAKES_ANYTHING:
                 place = (module, release.path_of(module), line, function)
                 found.append(Call(name_module, name, attribute, tuple(keywords), *place))
     return found
@@ -130,7 +132,7 @@ def _calls(node: ast.AST, function: str) -> Iterator[tuple[str, str, list[str], 
 def _read_signatures(source: bytes) -> dict[str, Any]:
     found: dict[str, Any] = {"functions": {}, "methods": {}, "generated": {}}
     try:
-        tree = parse(source)
+        tree = parse_headers(source)
     except (SyntaxError, ValueError):
         return found
     for node in tree.body:

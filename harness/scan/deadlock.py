@@ -183,7 +183,9 @@ def settle(
     ]
     settling = _Settling(scanner, own)
     found = settling.evidence.lacks
-    for version in _outermost_first(versions):
+    order = _outermost_first(versions)
+    for place, version in enumerate(order):
+        scanner.library.look_ahead(PROVIDER, order[place + 1 : place + 5])
         if progress is not None:
             progress(f"{PROVIDER} {version}")
         found[version] = settling.quick(version)

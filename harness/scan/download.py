@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -13,13 +15,17 @@ import stamina
 from harness.matrix.index import IndexUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _ATTEMPTS = 4
 _SECONDS = 60.0
 _NOT_FOUND = 404
 _PARTIAL = 206
 _TOO_MANY, _SERVER_ERRORS = 429, 500
+_CONNECTIONS = 4
+"""Requests at a time: polite, and enough to hide most of the waiting."""
+_AHEAD = 6
+"""Stretches fetched before they are asked for."""
 
 
 class NotThere(IndexUnavailable):
@@ -40,12 +46,15 @@ class Traffic:
 
 @dataclass(slots=True)
 class Downloads:
-    """One connection pool; one request at a time."""
+    """One pool of a few connections."""
 
     traffic: Traffic = field(default_factory=Traffic)
     _client: httpx.Client | None = None
+    _pool: ThreadPoolExecutor | None = None
     _whole: dict[str, bytes] = field(default_factory=dict)
     """Files whose server gives no ranges, or lying in this machine's folders: the last one."""
+    _ahead: dict[tuple[str, int, int], Future[bytes]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
     def page(self, url: str, accept: str) -> bytes:
         """A page of the index.
@@ -64,17 +73,31 @@ class Downloads:
         Raises:
             IndexUnavailable: they cannot be had.
         """
+        waiting = self._ahead.pop((url, start, end), None)
+        if waiting is not None:
+            return waiting.result()
         if url in self._whole:
             return self._whole[url][start:end]
         path = _local(url)
         if path is not None:
             self._whole = {url: _read_local(path)}
             return self._whole[url][start:end]
-        response = self._get(url, {"Range": f"bytes={start}-{end - 1}"})
-        if response.status_code == _PARTIAL:
-            return response.content
-        self._whole = {url: response.content}  # the server ignores ranges: this was the whole file
-        return response.content[start:end]
+        return self._now(url, start, end)
+
+    def parts(self, url: str, stretches: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Several stretches of one file, a few at a time.
+
+        Raises:
+            IndexUnavailable: one of them cannot be had.
+        """
+        if len(stretches) < 2 or url in self._whole or _local(url) is not None:  # noqa: PLR2004 - nothing to share
+            return [self.part(url, start, end) for start, end in stretches]
+        return list(self._threads().map(lambda stretch: self.part(url, *stretch), stretches))
+
+    def look_ahead(self, url: str, start: int, end: int) -> None:
+        """Begin to fetch a stretch that :meth:`part` will be asked for soon."""
+        if _local(url) is None and (url, start, end) not in self._ahead and len(self._ahead) < _AHEAD:
+            self._ahead[url, start, end] = self._threads().submit(self._now, url, start, end)
 
     def size(self, url: str) -> int:
         """How long a file is, in bytes.
@@ -91,15 +114,31 @@ class Downloads:
             raise IndexUnavailable(f"{_shown(url)} does not tell its size")
         return int(length)
 
+    def _now(self, url: str, start: int, end: int) -> bytes:
+        response = self._get(url, {"Range": f"bytes={start}-{end - 1}"})
+        if response.status_code == _PARTIAL:
+            return response.content
+        self._whole = {url: response.content}  # the server ignores ranges: this was the whole file
+        return response.content[start:end]
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_CONNECTIONS)
+        return self._pool
+
     def close(self) -> None:
         """End the connections."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
         if self._client is not None:
             self._client.close()
             self._client = None
 
     def _get(self, url: str, headers: Mapping[str, str], method: str = "GET") -> httpx.Response:
-        if self._client is None:
-            self._client = httpx.Client(timeout=_SECONDS, follow_redirects=True)
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(timeout=_SECONDS, follow_redirects=True)
         response: httpx.Response | None = None
         try:
             for attempt in stamina.retry_context(on=_Fleeting, attempts=_ATTEMPTS, timeout=4 * _SECONDS):
@@ -121,8 +160,9 @@ class Downloads:
             raise _Fleeting(f"{_shown(url)} cannot be reached: {error}") from error
         if response.status_code == _TOO_MANY or response.status_code >= _SERVER_ERRORS:
             raise _Fleeting(f"{_shown(url)} answered {response.status_code}")
-        self.traffic.requests += 1
-        self.traffic.bytes += len(response.content)
+        with self._lock:
+            self.traffic.requests += 1
+            self.traffic.bytes += len(response.content)
         return response
 
 

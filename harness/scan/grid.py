@@ -165,7 +165,8 @@ def _scan_part(
         _ = scanner.engine(engine).needs
     part.reading = time.perf_counter() - started
     started = time.perf_counter()
-    for provider in providers:
+    for place, provider in enumerate(providers):
+        library.look_ahead(PROVIDER, providers[place + 1 : place + 5])
         if progress is not None:
             progress(f"{PROVIDER} {provider}")
         for engine in engines:

@@ -260,6 +260,11 @@ class Library:
             self._releases[name, number] = self._open(name, number, chosen)
         return self._releases[name, number]
 
+    def look_ahead(self, package: str, versions: Iterable[Version]) -> None:
+        """Begin to fetch what will be asked of these releases first."""
+        for version in versions:
+            self.release(package, version).archive.look_ahead()
+
     def forget(self, package: str, version: Version) -> None:
         """Drop a release from memory; its share of the cache on disk stays."""
         self._releases.pop((canonicalize_name(package), version), None)

@@ -110,6 +110,10 @@ class Store:
         row = self._db.execute("SELECT entries FROM listing WHERE file = ?", (file,)).fetchone()
         return None if row is None else json.loads(zlib.decompress(row[0]))
 
+    def has_listing(self, file: str) -> bool:
+        """Whether a listing is kept."""
+        return self._db.execute("SELECT 1 FROM listing WHERE file = ?", (file,)).fetchone() is not None
+
     def keep_listing(self, file: str, entries: object) -> None:
         """Keep the table of contents of a wheel or source archive, as JSON."""
         self._db.execute("INSERT OR REPLACE INTO listing VALUES (?, ?)", (file, _packed(entries)))

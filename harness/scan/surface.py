@@ -9,6 +9,8 @@ import warnings
 _DEFINITION = re.compile(
     rb"(?:async )?(?P<kind>def|class) (?P<name>(?!__getattr__\b)\w+)\b|if (?:typing\.)?TYPE_CHECKING:\s*(?:#.*)?$"
 )
+_FUNCTION = re.compile(rb"(?:    )?(?:async )?def \w+")
+_ENDED = re.compile(rb":\s*(?:\.\.\.|pass)?\s*(?:#.*)?$")
 _INSIDE = frozenset(b" \t\r)]}#")
 
 
@@ -34,6 +36,41 @@ def parse_surface(source: bytes) -> ast.Module:
         return parse(surface_of(source))
     except (SyntaxError, ValueError):
         return parse(source)
+
+
+def parse_headers(source: bytes) -> ast.Module:
+    """The syntax tree with the headers of functions and methods, without their bodies.
+
+    As :func:`parse_surface`, with the same way back where cutting breaks something.
+    """
+    try:
+        return parse(headers_of(source))
+    except (SyntaxError, ValueError):
+        return parse(source)
+
+
+def headers_of(source: bytes) -> bytes:
+    """A source with the bodies of its functions and of its classes' methods blanked out, headers whole."""
+    kept: list[bytes] = []
+    body: int | None = None
+    """Indentation of the function whose body is being cut."""
+    depth = 0
+    for line in source.split(b"\n"):
+        text = line.lstrip()
+        indent = len(line) - len(text)
+        if depth == 0 and body is not None and (not text or indent > body or text[:1] in b")]}#"):
+            kept.append(b"")
+            continue
+        if depth == 0:
+            body = None
+        if depth or _FUNCTION.match(line):
+            body = indent if depth == 0 else body
+            depth += sum(line.count(c) for c in (b"(", b"[", b"{")) - sum(line.count(c) for c in (b")", b"]", b"}"))
+            if depth <= 0:
+                depth = 0
+                line = _ENDED.sub(b": ...", line)  # noqa: PLW2901 - the header without what may follow it
+        kept.append(line)
+    return b"\n".join(kept)
 
 
 def surface_of(source: bytes) -> bytes:

@@ -84,7 +84,8 @@ def symbol_versions(  # noqa: PLR0913 - what is looked for, and where
     kept = library.store.listing(key)
     if kept is None:
         kept = []
-        for version in versions:
+        for place, version in enumerate(versions):
+            library.look_ahead(package, versions[place + 1 : place + 5])
             if progress is not None:
                 progress(f"{package} {version}")
             provider = Provider(library.release(package, version), Surroundings(available=AVAILABLE))
