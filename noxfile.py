@@ -5,6 +5,7 @@
 #     "filelock>=3.20",
 #     "google-re2>=1.1",
 #     "httpx>=0.28",
+#     "installer>=0.7",
 #     "jinja2>=3.1.6",
 #     "nox>=2026.8",
 #     "nvidia-ml-py>=13",

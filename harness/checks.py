@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from typing import TYPE_CHECKING
 
+from harness.machine import machine
 from harness.matrix import Backend, Launch
 from harness.verdict import Stage
 
@@ -109,6 +110,8 @@ def checks_of(combination: Combination, spec: ModelSpec, stage: Stage) -> Iterat
     """The questions that ``combination`` has to answer to start on ``stage``."""
     for check in CHECKS:
         if check.stages[0] is stage and check.concerns(combination, spec):
+            if check.launch is Launch.SERVER and machine().gpus:
+                continue  # with a GPU the server is really started, and asked over HTTP
             yield check
             if check.launch is Launch.LEGACY_MODULE:
                 return  # the module is what is being tested; nothing else of the stage matters to it

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 
 _ELSEWHERE = {
+    "bundle": "harness.bundle.cli:bundle_command",
+    "import": "harness.bundle.cli:import_command",
     "catalogue": "harness.diagnose.command:catalogue",
     "explain": "harness.diagnose.command:explain",
     "incidents": "harness.incidents.cli:incidents",

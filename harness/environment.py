@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -20,6 +20,7 @@ from harness.resolve import source_arguments
 from harness.uv import UvFailure, run_uv
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from harness.lock import Lock
@@ -37,6 +38,9 @@ class Environment:
     seconds: float
     """What building it took; that of the earlier build when it was there already."""
     reused: bool
+
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Environment variables its children need."""
 
     @property
     def python(self) -> Path:
@@ -107,6 +111,10 @@ class Environments:
                 f"{free / 1024**3:.1f} GiB free in {self.root.name}, {LEAST_FREE / 1024**3:.0f} GiB are needed to "
                 "install a stack; 'harness gc' removes environments that are no longer used",
             )
+
+    def differences(self, lock: Lock) -> Mapping[str, str | None]:  # noqa: ARG002 - other environments have some
+        """What is there in another version than the lock's: nothing, since environments are installed from it."""
+        return {}
 
     def remove(self, name: str) -> None:
         """Delete the environment of that lock name, waiting for whoever builds it."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from functools import cache
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
 from harness.uv import UvFailure, run_uv
+
+NAMED = "HARNESS_PYTHON"
+"""Environment variable with the path of the only interpreter that may be used."""
 
 
 class NoInterpreter(LookupError):  # noqa: N818 - reads as what it says of the machine
@@ -22,9 +26,14 @@ def find_interpreter(request: str) -> Path:
     uv looks first (its own installations, PATH, and where it may, a download); then the folders of pyenv, whose
     interpreters are not on PATH until chosen.
 
+    Where ``HARNESS_PYTHON`` names an interpreter, that one is taken or none.
+
     Raises:
         NoInterpreter: nothing was found.
     """
+    named = os.environ.get(NAMED)
+    if named:
+        return _named(Path(named), request)
     pyenv = _pyenv(request)
     if pyenv is not None:
         return pyenv
@@ -42,6 +51,18 @@ def find_interpreter(request: str) -> Path:
             f"no Python {request} on this machine, and uv could not install one; install it (for example with "
             f"'uv python install {request}' or pyenv) and run again"
         ) from failure
+
+
+def _named(python: Path, request: str) -> Path:
+    """The interpreter the user named, if it is of the version asked for."""
+    code = "import platform; print(platform.python_version())"
+    try:
+        version = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NoInterpreter(f"{NAMED} names {python}, which cannot be run: {error}") from error
+    if version != request and not version.startswith(f"{request}."):
+        raise NoInterpreter(f"{NAMED} names a Python {version}, and {request} is asked for")
+    return python
 
 
 def _pyenv(request: str) -> Path | None:

@@ -27,6 +27,17 @@ class InvalidLock(ValueError):  # noqa: N818 - reads as what it says of the file
     """The text is not a PEP 751 lock; the message says where."""
 
 
+@dataclass(frozen=True, slots=True)
+class LockedWheel:
+    """A file of a lock."""
+
+    name: str
+    url: str
+    sha256: str
+    size: int | None
+    """Bytes, where the index tells."""
+
+
 @dataclass(frozen=True)
 class Lock:
     """One lock, known by its text."""
@@ -82,9 +93,32 @@ class Lock:
 
         Files whose size the index does not tell are left out.
         """
-        major, minor = (int(part) for part in python.split(".")[:2])
-        tags = [*cpython_tags((major, minor)), *compatible_tags((major, minor))]
-        return {name: size for name, size in self._chosen_files(tags) if size is not None}
+        return {name: size for name, size in self._chosen_files(_tags(python)) if size is not None}
+
+    def wheels(self, python: str) -> Mapping[str, LockedWheel]:
+        """The wheel an installation on this platform would choose for each package, by normalised name.
+
+        Packages that have no fitting wheel, or none with an address and a SHA-256, are left out.
+
+        Args:
+            python: version of the interpreter, ``3.12``.
+
+        Raises:
+            InvalidLock: the text is not a lock.
+        """
+        tags = _tags(python)
+        rank = {tag: place for place, tag in enumerate(tags)}
+        found: dict[str, LockedWheel] = {}
+        for package in self._pylock.packages:
+            best = len(rank)
+            for wheel in package.wheels or []:
+                filename = wheel.name or (wheel.url or wheel.path or "").rsplit("/", 1)[-1]
+                place = min(rank.get(tag, len(rank)) for tag in parse_wheel_filename(filename)[3])
+                if place < best and wheel.url and "sha256" in wheel.hashes:
+                    best = place
+                    name = str(canonicalize_name(package.name))
+                    found[name] = LockedWheel(filename, wheel.url, wheel.hashes["sha256"], wheel.size)
+        return found
 
     def _chosen_files(self, tags: list[Tag]) -> Iterator[tuple[str, int | None]]:
         rank = {tag: place for place, tag in enumerate(tags)}
@@ -99,3 +133,9 @@ class Lock:
                 yield best[1], best[2]
             elif package.sdist is not None:
                 yield f"{package.name}-{package.version}.tar.gz", package.sdist.size
+
+
+def _tags(python: str) -> list[Tag]:
+    """What an interpreter of that version takes on this platform, best first."""
+    major, minor = (int(part) for part in python.split(".")[:2])
+    return [*cpython_tags((major, minor)), *compatible_tags((major, minor))]

@@ -60,7 +60,7 @@ def _gpus() -> tuple[list[str], list[int], str | None]:
     try:
         driver = pynvml.nvmlSystemGetDriverVersion()
         names, memories = [], []
-        for index in _visible(pynvml.nvmlDeviceGetCount()):
+        for index in visible_devices(pynvml.nvmlDeviceGetCount()):
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             names.append(str(pynvml.nvmlDeviceGetName(handle)))
             memories.append(int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) // 2**20)
@@ -69,7 +69,8 @@ def _gpus() -> tuple[list[str], list[int], str | None]:
         pynvml.nvmlShutdown()
 
 
-def _visible(count: int) -> Iterator[int]:
+def visible_devices(count: int) -> Iterator[int]:
+    """Indices of the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves visible, of ``count``."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
         yield from range(count)

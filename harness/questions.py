@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from harness.answers import Answer, StageAnswer
-from harness.checks import Check, Needs
+from harness.checks import ENGINES, Check, Needs
 from harness.child import LOG_TAIL, PROBES, ChildReport, Limits, ProbeCall, run_probes
 from harness.durable import digest, digest_of_files
 from harness.launch_script import launch_script
 from harness.machine import machine
+from harness.matrix import Launch
 from harness.secrets import redact_tree
 from harness.verdict import Reason, Stage, Status
 from harness.weights import Checkpoint, folder_digest, model_request
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.environment import Environment
+    from harness.gpus import Garage
     from harness.lock import Lock
     from harness.matrix import Combination
     from harness.models import ModelSpec
@@ -86,7 +88,10 @@ def question_key(check: Check, subject: Subject) -> str:
         depends["smoke"] = subject.spec.smoke.model_dump(mode="json")
     if Needs.LAUNCH_SCRIPT in check.needs:
         depends["script"] = launch_script("MODEL", str(subject.combination.backend))
+    if subject.combination.launch is Launch.SERVER and check.launch is None and Stage.BOOT in check.stages:
+        depends["asked through"] = str(Launch.SERVER)
     if Needs.GPU in check.needs:
+        depends["budget"] = gpu_budget_mib(subject)
         depends["gpu"] = [machine().gpus, machine().driver]
     return digest(depends)
 
@@ -103,6 +108,12 @@ def limits_of(combination: Combination, stage: Stage) -> Limits:
     if said is None:
         return limits
     return Limits(said.wall or limits.wall, said.idle or limits.idle, limits.memory, limits.processes)
+
+
+def gpu_budget_mib(subject: Subject) -> int:
+    """GPU memory the boot may use, MiB: the target's, or else what the model's spec names."""
+    gib = subject.combination.target.gpu_memory_gib or subject.spec.memory.gpu_gib
+    return round(gib * 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,10 @@ class Asker:
     logs: Path
     threads: int
     """Threads a child may compute with."""
+    garage: Garage | None = None
+    """The GPUs of this machine; None: there are none to boot on."""
+    measure: bool = False
+    """Boot one at a time on each GPU, so that times mean something."""
 
     def ask(self, questions: Sequence[Question], environment: Environment) -> list[Answer]:
         """Put questions of one stage to the environment, in one process as far as they get along.
@@ -148,7 +163,11 @@ class Asker:
             python=environment.python,
             requests=[self._request(each) for each in questions],
             limits=limits_of(first.subject.combination, stage),
-            environment={"OMP_NUM_THREADS": str(self.threads), "VIRTUAL_ENV": str(environment.folder)},
+            environment={
+                "OMP_NUM_THREADS": str(self.threads),
+                "VIRTUAL_ENV": str(environment.folder),
+                **environment.variables,
+            },
             preload=_SHARED.get(stage, ()),
             places={
                 str(environment.folder): "<environment>",
@@ -162,6 +181,8 @@ class Asker:
             },
         )
         log = self.logs / f"{key}.log"
+        if self._wants_gpu(first):
+            return [self._ask_on_gpu(first, call, log)]
         reports = run_probes(call, self.scratch, log)
         answers: list[Answer] = []
         for question, report in zip(questions, reports, strict=True):
@@ -175,9 +196,31 @@ class Asker:
             log.unlink(missing_ok=True)
         return answers
 
+    def _wants_gpu(self, question: Question) -> bool:
+        """Whether answering it means an engine on a GPU of this machine."""
+        boots = question.check.stages[0] is Stage.BOOT and question.subject.combination.backend in ENGINES
+        return boots and self.garage is not None and bool(self.garage.cards)
+
+    def _ask_on_gpu(self, question: Question, call: ProbeCall, log: Path) -> Answer:
+        """The answer, with what was seen on the card."""
+        assert self.garage is not None  # noqa: S101 - _wants_gpu has looked
+        budget = gpu_budget_mib(question.subject)
+        with self.garage.lease(budget, alone=self.measure) as lease:
+            call = replace(call, environment={**call.environment, **lease.variables})
+            report = run_probes(call, self.scratch, log)[0]
+        if report is None:
+            raise OSError(f"the probe of {question.subject.combination.id} could not be begun; its log is {log.name}")
+        (self.logs / f"{question.key}.log").write_text(report.log, encoding="utf-8")
+        answer = read_report(question.key, question.check, report)
+        stages = [answer.stages[0].model_copy(update={"facts": {**answer.stages[0].facts, "gpu": lease.facts()}})]
+        return answer.model_copy(update={"stages": [*stages, *answer.stages[1:]]})
+
     def _request(self, question: Question) -> dict[str, object]:
         combination = question.subject.combination
         options: dict[str, object] = {**combination.options, "threads": self.threads}
+        if self._wants_gpu(question):
+            options["gpu_budget_mib"] = gpu_budget_mib(question.subject)
+            options["weights_mib"] = round(question.subject.spec.memory.weights_gib * 1024)
         if Needs.LAUNCH_SCRIPT in question.check.needs:
             folder = question.subject.checkpoint.folder
             options["script"] = launch_script(str(folder), str(combination.backend))

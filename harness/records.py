@@ -134,6 +134,9 @@ class Record(_Frozen):
     """Hash that names the stack, and the file ``locks/<hash>/pylock.toml`` beside the records."""
     stack: dict[str, str] = {}
     """Every locked package: normalised name to version."""
+    differences: dict[str, str | None] = {}
+    """Packages that ran in another version than the lock's because the machine's own took their place; None: not there
+    at all. Empty for an environment that is exactly its lock. A stack is only as proven as what ran."""
     machine: MachineRecord
     command: str
     """What reproduces this combination alone."""

@@ -246,6 +246,7 @@ class Run:
             stages=climb.stages,
             lock=lock.name if lock is not None else None,
             stack=dict(lock.stack) if lock is not None else {},
+            differences=dict(self.workshop.environments.differences(lock)) if lock is not None else {},
             machine=machine(),
             command=f"uvx --from . harness run {combination.id} --fresh",
             inputs=self._inputs(combination),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.answers import AnswerBook
 from harness.environment import Environments
+from harness.gpus import this_garage
 from harness.ladder import Workshop
 from harness.machine import machine
 from harness.matrix import PackageIndex, expand, load_matrix
@@ -44,6 +45,8 @@ class Workbench:
     """Combinations at a time; 0: one for each core, at most 8."""
     fresh: bool = False
     refresh: bool = False
+    measure: bool = False
+    """Boot one engine at a time on each GPU, so that latencies mean something."""
 
     @cached_property
     def models(self) -> Mapping[str, ModelSpec]:
@@ -120,7 +123,7 @@ class Workbench:
             resolver=self.resolver,
             environments=self.environments,
             answers=AnswerBook(self.project.answers),
-            asker=Asker(self.project.scratch, self.project.logs, threads),
+            asker=Asker(self.project.scratch, self.project.logs, threads, this_garage(), self.measure),
             fresh_since=time.time() if self.fresh else None,
         )
         return Run(

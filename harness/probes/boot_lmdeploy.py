@@ -39,6 +39,17 @@ SETTINGS = (
 )
 """Options of a request that go into the engine's configuration, where that version's engine has them."""
 
+FORMATS = {"awq-int4": "awq", "gptq-int4": "gptq"}
+"""TurboMind's name for a quantisation method."""
+WORKSPACE_MIB = 2560
+"""Room for the CUDA context, activations and the vision tower: what is left of the budget after it is cache."""
+SMALLEST_CACHE_MIB = 256
+CACHE_SHARE = 0.8
+"""lmdeploy's own default share, never exceeded."""
+SESSION_LENGTH = 2048
+"""Tokens: the smoke test's image and both passes fit several times."""
+BATCH = 4
+
 ANSWER_SECONDS = 300.0
 """How long one answer may take, unless options.answer_seconds says otherwise: compiling kernels counts in."""
 GRACE_SECONDS = 5.0
@@ -201,9 +212,30 @@ def engine_settings(request: Request) -> "tuple[Any, Dict[str, Any]]":
     kind = lmdeploy.PytorchEngineConfig if request.backend == "pytorch" else lmdeploy.TurbomindEngineConfig
     known = {item.name for item in fields(kind)}
     used = {name: request.options[name] for name in SETTINGS if name in request.options and name in known}
-    if request.model.quantisation == "awq-int4" and request.backend == "turbomind":
-        used["model_format"] = "awq"
+    if "gpu_budget_mib" in request.options:
+        used = {name: value for name, value in within_budget(request).items() if name in known} | used
+    if request.model.quantisation in FORMATS and request.backend == "turbomind":
+        used["model_format"] = FORMATS[request.model.quantisation]
     return kind(**used), used
+
+
+def within_budget(request: Request) -> Dict[str, Any]:
+    """Settings with which the engine lives in ``options.gpu_budget_mib`` on a card of any size.
+
+    Both engines take ``cache_max_entry_count`` as a share of the memory that is free once the weights are loaded, so
+    the share of a big card that makes a small card's cache follows from the budget. CUDA graphs cost memory of their
+    own and are left out.
+    """
+    free = importlib.import_module("torch").cuda.mem_get_info(0)[0] / 2**20
+    budget, weights = float(request.options["gpu_budget_mib"]), float(request.options.get("weights_mib", 0))
+    cache = max(budget - weights - WORKSPACE_MIB, SMALLEST_CACHE_MIB)
+    return {
+        "cache_max_entry_count": round(min(CACHE_SHARE, cache / max(free - weights, 1.0)), 5),
+        "session_len": SESSION_LENGTH,
+        "max_batch_size": BATCH,
+        "max_prefill_token_num": SESSION_LENGTH,
+        "eager_mode": True,
+    }
 
 
 def generation_settings(max_new_tokens: int) -> Any:

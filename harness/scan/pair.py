@@ -72,15 +72,16 @@ class EngineScan:
         return declared.warned_range(self.engine.release)
 
     @cached_property
-    def supported(self) -> bool:
-        """Whether the backend has the model's architecture."""
-        return self.target.backend == TRANSFORMERS or self.engine.supports(self.target)
-
-    @cached_property
-    def quantisation_known(self) -> bool:
-        """Whether the pytorch engine's sources name the model's quantisation method."""
-        plain = self.target.quantisation == "none" or self.target.backend != PYTORCH
-        return plain or self.engine.mentions_quantisation(self.target.quantisation)
+    def own_findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the release for the model, whatever transformers is there."""
+        engine, target = self.engine, self.target
+        found = []
+        if target.backend != TRANSFORMERS and not engine.supports(target):
+            found.append(messages.unsupported(engine, target))
+        quantised = target.quantisation != "none" and target.backend == PYTORCH
+        if quantised and not engine.mentions_quantisation(target.quantisation):
+            found.append(messages.quantisation(engine, target))
+        return tuple(found)
 
 
 @dataclass
@@ -272,12 +273,8 @@ class Scanner:
 
     def _of_release(self, own: EngineScan, provider: Provider) -> list[Finding]:
         """Findings that no single import is to blame for."""
-        found = []
-        engine, target = own.engine, self.target
-        if not own.supported:
-            found.append(messages.unsupported(engine, target))
-        if not own.quantisation_known:
-            found.append(messages.quantisation(engine, target))
+        found = [*own.own_findings]
+        engine = own.engine
         floor = self.torch_floor(provider)
         if floor is not None and own.torch is not None and own.torch < floor:
             found.append(messages.torch_too_old(engine.release, provider.release, own.torch, floor))

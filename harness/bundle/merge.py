@@ -1,0 +1,88 @@
+"""Taking a host's records home: whole records only, each once, nothing outside the reports folder."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from harness.durable import write_atomically
+from harness.records import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.results import ResultStore
+
+_KEPT = re.compile(r"logs/[0-9a-f]{8,64}\.log|locks/[0-9a-f]{16}/pylock\.toml")
+MAX_MEMBER_BYTES = 256 * 2**20
+"""Results larger than this are not of our making."""
+
+
+class NotResults(ValueError):  # noqa: N818 - reads as what it says of the file
+    """The file is no bundle's results; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What came of an import."""
+
+    taken: list[Record]
+    known: int
+    """Records that were here already."""
+
+
+def merge(archive_path: Path, store: ResultStore) -> Merged:
+    """Append the records of ``archive_path`` that are not in ``store`` yet, and keep their logs and locks.
+
+    Raises:
+        NotResults: the file is no archive, lacks the records, or a line in it is no record; nothing was taken.
+        OSError: the reports folder cannot be written.
+    """
+    try:
+        with tarfile.open(archive_path, "r:*") as archive:
+            files = {item.name: _read(archive, item) for item in archive if item.isfile()}
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise NotResults(f"{archive_path} cannot be read as the results of a bundle: {error}") from error
+    if "results.jsonl" not in files:
+        raise NotResults(
+            f"{archive_path} holds no results.jsonl; give the results.tar.gz that the run on the host wrote"
+        )
+    records = list(_records(archive_path, files["results.jsonl"]))
+    latest = store.latest()
+    present = {(each.id, each.started) for each in store.records()}
+    taken: list[Record] = []
+    for record in records:
+        if (record.id, record.started) in present:
+            continue
+        before = latest.get(record.id)
+        attempt = max([before.attempt if before else 0, *(each.attempt for each in taken if each.id == record.id)]) + 1
+        taken.append(record.model_copy(update={"attempt": attempt}))
+    for name, data in files.items():
+        if _KEPT.fullmatch(name):
+            write_atomically(store.folder / name, data.decode("utf-8", "replace"))
+    store.write_schema()
+    for record in taken:
+        store.append(record)
+    return Merged(taken, len(records) - len(taken))
+
+
+def _read(archive: tarfile.TarFile, item: tarfile.TarInfo) -> bytes:
+    if item.size > MAX_MEMBER_BYTES:
+        raise NotResults(f"{item.name} in the archive is {item.size / 2**20:.0f} MiB; that is no result")
+    stream = archive.extractfile(item)
+    return stream.read() if stream is not None else b""
+
+
+def _records(archive_path: Path, data: bytes) -> list[Record]:
+    found: list[Record] = []
+    for number, line in enumerate(data.splitlines(), start=1):
+        try:
+            found.append(Record.model_validate_json(line))
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise NotResults(f"{archive_path}: line {number} of results.jsonl is not a record: {problem}") from error
+    return found

@@ -1,0 +1,133 @@
+"""Environments on a host that brings packages of its own: a folder of carried wheels in front of them.
+
+Such an environment is not its lock. What differs is read from the environment itself, after it is built, and goes into
+every record.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import distributions
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+from installer import install
+from installer.destinations import SchemeDictionaryDestination
+from installer.sources import WheelFile
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from harness.durable import read_json, write_atomically
+from harness.environment import MARKER, Environment, Environments
+from harness.resolve import Resolution, Resolver
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from harness.bundle.manifest import Manifest
+    from harness.lock import Lock
+    from harness.resolve import Request
+
+HOST_PATH = "harness-host.pth"
+
+
+@dataclass(frozen=True, slots=True)
+class PackedResolver(Resolver):
+    """Answers with the locks that travelled; asks nobody."""
+
+    packed: Mapping[tuple[tuple[str, ...], tuple[str, ...], str | None], Lock] = field(default_factory=dict)
+
+    def recall(self, request: Request) -> Resolution | None:
+        """The packed lock for that request."""
+        lock = self.packed.get((request.requirements, request.overrides, request.exclude_newer))
+        return None if lock is None else Resolution(lock, None, 0.0, reused=True)
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayEnvironments(Environments):
+    """Environments made of carried wheels and, where ``use_host`` says so, the host's packages behind them."""
+
+    bundle: Path
+    manifest: Manifest
+    use_host: bool = True
+
+    def find(self, lock: Lock) -> Environment | None:
+        """The finished environment of ``lock``, or None."""
+        found = Environments.find(self, lock)
+        if found is None:
+            return None
+        return Environment(found.folder, found.seconds, reused=found.reused, variables=_library_path(found.folder))
+
+    def build(self, lock: Lock, interpreter: Path, allow_source: tuple[str, ...] = ()) -> Environment:  # noqa: ARG002 - wheels travelled, sources did not
+        """The environment of ``lock``, laid out unless it is finished already.
+
+        Raises:
+            OSError: a wheel cannot be read, or the disk is full.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.root / f"{lock.name}.lock"):
+            found = self.find(lock)
+            return found if found is not None else self._lay_out(lock, interpreter)
+
+    def differences(self, lock: Lock) -> Mapping[str, str | None]:
+        """Locked packages that are there in another version, or (None) not at all."""
+        marker = read_json(self.folder(lock) / MARKER)
+        return {} if marker is None else dict(marker["differences"])
+
+    def _lay_out(self, lock: Lock, interpreter: Path) -> Environment:
+        folder = self.folder(lock)
+        shutil.rmtree(folder, ignore_errors=True)
+        started = time.monotonic()
+        subprocess.run([interpreter, "-m", "venv", "--without-pip", folder], check=True, capture_output=True)
+        site = folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+        scheme = dict.fromkeys(("purelib", "platlib"), str(site))
+        scheme |= {"scripts": str(folder / "bin"), "data": str(folder), "headers": str(folder / "include")}
+        python = str(folder / "bin" / "python")
+        for name in self.manifest.stacks[lock.name].wheels:
+            with WheelFile.open(self.bundle / "wheels" / name) as wheel:
+                target = SchemeDictionaryDestination(scheme, interpreter=python, script_kind="posix")
+                install(wheel, target, additional_metadata={"INSTALLER": b"harness"})
+        if self.use_host:
+            (site / HOST_PATH).write_text("\n".join(host_paths()) + "\n")
+        differences = self._differences(lock, site)
+        seconds = round(time.monotonic() - started, 3)
+        told = {"lock": lock.name, "seconds": seconds, "differences": differences}
+        write_atomically(folder / MARKER, json.dumps(told), durable=True)
+        return Environment(folder, seconds, reused=False, variables=_library_path(folder))
+
+    def _differences(self, lock: Lock, site: Path) -> dict[str, str | None]:
+        there: dict[str, str] = {}
+        for place in [str(site), *(host_paths() if self.use_host else [])]:
+            for each in distributions(path=[place]):
+                there.setdefault(str(canonicalize_name(each.metadata["Name"])), each.version)
+        trimmed = {
+            str(parse_wheel_filename(name)[0]): files for name, files in self.manifest.stacks[lock.name].trimmed.items()
+        }
+        found: dict[str, str | None] = {}
+        for name, version in lock.stack.items():
+            present = there.get(name)
+            if name in trimmed and present is not None:
+                found[name] = f"{present} without {', '.join(trimmed[name])}"
+            elif present != version:
+                found[name] = present
+        return found
+
+
+def host_paths() -> list[str]:
+    """The package folders of the interpreter that runs this."""
+    paths = sysconfig.get_paths()
+    return list(dict.fromkeys([paths["purelib"], paths["platlib"]]))
+
+
+def _library_path(folder: Path) -> dict[str, str]:
+    """CUDA libraries among the carried wheels have to be found before the host's torch looks for its own."""
+    found = sorted({str(each.parent) for each in folder.glob("lib/python*/site-packages/nvidia/*/lib/*.so*")})
+    inherited = os.environ.get("LD_LIBRARY_PATH")
+    return {"LD_LIBRARY_PATH": ":".join([*found, *([inherited] if inherited else [])])} if found else {}

@@ -1,0 +1,96 @@
+"""Join, check and start a bundle: ``python3 unpack.py [--into FOLDER] [-- arguments of the run]``.
+
+Stands beside the parts and needs Python 3.11 or newer and nothing else. The parts are checked against ``SHA256SUMS``
+before anything is unpacked, and unpacked once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import os
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+FINISHED = ".unpacked"
+
+
+class Parts(io.RawIOBase):
+    """The parts as one stream."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._paths = list(paths)
+        self._open: io.BufferedReader | None = None
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer from wherever the stream stands."""
+        while True:
+            if self._open is None:
+                if not self._paths:
+                    return 0
+                self._open = self._paths.pop(0).open("rb")
+            count = self._open.readinto(buffer)
+            if count:
+                return count
+            self._open.close()
+            self._open = None
+
+
+def check(folder: Path) -> list[Path]:
+    """The parts in order, each with the right sum; ends the program otherwise."""
+    parts: list[Path] = []
+    try:
+        lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        sys.exit(f"unpack.py: SHA256SUMS has to stand beside this script: {error.strerror}")
+    for line in lines:
+        wanted, _, name = line.partition("  ")
+        path = folder / Path(name).name
+        if not path.is_file():
+            sys.exit(f"unpack.py: {path.name} is missing; copy all {len(lines)} parts into {folder}")
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
+                sys.exit(f"unpack.py: {path.name} is damaged (its sum is not the one in SHA256SUMS); copy it again")
+        parts.append(path)
+    return parts
+
+
+def unpack(parts: list[Path], folder: Path) -> None:
+    """Lay the bundle out in ``folder``; a member that would land outside is refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(fileobj=io.BufferedReader(Parts(parts)), mode="r|") as archive:
+            archive.extractall(folder, filter="data")
+    except (tarfile.TarError, OSError) as error:
+        sys.exit(f"unpack.py: the bundle cannot be unpacked: {error}")
+    runtime = folder / "runtime"
+    for wheel in sorted((folder / "runtime-wheels").glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(runtime)  # noqa: S202 - zipfile keeps members inside; the sums were checked
+    (folder / FINISHED).touch()
+
+
+def main() -> None:
+    """Check, unpack and become the harness."""
+    parser = argparse.ArgumentParser(description="Unpack a bundle of the compatibility harness and run it.")
+    here = Path(__file__).resolve().parent
+    parser.add_argument("--into", type=Path, default=here / "bundle", help="where to unpack [default: bundle/]")
+    parser.add_argument("arguments", nargs="*", help="what the run is given; -- --help tells")
+    chosen = parser.parse_args()
+    folder = chosen.into.resolve()
+    if not (folder / FINISHED).exists():
+        unpack(check(here), folder)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "source"), str(folder / "runtime")])}
+    command = [sys.executable, "-m", "harness.bundle.host", str(folder), *chosen.arguments]
+    os.execve(sys.executable, command, environment)  # noqa: S606 - no shell on purpose
+
+
+if __name__ == "__main__":
+    main()
