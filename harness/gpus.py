@@ -14,6 +14,7 @@ import time
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,15 @@ LEASE_VARIABLE = "HARNESS_GPU_LEASE"
 SAMPLE_SECONDS = 0.1
 WAIT_SECONDS = 0.5
 MIB = 2**20
+
+
+class Owner(Enum):
+    """Whose a process is that no lease's token names."""
+
+    NOBODY = auto()
+    """It runs outside this harness, or cannot be asked."""
+    GONE = auto()
+    """It is ending, or has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,8 @@ class Lease:
     peak_mib: int = 0
     foreign: set[int] = field(default_factory=set)
     """Processes on the card that no lease accounts for."""
+    _owners: dict[int, str | Owner] = field(default_factory=dict)
+    """Whose a process was when it was first seen: a process that ends, or renames itself, loses its environment."""
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -88,10 +100,13 @@ class Lease:
         """Take one sample of the card."""
         own = 0
         for each in self.card.usage():
-            token = _token(each.pid)
-            if token == self.token:
+            owner = self._owners.get(each.pid) or owner_of(each.pid)
+            if owner is Owner.GONE:
+                continue
+            self._owners[each.pid] = owner
+            if owner == self.token:
                 own += each.mib
-            elif token is None:
+            elif owner is Owner.NOBODY:
                 self.foreign.add(each.pid)
             else:
                 self.alone = False
@@ -134,7 +149,7 @@ class Garage:
                     promised = [each for each in ledger.values() if each["card"] == card.uuid]
                     if any(each["alone"] for each in promised) or (alone and promised):
                         continue
-                    room = card.total_mib - sum(int(each["mib"]) for each in promised) - self._foreign(card, ledger)
+                    room = card.total_mib - sum(int(each["mib"]) for each in promised) - self._foreign(card)
                     if budget_mib <= room or not promised:
                         ledger[token] = {
                             "card": card.uuid,
@@ -147,8 +162,8 @@ class Garage:
             time.sleep(WAIT_SECONDS)
 
     @staticmethod
-    def _foreign(card: Card, ledger: Mapping[str, object]) -> int:
-        return sum(each.mib for each in card.usage() if _token(each.pid) not in ledger)
+    def _foreign(card: Card) -> int:
+        return sum(each.mib for each in card.usage() if owner_of(each.pid) is Owner.NOBODY)
 
     @contextmanager
     def _ledger(self) -> Iterator[dict[str, dict[str, int | float | str | bool]]]:
@@ -194,8 +209,25 @@ def _watch(lease: Lease, done: threading.Event) -> None:
         lease.look()
 
 
+def owner_of(pid: int) -> str | Owner:
+    """The token of the lease that a process belongs to, by its own environment or that of a process above it."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD} or not process.cmdline():
+            return Owner.GONE
+        for each in [process, *process.parents()]:
+            token = _token(each.pid)
+            if token is not None:
+                return token
+    except psutil.NoSuchProcess:
+        return Owner.GONE
+    except psutil.AccessDenied:
+        return Owner.NOBODY
+    return Owner.NOBODY
+
+
 def _token(pid: int) -> str | None:
-    """The lease a process belongs to; None when it belongs to none or cannot be asked."""
+    """The token in a process's own environment; None when there is none or it may not be read."""
     with suppress(OSError):
         for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
             name, _, value = entry.partition(b"=")

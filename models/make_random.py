@@ -8,8 +8,8 @@
 
 The tensors have the names, shapes and type (bfloat16) of a real checkpoint of that configuration, so an engine boots,
 allocates and computes as with the real one; what it answers means nothing. The tokenizer and the image processor are
-the canary's: its few hundred tokens are the first rows of the real vocabulary's table, and config.json gets its
-special tokens' ids. Needs as much free memory as one shard, 2 GB.
+the canary's: its few hundred tokens are the first rows of the real vocabulary's table, the other rows get made-up
+words, and config.json gets its special tokens' ids. Needs as much free memory as one shard, 2 GB.
 """
 
 from __future__ import annotations
@@ -134,6 +134,19 @@ def write_shards(config: dict[str, object], out: Path, seed: int) -> int:
     return parameters
 
 
+def fill_vocabulary(folder: Path, size: int) -> None:
+    """Give every row of the embedding table a word, so that whatever is answered decodes to some text.
+
+    No merge leads to a made-up word: prompts are encoded as by the tokenizer that was copied.
+    """
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    words: dict[str, int] = tokenizer["model"]["vocab"]
+    first = 1 + max([*words.values(), *(each["id"] for each in tokenizer["added_tokens"])])
+    words |= {f"\u0120~{number}": number for number in range(first, size)}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (folder / "vocab.json").write_text(json.dumps(words))
+
+
 def main() -> int:
     """Make the folder; the marker that says it is whole is written last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -149,6 +162,7 @@ def main() -> int:
     (options.out / FINISHED).unlink(missing_ok=True)
     for name in TOKENIZER_FILES:
         shutil.copyfile(options.tokenizer / name, options.out / name)
+    fill_vocabulary(options.out, config["vocab_size"])
     (options.out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     parameters = write_shards(config, options.out, options.seed)
     (options.out / FINISHED).write_text(json.dumps({"seed": options.seed, "parameters": parameters}) + "\n")

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 import httpx
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from harness.bundle.manifest import PackedStack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from harness.lock import Lock, LockedWheel
@@ -45,6 +45,8 @@ class Luggage:
     leave_out: tuple[str, ...] = ()
     carry: tuple[str, ...] = ()
     """Patterns of packages that travel whatever the others say."""
+    lent: Mapping[str, str] = field(default_factory=dict)
+    """Packages that travel once for all stacks: name to version."""
     trim: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Patterns of files to take out of a package's wheel, by package."""
 
@@ -118,6 +120,10 @@ def choose(
             if _fits(name, luggage.leave_out) and name not in luggage.host:
                 out.add(name)
                 continue
+            present = luggage.lent.get(name)
+            if present is not None:
+                from_host[name] = present
+                continue
             present = luggage.host.get(name)
             if present is not None and (
                 _fits(name, luggage.keeps) or requirement.specifier.contains(present, prereleases=True)
@@ -143,6 +149,25 @@ def choose(
         },
     )
     return packed, files
+
+
+def to_lend(locks: Iterable[Lock], patterns: Sequence[str], python: str) -> dict[str, LockedWheel]:
+    """The newest wheel among the stacks of each package that fits a pattern.
+
+    One of each is enough where versions differ only in what nothing asks for: CUDA libraries of one major version.
+    """
+    found: dict[str, LockedWheel] = {}
+    for lock in locks:
+        for name, wheel in lock.wheels(python).items():
+            known = found.get(name)
+            if _fits(name, patterns) and (known is None or wheel_version(wheel) > wheel_version(known)):
+                found[name] = wheel
+    return found
+
+
+def wheel_version(wheel: LockedWheel) -> Version:
+    """The version in a wheel's name."""
+    return parse_wheel_filename(wheel.name)[1]
 
 
 def needs_of(wheel: Path, environment: Mapping[str, str], extras: set[str]) -> Iterator[Requirement]:

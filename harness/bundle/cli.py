@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,16 @@ import click
 from packaging.requirements import Requirement
 
 from harness import __version__
-from harness.bundle.carry import HOST_KEEPS, Luggage, WheelStore, WheelUnavailable, choose, host_packages
+from harness.bundle.carry import (
+    HOST_KEEPS,
+    Luggage,
+    WheelStore,
+    WheelUnavailable,
+    choose,
+    host_packages,
+    to_lend,
+    wheel_version,
+)
 from harness.bundle.manifest import Manifest, PackedCombination, PackedStack
 from harness.bundle.merge import NotResults, merge
 from harness.bundle.pack import write_bundle
@@ -30,6 +40,7 @@ from harness.workbench import Workbench
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.lock import Lock
     from harness.matrix import Combination
     from harness.models import ModelSpec
 
@@ -54,6 +65,7 @@ FOR_WEIGHTS = ("ml-dtypes", "safetensors", "numpy")
 )
 @click.option("--leave-out", multiple=True, metavar="PATTERN", help="Packages that the tests can do without.")
 @click.option("--carry", multiple=True, metavar="PATTERN", help="Packages that travel whatever the rest says.")
+@click.option("--lend", multiple=True, metavar="PATTERN", help="Packages of which one, the newest, serves all stacks.")
 @click.option("--trim", multiple=True, metavar="PACKAGE:FILES", help="Files to take out of a wheel, as a pattern.")
 @click.option(
     "--part-mb", type=click.IntRange(1, 100_000), default=60, show_default=True, help="Size of a part, 10^6 bytes."
@@ -70,6 +82,7 @@ def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     keep: tuple[str, ...],
     leave_out: tuple[str, ...],
     carry: tuple[str, ...],
+    lend: tuple[str, ...],
     trim: tuple[str, ...],
     part_mb: int,
     out: Path,
@@ -81,9 +94,9 @@ def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """
     bench = Workbench(Project.of(matrix_file))
     chosen = [each for each in bench.select(patterns, tags, words) if each.excluded is None]
-    luggage = Luggage(_host(host_packages), keep or HOST_KEEPS, leave_out, carry, _trims(trim))
+    luggage = Luggage(_host(host_packages), keep or HOST_KEEPS, leave_out, carry, trim=_trims(trim))
     try:
-        parts = _pack(bench, chosen, python, luggage, out, part_mb * 1_000_000)
+        parts = _pack(bench, chosen, python, luggage, lend, out, part_mb * 1_000_000)
     except WheelUnavailable as error:
         click.echo(f"harness: {error}", err=True)
         return ExitCode.INFRASTRUCTURE
@@ -112,36 +125,46 @@ def import_command(archive: Path, matrix_file: Path, reports: Path | None) -> in
 
 
 def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
-    bench: Workbench, chosen: Sequence[Combination], python: str | None, luggage: Luggage, out: Path, part_bytes: int
+    bench: Workbench,
+    chosen: Sequence[Combination],
+    python: str | None,
+    luggage: Luggage,
+    lend: Sequence[str],
+    out: Path,
+    part_bytes: int,
 ) -> list[Path]:
     store = WheelStore(bench.project.state / "wheels")
-    stacks: dict[str, PackedStack] = {}
-    wheels: dict[str, Path] = {}
-    locks: dict[str, str] = {}
     packed: list[PackedCombination] = []
+    locks: dict[str, Lock] = {}
+    roots: dict[str, tuple[str, ...]] = {}
     for combination in chosen:
         interpreter = find_interpreter(combination.python)
-        resolution = bench.resolver.resolve(resolve_request(combination, interpreter), interpreter)
-        if resolution.lock is None:
+        lock = bench.resolver.resolve(resolve_request(combination, interpreter), interpreter).lock
+        if lock is None:
             click.echo(f"not packed: {combination.id}: the resolver refuses it", err=True)
             continue
-        lock = resolution.lock
         packed.append(PackedCombination.of(combination, lock.name))
-        if lock.name not in stacks:
-            stacks[lock.name], files = choose(
-                lock, combination.requirements, python or combination.python, luggage, store
-            )
-            locks[lock.name] = lock.text
-            wheels |= files
+        locks[lock.name] = lock
+        roots[lock.name] = combination.requirements
+    if not packed:
+        raise click.UsageError("nothing to pack: the resolver refuses every chosen combination")
+    version = python or packed[0].python
+    lent = to_lend(locks.values(), lend, version)
+    luggage = replace(luggage, lent={name: str(wheel_version(wheel)) for name, wheel in lent.items()})
+    stacks: dict[str, PackedStack] = {}
+    wheels: dict[str, Path] = {}
+    for name, lock in locks.items():
+        stacks[name], files = choose(lock, roots[name], version, luggage, store)
+        wheels |= files
     specs = {name: bench.models[name] for name in sorted({each.model for each in packed})}
     random = [name for name, spec in specs.items() if isinstance(spec.weights, RandomWeights)]
-    version = python or packed[0].python
     manifest = Manifest(
         made=datetime.now(UTC),
         harness=__version__,
         python=version,
         combinations=packed,
         stacks=stacks,
+        lent=dict(luggage.lent),
         models=list(specs),
         make_weights=random,
     )
@@ -149,8 +172,9 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
         out,
         manifest,
         wheels=wheels,
+        lent=[store.fetch(wheel) for wheel in lent.values()],
         runtime=_runtime(bench, version, store, luggage.host, weights=bool(random)),
-        locks=locks,
+        locks={name: lock.text for name, lock in locks.items()},
         model_files=_model_files(bench.project.models, specs),
         part_bytes=part_bytes,
     )

@@ -108,6 +108,8 @@ class Manifest(_Part):
     """Version of the host's interpreter that the wheels are for."""
     combinations: list[PackedCombination]
     stacks: dict[str, PackedStack]
+    lent: dict[str, str] = {}
+    """Packages laid out once, behind every stack's own: name to version."""
     models: list[str] = Field(description="names of the model specs that travel")
     make_weights: list[str] = []
     """Models whose random weights are to be made on the host."""

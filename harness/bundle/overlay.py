@@ -63,7 +63,7 @@ class OverlayEnvironments(Environments):
         found = Environments.find(self, lock)
         if found is None:
             return None
-        return Environment(found.folder, found.seconds, reused=found.reused, variables=_library_path(found.folder))
+        return Environment(found.folder, found.seconds, reused=found.reused, variables=self._library_path(found.folder))
 
     def build(self, lock: Lock, interpreter: Path, allow_source: tuple[str, ...] = ()) -> Environment:  # noqa: ARG002 - wheels travelled, sources did not
         """The environment of ``lock``, laid out unless it is finished already.
@@ -94,17 +94,28 @@ class OverlayEnvironments(Environments):
             with WheelFile.open(self.bundle / "wheels" / name) as wheel:
                 target = SchemeDictionaryDestination(scheme, interpreter=python, script_kind="posix")
                 install(wheel, target, additional_metadata={"INSTALLER": b"harness"})
-        if self.use_host:
-            (site / HOST_PATH).write_text("\n".join(host_paths()) + "\n")
+        (site / HOST_PATH).write_text("".join(f"{path}\n" for path in self._behind()))
         differences = self._differences(lock, site)
         seconds = round(time.monotonic() - started, 3)
         told = {"lock": lock.name, "seconds": seconds, "differences": differences}
         write_atomically(folder / MARKER, json.dumps(told), durable=True)
-        return Environment(folder, seconds, reused=False, variables=_library_path(folder))
+        return Environment(folder, seconds, reused=False, variables=self._library_path(folder))
+
+    def _behind(self) -> list[str]:
+        """Package folders that an environment falls back on."""
+        lent = [str(self.bundle / "lent")] if self.manifest.lent else []
+        return [*lent, *(host_paths() if self.use_host else [])]
+
+    def _library_path(self, folder: Path) -> dict[str, str]:
+        """CUDA libraries among the carried wheels have to be found before the host's torch looks for its own."""
+        places = [*folder.glob("lib/python*/site-packages"), self.bundle / "lent"]
+        found = sorted({str(each.parent) for place in places for each in place.glob("nvidia/*/lib/*.so*")})
+        inherited = os.environ.get("LD_LIBRARY_PATH")
+        return {"LD_LIBRARY_PATH": ":".join([*found, *([inherited] if inherited else [])])} if found else {}
 
     def _differences(self, lock: Lock, site: Path) -> dict[str, str | None]:
         there: dict[str, str] = {}
-        for place in [str(site), *(host_paths() if self.use_host else [])]:
+        for place in [str(site), *self._behind()]:
             for each in distributions(path=[place]):
                 there.setdefault(str(canonicalize_name(each.metadata["Name"])), each.version)
         trimmed = {
@@ -124,10 +135,3 @@ def host_paths() -> list[str]:
     """The package folders of the interpreter that runs this."""
     paths = sysconfig.get_paths()
     return list(dict.fromkeys([paths["purelib"], paths["platlib"]]))
-
-
-def _library_path(folder: Path) -> dict[str, str]:
-    """CUDA libraries among the carried wheels have to be found before the host's torch looks for its own."""
-    found = sorted({str(each.parent) for each in folder.glob("lib/python*/site-packages/nvidia/*/lib/*.so*")})
-    inherited = os.environ.get("LD_LIBRARY_PATH")
-    return {"LD_LIBRARY_PATH": ":".join([*found, *([inherited] if inherited else [])])} if found else {}

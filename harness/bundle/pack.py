@@ -69,6 +69,7 @@ def write_bundle(  # noqa: PLR0913 - one keyword for each thing that travels
     manifest: Manifest,
     *,
     wheels: Mapping[str, Path],
+    lent: Iterable[Path],
     runtime: Iterable[Path],
     locks: Mapping[str, str],
     model_files: Mapping[str, Path],
@@ -80,6 +81,7 @@ def write_bundle(  # noqa: PLR0913 - one keyword for each thing that travels
         out: a folder; files of an earlier bundle in it are replaced.
         manifest: what the bundle holds.
         wheels: the stacks' wheels, by file name.
+        lent: wheels laid out once for all stacks.
         runtime: wheels of the harness's own dependencies.
         locks: the stacks' locks, by name.
         model_files: files under ``models/``, by their path there.
@@ -102,8 +104,9 @@ def write_bundle(  # noqa: PLR0913 - one keyword for each thing that travels
                 archive.add(path, f"source/harness/{path.relative_to(SOURCE)}", filter=_plain)
         for name, path in sorted(model_files.items()):
             archive.add(path, f"models/{name}", filter=_plain)
-        for path in runtime:
-            archive.add(path, f"runtime-wheels/{path.name}", filter=_plain)
+        for folder, paths in (("runtime", runtime), ("lent", lent)):
+            for path in paths:
+                archive.add(path, f"{folder}-wheels/{path.name}", filter=_plain)
         for name, path in sorted(wheels.items()):
             if trimmed.get(name):
                 _add(archive, f"wheels/{name}", trim(path, trimmed[name]))

@@ -70,10 +70,12 @@ def unpack(parts: list[Path], folder: Path) -> None:
             archive.extractall(folder, filter="data")
     except (tarfile.TarError, OSError) as error:
         sys.exit(f"unpack.py: the bundle cannot be unpacked: {error}")
-    runtime = folder / "runtime"
-    for wheel in sorted((folder / "runtime-wheels").glob("*.whl")):
+    wheels = [
+        (kind, wheel) for kind in ("runtime", "lent") for wheel in sorted((folder / f"{kind}-wheels").glob("*.whl"))
+    ]
+    for kind, wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(runtime)  # noqa: S202 - zipfile keeps members inside; the sums were checked
+            archive.extractall(folder / kind)  # noqa: S202 - zipfile keeps members inside; the sums were checked
     (folder / FINISHED).touch()
 
 

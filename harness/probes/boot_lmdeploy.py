@@ -176,7 +176,6 @@ def boot(request: Request, events: Events) -> LmdeployEngine:
     )
     actual, kind = running_engine(pipeline)
     cuda = importlib.import_module("torch").cuda
-    free, total = cuda.mem_get_info(0)
     events.fact(
         "boot",
         {
@@ -186,7 +185,6 @@ def boot(request: Request, events: Events) -> LmdeployEngine:
             "engine": kind,
             "settings": used,
             "device": cuda.get_device_name(0),
-            "gpu_memory_used_mib": round((total - free) / 2**20),
         },
     )
     engine = LmdeployEngine(pipeline, float(request.options.get("answer_seconds", ANSWER_SECONDS)))

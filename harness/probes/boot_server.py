@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .request import Request
 
 HOST = "127.0.0.1"
+TELLING_SECONDS = 20.0
 POLL_SECONDS = 0.25
 STARTING_SECONDS = 900.0
 STOPPING_SECONDS = 30.0
@@ -214,7 +215,9 @@ def wait_until_up(process: "subprocess.Popen[bytes]", port: int, events: Events)
 
 def engine_told(path: str) -> Dict[str, str]:
     """What the server's process says of its engine."""
-    deadline = time.monotonic() + 5
+    with open(path + ".asked", "w", encoding="utf-8"):
+        pass
+    deadline = time.monotonic() + TELLING_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
             return dict(json.load(file))

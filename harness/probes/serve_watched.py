@@ -1,36 +1,44 @@
 """Run ``lmdeploy`` as its command line would, and tell which engine came up.
 
-``<environment's python> serve_watched.py FILE serve api_server …``. A thread looks at the server module's own engine
-object and writes ``{"backend": …, "engine": …}`` into FILE as soon as it is there; nothing of lmdeploy is changed.
+``<environment's python> serve_watched.py FILE serve api_server …``. Once somebody has made ``FILE.asked``, a thread
+looks for lmdeploy's engine among the objects of this process and writes ``{"backend": …, "engine": …}`` into FILE.
+Nothing of lmdeploy is changed, and where a version keeps its engine does not matter.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, Dict
 
 POLL_SECONDS = 0.2
 
 
 def watch(path: str) -> None:
-    """Wait for the engine and write what it is."""
-    while True:
-        module: Any = sys.modules.get("lmdeploy.serve.openai.api_server")
-        holder = getattr(getattr(module, "VariableInterface", None), "async_engine", None)
-        engine = getattr(holder, "engine", None)
-        if engine is not None:
-            name = f"{type(engine).__module__}.{type(engine).__qualname__}"
-            backend = name.split(".")[1] if name.startswith("lmdeploy.") else str(getattr(holder, "backend", "unknown"))
-            with open(path + ".new", "w", encoding="utf-8") as file:
-                json.dump({"backend": backend, "engine": name}, file)
-            os.replace(path + ".new", path)
-            return
+    """Wait to be asked, then write what the engine is."""
+    while not os.path.exists(path + ".asked"):
         time.sleep(POLL_SECONDS)
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump(engine_here(), file)
+    os.replace(path + ".new", path)
+
+
+def engine_here() -> Dict[str, str]:
+    """The backend and the engine's class, ``unknown`` where no engine is found."""
+    for holder in gc.get_objects():
+        if any(base.__name__ == "AsyncEngine" for base in type(holder).__mro__):
+            engine: Any = getattr(holder, "engine", None)
+            if engine is None:
+                continue
+            name = f"{type(engine).__module__}.{type(engine).__qualname__}"
+            told = str(getattr(holder, "backend", "unknown"))
+            return {"backend": name.split(".")[1] if name.startswith("lmdeploy.") else told, "engine": name}
+    return {"backend": "unknown", "engine": "unknown"}
 
 
 if __name__ == "__main__":
