@@ -142,6 +142,7 @@ def fill_vocabulary(folder: Path, size: int) -> None:
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     words: dict[str, int] = tokenizer["model"]["vocab"]
     first = 1 + max([*words.values(), *(each["id"] for each in tokenizer["added_tokens"])])
+    words |= {each["content"]: each["id"] for each in tokenizer["added_tokens"]}  # else transformers 5 renumbers them
     words |= {f"\u0120~{number}": number for number in range(first, size)}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     (folder / "vocab.json").write_text(json.dumps(words))
