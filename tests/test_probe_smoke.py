@@ -105,15 +105,15 @@ class FakeEngine:
 @pytest.fixture
 def run_two_pass(
     events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[FakeEngine | Exception], None]:
-    def run(engine: FakeEngine | Exception) -> None:
+) -> Callable[..., None]:
+    def run(engine: FakeEngine | Exception, backend: str = "transformers") -> None:
         def boot(_request: Request, _events: Events) -> FakeEngine:
             if isinstance(engine, Exception):
                 raise engine
             return engine
 
         monkeypatch.setattr(two_pass, "boot", boot)
-        two_pass.two_pass(request_for(tmp_path), events)
+        two_pass.two_pass(request_for(tmp_path, backend), events)
 
     return run
 
@@ -133,6 +133,13 @@ def test_both_passes_are_asked_twice_and_the_second_without_an_image(
     assert facts["see"]["answers"] == ["red blue", "red blue"]
     assert facts["see"]["first_token_seconds"] == [0.5, 0.5]
     assert (facts["structure"]["prompt_tokens"], facts["structure"]["new_tokens"]) == (5, [2, 2])
+
+
+def test_an_engine_is_asked_once_cold_and_five_times_warm(events: Events, run_two_pass: Callable[..., None]) -> None:
+    engine = FakeEngine(["red blue"] * 6 + ['{"a": "red"}'] * 6)
+    run_two_pass(engine, "turbomind")
+    assert results(events) == [("boot", "pass", None), ("see", "pass", None), ("structure", "pass", None)]
+    assert [question.image is not None for question in engine.asked] == [True] * 6 + [False] * 6
 
 
 @pytest.mark.parametrize(
