@@ -1,5 +1,18 @@
-"""``python -m harness``."""
+"""``python -m harness``, and the ``harness`` program."""
 
-from harness.cli import main
+from __future__ import annotations
 
-main(prog_name="harness")
+import signal
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is still loading ends it without a word."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a command that has something to clear up takes it back
+    from harness.cli import main as command_line  # noqa: PLC0415 - loading takes the time that is meant
+
+    command_line(prog_name="harness")
+
+
+if __name__ == "__main__":
+    main()

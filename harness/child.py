@@ -11,15 +11,22 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
+from harness.bytecode import keep_bytecode
+from harness.durable import write_atomically
+from harness.rooms import room
 from harness.secrets import child_environment, redact
 
 if TYPE_CHECKING:
@@ -33,6 +40,10 @@ LOG_TAIL = 16_000
 """Characters of a child's log that are kept in a record; the whole log stays in a file."""
 _MARKED = re.compile("\n\x1e([^\x1e\n]+)\x1e\n")
 """Before each request's output, as the probes' batch writes it."""
+SWITCH = "HARNESS_SANDBOX"
+"""Environment variable; ``off`` lets probes run without namespaces."""
+_WITHOUT = "none: switched off, or a GPU driver that does not start in one"
+GPU_DRIVER = "/dev/nvidiactl"
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """Events beyond this are not read: a probe writes kilobytes."""
 
@@ -63,6 +74,8 @@ class ChildReport:
     log: str
     events: tuple[dict[str, JsonValue], ...] = ()
     message: str = ""
+    sandbox: str = ""
+    """``namespaces``, or why the child ran without them; empty: it was not asked for."""
 
     @property
     def signal_name(self) -> str | None:
@@ -77,6 +90,12 @@ class ChildReport:
 
 class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked to stop
     """The run is being stopped; the child was killed and its answer does not count."""
+
+
+MARK = "HARNESS_CHILD"
+"""Environment variable by which everything a child starts is known as its own."""
+_NO_ACCOUNT: Mapping[str, Any] = {"end": "exited", "seconds": 0.0, "peak": 0, "leaked": 0}
+"""Of a child that killed its warden, or with it."""
 
 
 @dataclass(slots=True)
@@ -102,21 +121,33 @@ class Children:
         *,
         environment: Mapping[str, str],
         folder: Path,
-        log: Path,
-        events: Path,
-        limits: Limits,
+        limits: Limits = Limits(),
+        log: Path | None = None,
+        events: Path | None = None,
+        writable: Sequence[Path] | None = None,
     ) -> ChildReport:
         """Run ``argv`` under a warden and wait for its end.
 
+        Args:
+            argv: the program and its arguments.
+            environment: all its environment variables.
+            folder: where it works.
+            limits: what it may use.
+            log: file for what it prints, without secrets; None: the report alone has it.
+            events: the file it writes its events to.
+            writable: it runs without a network and can write in these folders only, where the host can do that; None:
+                it is as free as the harness.
+
         Raises:
             Cancelled: :meth:`stop` was called.
+            OSError: the log could not be written.
         """
         order = {
             "argv": list(argv),
-            "env": dict(environment),
+            "env": {**environment, MARK: uuid.uuid4().hex},
             "cwd": str(folder),
-            "log": str(log),
-            "events": str(events),
+            "events": str(events) if events is not None else os.devnull,
+            "writable": [str(each) for each in writable] if writable is not None else None,
             "wall": limits.wall,
             "idle": limits.idle,
             "memory": limits.memory,
@@ -142,19 +173,22 @@ class Children:
                 self._running.discard(warden)
         if account["end"] == "cancelled" or self._stopped:
             raise Cancelled
+        text = redact(str(account.get("log", "")))
+        if log is not None:
+            write_atomically(log, text)
         return ChildReport(
             end=str(account["end"]),
             exit_code=account.get("exit"),
             seconds=float(account["seconds"]),
             peak_memory_mib=round(int(account["peak"]) / 2**20, 1),
             leaked=int(account["leaked"]),
-            log=_read_log(log),
-            events=_read_events(events),
-            message=str(account.get("message", "")),
+            log=text,
+            events=_read_events(events) if events is not None else (),
+            message=redact(str(account.get("message", ""))),
+            sandbox=str(account.get("sandbox", "")),
         )
 
-    @staticmethod
-    def _await(warden: subprocess.Popen[bytes], order: Mapping[str, object]) -> dict[str, Any]:
+    def _await(self, warden: subprocess.Popen[bytes], order: Mapping[str, Any]) -> dict[str, Any]:
         if warden.stdin is None or warden.stdout is None or warden.stderr is None:
             raise AssertionError("Popen was asked for pipes")
         # stdin stays open until the account is in: its end is how the warden learns that the harness died
@@ -166,11 +200,25 @@ class Children:
             complaint = warden.stderr.read().decode(errors="replace")
         warden.wait()
         if not answer:
-            if warden.returncode in (-signal.SIGTERM, -signal.SIGKILL):
+            if self._stopped:
                 raise Cancelled
-            raise RuntimeError(f"the warden ended with {warden.returncode} and no account: {complaint[-500:]}")
+            if warden.returncode < 0:
+                _bury(order["env"][MARK])
+                return {**_NO_ACCOUNT, "exit": warden.returncode}
+            raise OSError(f"the warden ended with {warden.returncode} and no account: {complaint[-500:]}")
         account: dict[str, Any] = json.loads(answer)
         return account
+
+
+def _bury(mark: str) -> None:
+    """End what is left of a child whose warden is gone; its processes are known by the mark in their environment."""
+    while True:
+        left = [each for each in psutil.process_iter(["environ"]) if (each.info["environ"] or {}).get(MARK) == mark]
+        for each in left:
+            with suppress(psutil.Error):  # gone by itself
+                each.kill()
+        if not psutil.wait_procs(left, timeout=1)[0]:
+            return
 
 
 CHILDREN = Children()
@@ -202,9 +250,7 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
         Cancelled: the run is being stopped.
         OSError: the scratch folder or the log cannot be written.
     """
-    scratch_root.mkdir(parents=True, exist_ok=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix="probe-", dir=scratch_root))
+    scratch = Path(tempfile.mkdtemp(prefix="probe-", dir=room(scratch_root)))
     try:
         for name in ("home", "tmp"):
             (scratch / name).mkdir()
@@ -222,14 +268,34 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
             log=log,
             events=_events_of(files[0]) if single else scratch / "batch.jsonl",
             limits=call.limits if single else replace(call.limits, wall=call.limits.wall * (len(files) + 1)),
+            writable=[scratch] if wanted() else None,
         )
-        return [_placed(each, {**call.places, str(scratch): "<scratch>"}) for each in _parts(report, files)]
+        keep_bytecode(CHILDREN, call.python, scratch, [call.python.parent.parent, PROBES])
+        places = {**call.places, str(scratch): "<scratch>"}
+        return [_with_sandbox(_placed(each, places), report.sandbox) for each in _parts(report, files)]
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _parts(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | None]:
     return [report] if len(files) == 1 else _divided(report, files)
+
+
+def _with_sandbox(report: ChildReport | None, sandbox: str) -> ChildReport | None:
+    """The report, with the protection it ran under among its facts."""
+    if report is None:
+        return None
+    fact: dict[str, JsonValue] = {"event": "fact", "name": "sandbox", "value": sandbox or _WITHOUT}
+    return replace(report, events=(fact, *report.events), sandbox=sandbox)
+
+
+def wanted() -> bool:
+    """Whether probes are to be shut in, as they are unless the user says otherwise or there is a GPU driver.
+
+    The driver does not start where ``/proc`` is read-only (seen with an H200: ``cuInit`` answers 304), and a probe that
+    cannot see the GPU would blame the stack for it.
+    """
+    return not Path(GPU_DRIVER).exists() and os.environ.get(SWITCH, "").lower() not in {"off", "0", "no"}
 
 
 def _placed(report: ChildReport | None, places: Mapping[str, str]) -> ChildReport | None:
@@ -286,25 +352,22 @@ def _divided(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | N
     return found
 
 
-def _read_log(path: Path) -> str:
-    """The bounded log, redacted on disk as well as in the answer."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
-    clean = redact(text)
-    if clean != text:
-        path.write_text(clean, encoding="utf-8")
-    return clean
-
-
 def _read_events(path: Path) -> tuple[dict[str, JsonValue], ...]:
-    """Every whole event; a torn or foreign line is dropped, since the child may have died while writing it."""
+    """Every whole event; a torn or foreign line is dropped, since the child may have died while writing it.
+
+    What is no ordinary file any more holds no events: the child can put anything there, and a pipe blocks its reader.
+    """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_EVENT_BYTES)
-    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
         return ()
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ()
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(MAX_EVENT_BYTES)
+    finally:
+        os.close(descriptor)
     found: list[dict[str, JsonValue]] = []
     for line in data.splitlines():
         with suppress(ValueError, RecursionError):

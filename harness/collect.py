@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.environment import Environments
+from harness.resolve import ASKING
 from harness.results import ResultStore
+from harness.rooms import occupied, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from harness.project import Project
+
+
+class RunUnderWay(RuntimeError):  # noqa: N818 - reads as what is the matter
+    """Another harness works in the same folder; the message says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +35,13 @@ def collect_garbage(project: Project, *, everything: bool = False, dry_run: bool
     """Delete what no latest record needs; with ``everything``, whatever can be made again.
 
     Raises:
+        RunUnderWay: another harness is using what would go.
         OSError: something could not be deleted.
     """
+    if not dry_run and (occupied(project.scratch) or occupied(project.resolutions / ASKING)):
+        raise RunUnderWay("another harness is running in this folder; 'harness gc' again when it is done")
+    if not dry_run:
+        sweep(project.scratch)
     locks, keys = (set(), set()) if everything else _in_use(project)
     environments = [each for each in _folders(project.environments) if each.name not in locks]
     lock_folders = [each for each in _folders(project.locks) if each.name not in _in_use(project)[0]]

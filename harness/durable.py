@@ -48,7 +48,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """
     try:
         content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

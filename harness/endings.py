@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from enum import IntEnum
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec
 import click
 
 from harness.child import CHILDREN, Cancelled
+from harness.collect import RunUnderWay
 from harness.matrix import IndexUnavailable, MatrixError
 from harness.run import RunBroken
 from harness.uv import UvFailure
@@ -30,7 +33,11 @@ class ExitCode(IntEnum):
     OK = 0
     UNEXPECTED = 1
     USAGE = 2
+    NOTHING_TO_DO = 3
+    """The gate: the change touches no combination."""
     INFRASTRUCTURE = 4
+    OUTSTANDING = 5
+    """The gate: something that must be tested could not be tested here."""
     INTERRUPTED = 130
 
 
@@ -39,6 +46,7 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        _stop_on_request()
         try:
             code = command(*args, **kwargs)
         except MatrixError as error:
@@ -49,19 +57,35 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
             code = ExitCode.USAGE
         except click.UsageError:
             raise  # click words it and ends with 2
-        except (IndexUnavailable, UvFailure) as error:
+        except (IndexUnavailable, RunUnderWay, UvFailure) as error:
             click.echo(f"harness: {error}", err=True)
             code = ExitCode.INFRASTRUCTURE
         except (RunBroken, OSError) as error:
             click.echo(f"harness: {error}\nwhat was finished is kept; run again to continue", err=True)
             code = ExitCode.INFRASTRUCTURE
         except (KeyboardInterrupt, Cancelled):
+            _ignore_further_requests()
             CHILDREN.stop()
             click.echo("\nharness: interrupted; what was finished is kept, run again to continue", err=True)
             code = ExitCode.INTERRUPTED
         sys.exit(code)
 
     return run
+
+
+def _stop_on_request() -> None:
+    """Let SIGTERM, which is how a CI system or a service manager asks, end a command as Ctrl-C does."""
+    if threading.current_thread() is threading.main_thread():
+        for name in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(name) is not signal.SIG_IGN:  # started with nohup or in the background
+                signal.signal(name, signal.default_int_handler)
+
+
+def _ignore_further_requests() -> None:
+    """One is enough: a second one would only interrupt the clearing up."""
+    if threading.current_thread() is threading.main_thread():
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.SIG_IGN)
 
 
 def exit_code(records: Sequence[Record]) -> ExitCode:

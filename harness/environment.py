@@ -64,7 +64,8 @@ class Environments:
         marker = read_json(folder / MARKER)
         if marker is None or marker.get("lock") != lock.name or not (folder / "bin" / "python").exists():
             return None
-        return Environment(folder, float(marker["seconds"]), reused=True)
+        seconds = marker.get("seconds")
+        return Environment(folder, float(seconds) if isinstance(seconds, int | float) else 0.0, reused=True)
 
     def build(self, lock: Lock, interpreter: Path, allow_source: tuple[str, ...] = ()) -> Environment:
         """The environment of ``lock``, built unless it is finished already.

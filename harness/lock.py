@@ -53,7 +53,7 @@ class Lock:
     def _pylock(self) -> Pylock:
         try:
             return Pylock.from_dict(tomllib.loads(self.text))
-        except (tomllib.TOMLDecodeError, PylockValidationError) as error:
+        except (ValueError, RecursionError, PylockValidationError) as error:
             raise InvalidLock(f"not a PEP 751 lock: {error}") from error
 
     @cached_property

@@ -64,12 +64,12 @@ class Publisher:
         return write_report(self.records(), self.store.folder, self.extras())
 
     def publish_if_older(self) -> Path:
-        """Render unless the page is younger than the last record."""
-        if not self.page.exists() or (
-            self.store.file.exists() and self.page.stat().st_mtime <= self.store.file.stat().st_mtime
-        ):
-            return self.publish()
-        return self.page
+        """Render unless the page is younger than the last record, and not of a time that is still to come."""
+        if self.page.exists():
+            last = self.store.file.stat().st_mtime if self.store.file.exists() else 0.0
+            if last < self.page.stat().st_mtime <= time.time():
+                return self.page
+        return self.publish()
 
     def records(self) -> list[Record]:
         """What the report is made of."""

@@ -11,13 +11,21 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ValidationError, model_validator
 
 from harness.durable import digest, read_json, write_atomically
 from harness.lock import Lock
+from harness.rooms import room
 from harness.uv import UvFailure, run_uv, uv_version
 
 REMEMBERED_FOR = 24 * 3600.0
 """Seconds an undated resolution stays known."""
+
+
+ASKING = "asking"
+"""Folder, beside the answers, in which uv works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,28 @@ class Resolution:
     reused: bool
 
 
+class _Failure(BaseModel):
+    kind: Literal["conflict", "no-wheel"]
+    message: str
+
+
+class _Remembered(BaseModel):
+    """The content of a file: a lock or a failure, never both and never neither."""
+
+    at: float
+    lock: str | None
+    name: str | None
+    """The lock's name: a lock that changed on the disk is not taken for the one that uv made."""
+    failure: _Failure | None
+    seconds: float
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.lock is None) == (self.failure is None):
+            raise ValueError("neither or both of lock and failure")
+        return self
+
+
 def source_arguments(allow_source: tuple[str, ...]) -> list[str]:
     """Uv's arguments for wheels only, with the named exceptions."""
     return ["--only-binary", ":all:", *(part for name in allow_source for part in ("--no-binary", name))]
@@ -79,16 +109,18 @@ class Resolver:
         known = read_json(self._file(request))
         if known is None:
             return None
-        expired = request.exclude_newer is None and time.time() - float(known["at"]) > REMEMBERED_FOR
-        if request.exclude_newer is None and (self.refresh or expired):
-            return None
-        failure = known["failure"]
-        return Resolution(
-            lock=Lock(known["lock"]) if known["lock"] is not None else None,
-            failure=UvFailure(failure["kind"], failure["message"]) if failure is not None else None,
-            seconds=float(known["seconds"]),
-            reused=True,
-        )
+        try:
+            answer = _Remembered.model_validate(known)
+        except ValidationError:
+            return None  # damaged, or written by an earlier version: uv can be asked again
+        age = time.time() - answer.at
+        if request.exclude_newer is None and (self.refresh or not 0 <= age <= REMEMBERED_FOR):
+            return None  # also one from the future: the clock was set back, so nobody knows how old it is
+        lock = Lock(answer.lock) if answer.lock is not None else None
+        if (lock.name if lock is not None else None) != answer.name:
+            return None  # not the bytes that uv wrote
+        failure = UvFailure(answer.failure.kind, answer.failure.message) if answer.failure is not None else None
+        return Resolution(lock, failure, answer.seconds, reused=True)
 
     def resolve(self, request: Request, interpreter: Path) -> Resolution:
         """The lock for ``request``, from memory or from uv.
@@ -110,10 +142,9 @@ class Resolver:
             self._remember(request, lock, failure, seconds)
         return Resolution(lock, failure, seconds, reused=False)
 
-    @staticmethod
-    def _ask(request: Request, interpreter: Path) -> str:
+    def _ask(self, request: Request, interpreter: Path) -> str:
         # a fresh folder: uv prefers the pins of an output file that already exists
-        with tempfile.TemporaryDirectory(prefix="resolve-") as name:
+        with tempfile.TemporaryDirectory(prefix="resolve-", dir=room(self.folder / ASKING)) as name:
             folder = Path(name)
             (folder / "requirements.in").write_text("\n".join(request.requirements) + "\n")
             (folder / "overrides.txt").write_text("\n".join(request.overrides) + "\n")
@@ -130,6 +161,7 @@ class Resolver:
         answer = {
             "at": time.time(),
             "lock": lock.text if lock is not None else None,
+            "name": lock.name if lock is not None else None,
             "failure": {"kind": failure.kind, "message": failure.message} if failure is not None else None,
             "seconds": seconds,
         }

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 from pydantic import ValidationError
 
 from harness.durable import write_atomically
 from harness.records import Record
+from harness.verdict import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,33 +38,63 @@ class Known:
     verdict: str
     line: bytes
 
+    @property
+    def is_infra(self) -> bool:
+        """Whether it says something about this machine or the network, and nothing about versions."""
+        return self.verdict.startswith(f"{Status.INFRA}/")
+
     def record(self) -> Record:
-        """The whole record."""
+        """The whole record.
+
+        Raises:
+            ValidationError: the line is not one of this version of the schema.
+        """
         return Record.model_validate_json(self.line)
 
 
 @dataclass(slots=True)
 class ResultStore:
-    """The records in one reports folder."""
+    """The records in one reports folder.
+
+    What is known is read once and then followed: every look reads only the lines that were added since.
+    """
 
     folder: Path
+    _known: dict[str, Known] = field(default_factory=dict)
+    _read_to: int = 0
+    """Bytes of the file that ``_known`` is made of, always whole lines."""
+    _guard: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def file(self) -> Path:
         """The JSON lines."""
         return self.folder / RECORD_FILE
 
-    def append(self, record: Record) -> None:
-        """Add one record; it is on the disk when this returns.
+    def append(self, record: Record, *, unless_known: bool = False) -> Record:
+        """Add one record as the next attempt at its combination; it is on the disk when this returns.
+
+        Args:
+            record: what to add.
+            unless_known: add nothing when the latest attempt on file has the same inputs already and was no
+                infrastructure trouble, which happens when several harnesses run the same combination at once.
+
+        Returns:
+            The record on file: as given, or with another attempt number, or the other harness's.
 
         Raises:
             OSError: it could not be written; the file is as it was, or ends in a torn line that readers skip.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        line = record.model_dump_json().encode() + b"\n"
-        with FileLock(self.folder / f".{RECORD_FILE}.lock"):
+        with self._guard, FileLock(self.folder / f".{RECORD_FILE}.lock"):
             descriptor = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             try:
+                known = self._follow().get(record.id)
+                if known is not None and unless_known and known.inputs == record.inputs and not known.is_infra:
+                    with suppress(ValidationError):  # a line of that id that is no record: then ours is the first
+                        return known.record()
+                if known is not None and record.attempt <= known.attempt:
+                    record = record.model_copy(update={"attempt": known.attempt + 1})
+                line = record.model_dump_json().encode() + b"\n"
                 size = os.fstat(descriptor).st_size
                 if size and os.pread(descriptor, 1, size - 1) != b"\n":
                     line = b"\n" + line  # the last writer was killed in the middle of its line
@@ -71,16 +104,31 @@ class ResultStore:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+        return record
 
     def latest(self) -> dict[str, Known]:
         """What is known of each id, by its last whole line, in the order of their first lines."""
-        known: dict[str, Known] = {}
-        for line, content in self._lines():
-            identity = str(content["id"])
-            known[identity] = Known(
-                identity, int(content["attempt"]), str(content["inputs"]), str(content["verdict"]), line
-            )
-        return known
+        with self._guard:
+            return dict(self._follow())
+
+    def _follow(self) -> dict[str, Known]:
+        """Read on from where the last look ended; from the start when the file was replaced by a shorter one."""
+        try:
+            with self.file.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._read_to:
+                    self._known, self._read_to = {}, 0
+                file.seek(self._read_to)
+                added = file.read()
+        except FileNotFoundError:
+            self._known, self._read_to = {}, 0
+            return self._known
+        whole = added.rfind(b"\n") + 1
+        for line in added.splitlines():  # the last one may be whole, only without its end
+            known = _known(line)
+            if known is not None:
+                self._known[known.id] = known
+        self._read_to += whole
+        return self._known
 
     def records(self) -> list[Record]:
         """The latest record of each id, in the order of their first lines.
@@ -102,18 +150,17 @@ class ResultStore:
         """
         latest: dict[str, str] = {}
         before: dict[str, str] = {}
-        for _, content in self._lines():
-            identity = str(content["id"])
-            before[identity] = latest.get(identity, str(content["verdict"]))
-            latest[identity] = str(content["verdict"])
+        for line in self._lines():
+            known = _known(line)
+            if known is not None:
+                before[known.id] = latest.get(known.id, known.verdict)
+                latest[known.id] = known.verdict
         return before if before != latest else {}
 
     def damage(self) -> list[str]:
         """One sentence for each line that cannot be read as a record."""
-        if not self.file.exists():
-            return []
         complaints = []
-        for number, line in enumerate(self.file.read_bytes().splitlines(), start=1):
+        for number, line in enumerate(self._lines(), start=1):
             try:
                 Record.model_validate_json(line)
             except ValidationError as error:
@@ -128,13 +175,17 @@ class ResultStore:
         if not path.exists() or path.read_text() != schema:
             write_atomically(path, schema)
 
-    def _lines(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
-        if not self.file.exists():
-            return
-        for line in self.file.read_bytes().splitlines():
-            try:
-                content = json.loads(line)
-            except ValueError:
-                continue  # torn; told by damage()
-            if isinstance(content, dict) and {"id", "attempt", "inputs", "verdict"} <= content.keys():
-                yield line, content
+    def _lines(self) -> Iterator[bytes]:
+        """One after another: the file can be larger than what one wants in memory."""
+        if self.file.exists():
+            with self.file.open("rb") as file:
+                yield from file
+
+
+def _known(line: bytes) -> Known | None:
+    """What a line says, if it is one that tells of an attempt."""
+    try:
+        content = json.loads(line)
+        return Known(str(content["id"]), int(content["attempt"]), str(content["inputs"]), str(content["verdict"]), line)
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
+        return None  # torn, or not a record; told by damage()

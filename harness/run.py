@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from pydantic import ValidationError
+
 from harness import __version__
 from harness.child import CHILDREN, Cancelled
 from harness.durable import digest, digest_of_files, write_atomically
@@ -25,12 +27,15 @@ from harness.ladder import Climb, Workshop, resolve_request
 from harness.machine import machine
 from harness.questions import probes_digest
 from harness.records import Record
+from harness.resolve import ASKING
+from harness.rooms import sweep
 from harness.verdict import Expectation, Status, Verdict
 from harness.weights import Checkpoint, find_checkpoint, folder_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.lock import Lock
     from harness.matrix import Combination
     from harness.models import ModelSpec
     from harness.project import Project
@@ -92,6 +97,7 @@ class Run:
     _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
     _groups: queue.SimpleQueue[list[Combination]] = field(default_factory=queue.SimpleQueue)
     _workers: list[threading.Thread] = field(default_factory=list)
+    _kept: set[str] = field(default_factory=set)
     _stopping: threading.Event = field(default_factory=threading.Event)
 
     def known_verdicts(self) -> dict[str, str]:
@@ -100,7 +106,9 @@ class Run:
         return {each.id: self._known[each.id].verdict for each in self.combinations if self._is_known(each)}
 
     def start(self) -> None:
-        """Settle what is known and start workers for the rest."""
+        """Clear up after runs that were killed, settle what is known, and start workers for the rest."""
+        for folder in (self.project.scratch, self.project.resolutions / ASKING):
+            sweep(folder)
         self._look_around()
         self._records = {each.id: Future() for each in self.combinations}
         groups: dict[str, list[Combination]] = {}
@@ -152,7 +160,7 @@ class Run:
     def _is_known(self, combination: Combination) -> bool:
         """Whether an earlier run had the same inputs and said something about versions."""
         known = self._known.get(combination.id)
-        if known is None or known.verdict.startswith(f"{Status.INFRA}/"):
+        if known is None or known.is_infra:
             return False
         return known.inputs == self._inputs(combination)
 
@@ -160,7 +168,12 @@ class Run:
         """Answer from an earlier run, where that is enough."""
         if self.fresh or not self._is_known(combination):
             return False
-        record = self._known[combination.id].record()
+        try:
+            record = self._known[combination.id].record()
+        except ValidationError:
+            return False  # of another version of the schema, or damaged: then it is not known after all
+        if record.lock is not None and record.lock not in self._kept:
+            self._keep_again(combination, record.lock)
         self._records[combination.id].set_result(record)
         self.listener.finished(combination, record, known=True)
         return True
@@ -210,6 +223,21 @@ class Run:
             except Exception as error:  # noqa: BLE001 - a stop or a defect: it reaches whoever asks for the record
                 self._give_up(group, error)
 
+    def _keep(self, lock: Lock) -> None:
+        """Put the lock beside the records, once a run; a file that is not that lock any more is replaced."""
+        if lock.name in self._kept:
+            return
+        kept = self.project.locks / lock.name / "pylock.toml"
+        if not kept.exists() or kept.read_bytes() != lock.text.encode():
+            write_atomically(kept, lock.text, durable=True)
+        self._kept.add(lock.name)
+
+    def _keep_again(self, combination: Combination, name: str) -> None:
+        """See to it that the lock of a known record is still there and whole, as far as it is remembered."""
+        resolution = self.workshop.resolver.recall(resolve_request(combination, find_interpreter(combination.python)))
+        if resolution is not None and resolution.lock is not None and resolution.lock.name == name:
+            self._keep(resolution.lock)
+
     def _give_up(self, group: Sequence[Combination], error: Exception) -> None:
         for combination in group:
             future = self._records[combination.id]
@@ -230,9 +258,7 @@ class Run:
         verdict = climb.run()
         lock = climb.lock
         if lock is not None:
-            kept = self.project.locks / lock.name / "pylock.toml"
-            if not kept.exists():
-                write_atomically(kept, lock.text)
+            self._keep(lock)
         previous = self._known.get(combination.id)
         record = Record(
             id=combination.id,
@@ -254,7 +280,7 @@ class Run:
             started=started,
             finished=datetime.now(UTC),
         )
-        self.store.append(record)
+        record = self.store.append(record, unless_known=not self.fresh)
         self.listener.finished(combination, record, known=False)
         return record
 

@@ -25,19 +25,22 @@ _SECRET_NAME = re.compile(
 )
 _SECRET_SHAPES = re.compile(
     r"""
-      (?P<url>(?<=://)[^\s/@'"<>]{1,256}(?=@))                                   # user:password@ in a URL
+      (?P<url>(?<=://)[^\s/'"<>]{1,256}(?=@))                                    # user:password@ in a URL
     | hf_[A-Za-z0-9]{16,} | api_org_[A-Za-z0-9]{16,}                             # hub
     | gh[pousr]_[A-Za-z0-9]{20,} | github_pat_[A-Za-z0-9_]{20,} | glpat-[\w-]{16,}
-    | pypi-[A-Za-z0-9_-]{32,}
+    | pypi-[A-Za-z0-9_-]{32,} | npm_[A-Za-z0-9]{30,} | nvapi-[\w-]{20,} | dckr_pat_[\w-]{20,}
     | (?:AKIA|ASIA)[A-Z0-9]{16}                                                  # cloud access keys
     | AIza[\w-]{35} | ya29\.[\w-]{20,}
-    | sk-[A-Za-z0-9_-]{20,} | xox[abprs]-[A-Za-z0-9-]{10,}
+    | sk-[A-Za-z0-9_-]{20,} | [sr]k_(?:live|test)_[A-Za-z0-9]{16,} | xox[abprs]-[A-Za-z0-9-]{10,}
     | eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{5,}                                       # JSON web token
-    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[\s\S]{1,8192}?-----END\ [A-Z ]*PRIVATE\ KEY-----
+    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[\s\S]{1,8192}?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
     | (?<=\bBearer\ )[\w.~+/=-]{8,}
+    | (?<=\bAuthorization:\ token\ )[\w.~+/=-]{8,}
+    | (?P<netrc>(?P<login>\blogin\s\S{1,128}\spassword\s)\S{1,256})
+    | (?<=--token[ =])[^\s"']{6,512} | (?<=--password[ =])[^\s"']{6,512} | (?<=--api-key[ =])[^\s"']{6,512}
     | (?<=\bBasic\ )[A-Za-z0-9+/=]{12,}
     | (?P<pair>(?P<name>\b[\w-]{0,40}
-        (?:token|secret|passwd|password|api_?key|access_?key(?:_id)?|private_?key|sig|signature)
+        (?:token|secret|passwd|password|api[_-]?key|account_?key|access_?key(?:_id)?|private_?key|sig|signature)
         ["']?\s{0,3}[=:]\s{0,3}["']?)(?P<value>[^\s"'&,;<>]{6,512}))
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -100,7 +103,7 @@ def redact(text: str) -> str:
     known = _known_values()
     if known is not None:
         text = known.sub(MASK, text)
-    return _SECRET_SHAPES.sub(lambda match: f"{match['name']}{MASK}" if match["pair"] else MASK, text)
+    return _SECRET_SHAPES.sub(lambda match: f"{match['name'] or match['login'] or ''}{MASK}", text)
 
 
 def redact_tree(value: T) -> T:

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import sysconfig
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,15 +80,12 @@ def run_uv(arguments: Sequence[str], *, folder: Path, timeout: float = 900.0) ->
         Cancelled: the harness is being stopped.
     """
     environment = installer_environment() | {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
-    with tempfile.TemporaryDirectory(prefix="uv-") as name:
-        report = CHILDREN.run(
-            [uv_binary(), *arguments],
-            environment=environment,
-            folder=folder,
-            log=Path(name) / "log",
-            events=Path(name) / "events",
-            limits=Limits(wall=timeout, idle=timeout, memory=_MEMORY),
-        )
+    report = CHILDREN.run(
+        [uv_binary(), *arguments],
+        environment=environment,
+        folder=folder,
+        limits=Limits(wall=timeout, idle=timeout, memory=_MEMORY),
+    )
     if report.exit_code == 0:
         return report.log
     message = report.log.strip() or report.message

@@ -4,9 +4,11 @@ Run as ``python -I -S warden.py``: standard library only, single-threaded, one J
 standard input, one JSON account on standard output. It
 
 * starts the child in a session of its own and adopts whatever the child orphans (``PR_SET_CHILD_SUBREAPER``);
+* shuts the child in, where its order asks for it and the host can (:mod:`harness.sandbox`);
 * kills the whole tree on the wall limit, the idle limit, the memory ceiling, the process ceiling, or when standard
   input closes, which is what happens when the harness dies, ``kill -9`` included;
-* keeps the head and the tail of what the child prints, so that five gigabytes of output cost two megabytes.
+* keeps the head and the tail of what the child prints, so that five gigabytes of output cost two megabytes, and hands
+  them over without writing them anywhere: what a child prints may hold secrets, and only the harness removes those.
 
 Times are seconds, memory is bytes.
 """
@@ -23,7 +25,9 @@ import subprocess
 import sys
 import time
 from collections import deque
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,11 +43,15 @@ GRACE = 0.5
 """Seconds between SIGTERM and SIGKILL."""
 HEAD_BYTES = 512 * 1024
 TAIL_BYTES = 1536 * 1024
+LINE_SOUGHT = 4096
+"""Bytes given up at each side of a gap in the log to end and begin with whole lines: half a secret is one as well."""
 END_EVENT = b'{"event": "end"}\n'
 LINGER = 3.0
 """Seconds a child may take to exit after its last event; then it is ended, and its answers count."""
 BUSY_CPU = 0.5
 """A tree that used this many seconds of processor time since it last printed is not idle."""
+_sandbox = ModuleType("harness_sandbox")
+SourceFileLoader(_sandbox.__name__, str(Path(__file__).with_name("sandbox.py"))).exec_module(_sandbox)
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -75,18 +83,18 @@ class Survey:
                     self.memory += int(fields[21]) * _PAGE
 
 
-_KERNEL_LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110 - as in Log.write
+_KERNEL_LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110 - Path is slow to load and to use
 
 
 def _stat(pid: int) -> list[str]:
     """Fields of ``/proc/PID/stat`` from the third (the state) on."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as in Log.write
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - Path is slow to load and to use
         return file.read().rpartition(")")[2].split()
 
 
 def _children_by_kernel(pid: int) -> list[int]:
     found: list[int] = []
-    for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - as in Log.write
+    for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - Path is slow to load and to use
         with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:  # noqa: PTH123
             found += [int(each) for each in file.read().split()]
     return found
@@ -95,7 +103,7 @@ def _children_by_kernel(pid: int) -> list[int]:
 def _children_by_search() -> Callable[[int], list[int]]:
     """The same from one look at all processes, for kernels that do not list children."""
     children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):  # noqa: PTH208 - as in Log.write
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - Path is slow to load and to use
         if entry.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
                 children.setdefault(int(_stat(int(entry))[1]), []).append(int(entry))
@@ -124,14 +132,17 @@ class Log:
             while self.tail_size - len(self.tail[0]) > TAIL_BYTES:
                 self.tail_size -= len(self.tail.popleft())
 
-    def write(self, path: str) -> None:
-        """Write what was kept, with one line saying how much was not."""
+    def text(self) -> str:
+        """What was kept, with one line saying how much was not."""
         dropped = self.total - len(self.head) - self.tail_size
-        with open(path, "wb") as file:  # noqa: PTH123 - Path costs an import the start-up time of every child pays
-            file.write(self.head)
-            if dropped:
-                file.write(b"\n[... %d bytes of output left out ...]\n" % dropped)
-            file.writelines(self.tail)
+        head, tail = bytes(self.head), b"".join(self.tail)
+        if dropped:
+            end = head.rfind(b"\n", len(head) - LINE_SOUGHT) + 1 or len(head)
+            begin = tail.find(b"\n", 0, LINE_SOUGHT) + 1
+            dropped += len(head) - end + begin
+            head = head[:end] + b"\n[... %d bytes of output left out ...]\n" % dropped
+            tail = tail[begin:]
+        return (head + tail).decode(errors="replace")
 
 
 class Warden:
@@ -155,19 +166,11 @@ class Warden:
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
         read_end, write_end = os.pipe()
         try:
-            child = subprocess.Popen(
-                self.order["argv"],
-                stdin=subprocess.DEVNULL,
-                stdout=write_end,
-                stderr=write_end,
-                env=self.order["env"],
-                cwd=self.order["cwd"],
-                start_new_session=True,
-                preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - no threads here
-            )
+            child, sandbox = self._start(write_end)
         except OSError as error:
             return {"end": "not-started", "message": str(error), "exit": None, "seconds": 0.0, "peak": 0, "leaked": 0}
-        os.close(write_end)
+        finally:
+            os.close(write_end)
         os.set_blocking(read_end, False)
         exit_code = self._watch(child, read_end)
         seconds = time.monotonic() - self.started
@@ -177,7 +180,6 @@ class Warden:
             exit_code = child.wait()
         self._reap_adopted()
         self._drain(read_end)
-        self.log.write(self.order["log"])
         return {
             "end": self.end or "exited",
             "exit": exit_code,
@@ -185,7 +187,44 @@ class Warden:
             "peak": self.peak,
             "leaked": leaked,
             "printed": self.log.total,
+            "log": self.log.text(),
+            "sandbox": sandbox,
         }
+
+    def _start(self, output: int) -> tuple[subprocess.Popen[bytes], str]:
+        """The child, and what its sandbox is: a host on which shutting in fails halfway gets a child without."""
+        writable = self.order["writable"]
+        heard, tell = os.pipe()
+        try:
+            return self._popen(output, tell, writable), os.read(heard, 4096).decode() if writable is not None else ""
+        except subprocess.SubprocessError:
+            return self._popen(output, tell, None), f"could not be entered here: {os.read(heard, 4096).decode()}"
+        finally:
+            os.close(heard)
+            os.close(tell)
+
+    def _popen(self, output: int, tell: int, writable: list[str] | None) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.order["argv"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=self.order["env"],
+            cwd=self.order["cwd"],
+            start_new_session=True,
+            preexec_fn=lambda: self._before_exec(tell, writable),  # noqa: PLW1509 - no threads here
+        )
+
+    def _before_exec(self, tell: int, writable: list[str] | None) -> None:
+        """What the child does to itself before it becomes its program."""
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _sandbox.confine()
+        if writable is not None:
+            try:
+                os.write(tell, _sandbox.enter(writable, self.order["cwd"]).encode())
+            except OSError as error:
+                os.write(tell, str(error).encode())
+                raise
 
     def _watch(self, child: subprocess.Popen[bytes], stream: int) -> int | None:
         """Read until the child is gone or a limit is hit; the exit status, or None when it must be killed."""
@@ -243,12 +282,16 @@ class Warden:
 
     def _note_signs(self, survey: Survey, now: float) -> None:
         with contextlib.suppress(OSError):  # no event yet: no file yet
-            size = Path(self.order["events"]).stat().st_size
+            size = os.lstat(self.order["events"]).st_size
             if size != self.event_size:
                 self.event_size, self.last_sign = size, now
-                with open(self.order["events"], "rb") as events:  # noqa: PTH123 - as in Log.write
-                    events.seek(max(0, size - len(END_EVENT)))
-                    self.said_end = now if events.read() == END_EVENT else 0.0
+                # the child can have put anything there; a pipe would block us
+                events = os.open(self.order["events"], os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+                try:
+                    end = os.pread(events, len(END_EVENT), max(0, size - len(END_EVENT)))
+                finally:
+                    os.close(events)
+                self.said_end = now if end == END_EVENT else 0.0
         if self.cpu_at_sign < 0 or survey.cpu < self.cpu_at_sign:
             self.cpu_at_sign = survey.cpu
         elif survey.cpu - self.cpu_at_sign >= BUSY_CPU:
@@ -272,19 +315,23 @@ class Warden:
         return left
 
     def _kill_tree(self) -> None:
-        """TERM, then KILL, until no descendant is left; orphans were adopted, so none can hide."""
-        deadline = time.monotonic() + GRACE
-        sent = signal.SIGTERM
+        """TERM, then KILL, until no descendant is left; orphans were adopted, so none can hide.
+
+        Too many processes are most likely multiplying: those are stopped first, since what is stopped does not fork.
+        """
+        deadline = time.monotonic() + (GRACE if self.end != "processes" else 0.0)
+        sent: tuple[signal.Signals, ...] = (signal.SIGTERM,)
         while True:
             pids = Survey(os.getpid()).pids
             if not pids:
                 return
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):  # gone by itself
-                    os.kill(pid, sent)
-            time.sleep(0.02)
             if time.monotonic() > deadline:
-                sent = signal.SIGKILL
+                sent = (signal.SIGSTOP, signal.SIGKILL)
+            for each in sent:
+                for pid in pids:
+                    with contextlib.suppress(ProcessLookupError):  # gone by itself
+                        os.kill(pid, each)
+            time.sleep(0.02)
 
 
 def main() -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import tarfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _KEPT = re.compile(r"logs/[0-9a-f]{8,64}\.log|locks/[0-9a-f]{16}/pylock\.toml")
 MAX_MEMBER_BYTES = 256 * 2**20
 """Results larger than this are not of our making."""
+MAX_BYTES = 1024 * 2**20
+"""The same for all of an archive together, wanted or not: skipping a member still unpacks it."""
 
 
 class NotResults(ValueError):  # noqa: N818 - reads as what it says of the file
@@ -44,8 +48,8 @@ def merge(archive_path: Path, store: ResultStore) -> Merged:
     """
     try:
         with tarfile.open(archive_path, "r:*") as archive:
-            files = {item.name: _read(archive, item) for item in archive if item.isfile()}
-    except (tarfile.TarError, EOFError, OSError) as error:
+            files = _files(archive)
+    except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
         raise NotResults(f"{archive_path} cannot be read as the results of a bundle: {error}") from error
     if "results.jsonl" not in files:
         raise NotResults(
@@ -68,6 +72,19 @@ def merge(archive_path: Path, store: ResultStore) -> Merged:
     for record in taken:
         store.append(record)
     return Merged(taken, len(records) - len(taken))
+
+
+def _files(archive: tarfile.TarFile) -> dict[str, bytes]:
+    """What is wanted of the archive, as long as it is no more than results can be."""
+    files: dict[str, bytes] = {}
+    left = MAX_BYTES
+    for item in archive:
+        left -= item.size
+        if left < 0:
+            raise NotResults(f"the archive unpacks to more than {MAX_BYTES / 2**20:.0f} MiB; those are no results")
+        if item.isfile() and (item.name == "results.jsonl" or _KEPT.fullmatch(item.name)):
+            files[item.name] = _read(archive, item)
+    return files
 
 
 def _read(archive: tarfile.TarFile, item: tarfile.TarInfo) -> bytes:

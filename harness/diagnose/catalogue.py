@@ -279,7 +279,7 @@ def load(path: Path = CATALOGUE) -> Catalogue:
         document = YAML(typ="safe", pure=False).load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CatalogueError(f"cannot read {path}: {error.strerror}") from error
-    except YAMLError as error:
+    except (YAMLError, RecursionError, ValueError) as error:
         raise CatalogueError(f"{path} is not YAML: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("signatures"), list):
         raise CatalogueError(f"{path} must hold a list under the key 'signatures'")

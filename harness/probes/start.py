@@ -32,6 +32,7 @@ CHECKS: Dict[str, Tuple[str, str, str]] = {
     "model-config": ("configure", "configure", "model_config"),
     "model-graph": ("configure", "model_graph", "model_graph"),
     "image-and-prompt": ("preprocess", "preprocess", "image_and_prompt"),
+    "emulation": ("emulate", "emulate", "emulate"),
     "two-pass": ("boot", "two_pass", "two_pass"),
     "no-backend-config": ("boot", "boot_lmdeploy", "no_backend_config"),
     "launch-script": ("boot", "boot_lmdeploy", "launch_script"),
@@ -53,6 +54,7 @@ def main(arguments: List[str]) -> int:
         return 2
     if order is None:
         return answer_request(arguments[0])
+    sibling("boundary").watch(os.path.dirname(arguments[0]))
     prepare()
     return int(batch.run(order, arguments, answer_request))
 
@@ -69,8 +71,12 @@ def answer_request(path: str) -> int:
         return 2
     events = sibling("events").Events(request.events)
     events.start(request.check)
+    sibling("boundary").watch(os.path.dirname(path))
+    sibling("boundary").tell(events)
     prepare()
     answer(request, events)
+    with contextlib.suppress(OSError):  # a full disk: the next probe compiles once more
+        sibling("bytecode").note(os.path.dirname(path))
     events.end()
     return 0
 
@@ -93,6 +99,7 @@ def answer(request: Any, events: Any) -> None:
 
 def prepare() -> None:
     """Make this process fit for a broken stack: nothing to parse in ``argv``, no hub, stacks shown on request."""
+    sys.dont_write_bytecode = True
     sys.argv = sys.argv[:1]
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         os.environ.setdefault(name, "1")  # every probe works on local folders

@@ -1,0 +1,64 @@
+"""``python -m tests.chaos``: bring about the faults and say what became of them (``nox -s chaos``)."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import importlib
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from tests.chaos.ground import Ground
+from tests.chaos.registry import FAMILIES, all_faults, bring_about
+from tests.chaos.table import TABLE, document, one_line, store, stored
+
+SEED = 8
+
+
+def main() -> int:
+    """Parse the options, run the scenarios, write the table if asked; 0 when all was survived."""
+    parser = argparse.ArgumentParser(prog="nox -s chaos --", description=__doc__)
+    parser.add_argument("--only", action="append", metavar="PATTERN", help="e.g. disk/* or kills/twice; repeatable")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"of every random choice (default {SEED})")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions of the same, for every push")
+    parser.add_argument("--write", action="store_true", help=f"write {TABLE}")
+    parser.add_argument("--outcomes", type=Path, metavar="FILE", help="add the outcomes to this file")
+    parser.add_argument("--table-of", type=Path, metavar="FILE", help=f"only write {TABLE.name}, from such a file")
+    parser.add_argument("--list", action="store_true", help="only say which faults there are")
+    options = parser.parse_args()
+    for family in FAMILIES:
+        importlib.import_module(f"tests.chaos.{family}")
+    patterns = options.only or ["*"]
+    chosen = [each for each in all_faults() if any(fnmatch.fnmatch(each.identity, one) for one in patterns)]
+    if not chosen:
+        parser.error(f"no fault is called {' or '.join(patterns)}; --list names them")
+    if options.list:
+        for each in chosen:
+            click.echo(f"{each.identity:34}  {each.what}")
+        return 0
+    if options.table_of is not None:
+        TABLE.write_text(document(stored(options.table_of), quick=options.quick))
+        return 0
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    try:
+        ground = Ground(folder)
+        outcomes = []
+        for each in chosen:
+            outcomes.append(bring_about(each, ground, options.seed, quick=options.quick))
+            click.echo(one_line(outcomes[-1]))
+            if options.outcomes is not None:
+                store(options.outcomes, outcomes[-1])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if options.write:
+        TABLE.write_text(document(outcomes, quick=options.quick))
+        click.echo(f"written: {TABLE}")
+    return 0 if all(each.tally.good() for each in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
