@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.machine import machine
 from harness.matrix import Backend, Launch
+from harness.models import CanaryWeights, Quantisation
 from harness.verdict import Stage
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from harness.matrix import Combination
     from harness.models import ModelSpec
 
+EMULATED_ARCHITECTURES = frozenset({"Qwen2VLForConditionalGeneration"})
 ENGINES = frozenset({Backend.PYTORCH, Backend.TURBOMIND})
 ALL = frozenset(Backend)
 REFERENCE = frozenset({Backend.TRANSFORMERS})
@@ -72,6 +74,7 @@ CHECKS: tuple[Check, ...] = (
     Check("model-config", (Stage.CONFIGURE,), ENGINES, Needs.BACKEND | Needs.CONFIG),
     Check("model-graph", (Stage.CONFIGURE,), frozenset({Backend.PYTORCH}), Needs.CONFIG),
     Check("image-and-prompt", (Stage.PREPROCESS,), ENGINES, Needs.BACKEND | Needs.CHECKPOINT),
+    Check("emulation", (Stage.EMULATE,), frozenset({Backend.PYTORCH}), Needs.CHECKPOINT),
     Check(
         "no-backend-config",
         (Stage.BOOT,),
@@ -102,7 +105,15 @@ CHECKS: tuple[Check, ...] = (
 )
 """In the order in which they are asked; a stage's verdict is that of its first check that does not pass."""
 
-ASKED_STAGES = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS, Stage.BOOT, Stage.SEE, Stage.STRUCTURE)
+ASKED_STAGES = (
+    Stage.IMPORT,
+    Stage.CONFIGURE,
+    Stage.PREPROCESS,
+    Stage.EMULATE,
+    Stage.BOOT,
+    Stage.SEE,
+    Stage.STRUCTURE,
+)
 """Stages that are answered by probes."""
 
 
@@ -110,11 +121,23 @@ def checks_of(combination: Combination, spec: ModelSpec, stage: Stage) -> Iterat
     """The questions that ``combination`` has to answer to start on ``stage``."""
     for check in CHECKS:
         if check.stages[0] is stage and check.concerns(combination, spec):
+            if stage is Stage.EMULATE and not is_emulated(spec):
+                continue
             if check.launch is Launch.SERVER and machine().gpus:
                 continue  # with a GPU the server is really started, and asked over HTTP
             yield check
             if check.launch is Launch.LEGACY_MODULE:
                 return  # the module is what is being tested; nothing else of the stage matters to it
+
+
+def is_emulated(spec: ModelSpec) -> bool:
+    """Whether the engine's arithmetic is tried on the CPU with this model.
+
+    Only with the trained canary, which the interpreter answers with within a minute and which knows the right answer;
+    and only where there is no GPU, on which the engine itself says more.
+    """
+    canary = isinstance(spec.weights, CanaryWeights) and spec.quantisation is Quantisation.NONE
+    return canary and spec.architecture in EMULATED_ARCHITECTURES and not machine().gpus
 
 
 def needs_gpu(combination: Combination, stage: Stage) -> bool:

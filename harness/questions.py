@@ -34,6 +34,7 @@ _LIMITS: Mapping[Stage, Limits] = {
     Stage.IMPORT: Limits(wall=300, idle=120, memory=8 * GIB),
     Stage.CONFIGURE: Limits(wall=300, idle=120, memory=10 * GIB),
     Stage.PREPROCESS: Limits(wall=300, idle=120, memory=10 * GIB),
+    Stage.EMULATE: Limits(wall=900, idle=240, memory=10 * GIB),
     Stage.BOOT: Limits(wall=1200, idle=300, memory=64 * GIB),
 }
 """Seconds and bytes; a matrix may say otherwise. Healthy checks take 2 to 20 s on two cores."""

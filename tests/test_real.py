@@ -104,6 +104,7 @@ def test_engines_are_blocked_only_by_the_missing_gpu(quick: Mapping[str, Record]
         Stage.IMPORT,
         Stage.CONFIGURE,
         Stage.PREPROCESS,
+        *([Stage.EMULATE] if backend == "pytorch" else []),
     ]
 
 
