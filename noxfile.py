@@ -26,6 +26,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -88,9 +89,29 @@ def scan_truth(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def baseline(session: nox.Session) -> None:
+    """Accept the latest run as the baseline: writes baseline.yaml, to be reviewed and committed."""
+    _harness(session, "baseline")
+
+
+@nox.session(venv_backend="none")
+def gate(session: nox.Session) -> None:
+    """Compare a bump with the baseline: -- "transformers==5.23.0", or -- --from-diff FILE|-|REV."""
+    code = subprocess.call([sys.executable, "-m", "harness", "gate", *session.posargs])
+    if code:
+        sys.exit(code)  # nox's own ending knows only 0 and 1
+
+
+@nox.session(venv_backend="none")
 def catalogue(session: nox.Session) -> None:
     """Check the catalogue of known failures: dead, shadowed and unproven signatures (-- --cases FILE to measure)."""
     _harness(session, "catalogue", "health")
+
+
+@nox.session(venv_backend="none")
+def pin(session: nox.Session) -> None:
+    """Choose a proven stack and write it to reports/pins with its evidence (-- --gpu-memory 8GiB --python 3.12)."""
+    _harness(session, "pin")
 
 
 @nox.session(venv_backend="none")
@@ -122,6 +143,13 @@ def real(session: nox.Session) -> None:
     """Run the tests on the real packages: gigabytes and minutes the first time."""
     _install(session)
     session.run("pytest", "-m", "real", *session.posargs)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Bring about faults on purpose and count what is lost, left behind or let in (-- --quick, --only disk/*)."""
+    _install(session)
+    session.run("python", "-m", "tests.chaos", *session.posargs)
 
 
 @nox.session

@@ -41,7 +41,13 @@ if TYPE_CHECKING:
 
 
 _ELSEWHERE = {
+    "bisect": "harness.bisect.cli:bisect",
+    "drift": "harness.bisect.cli:drift",
+    "pin": "harness.pin.cli:pin",
+    "baseline": "harness.gate.cli:baseline",
     "bundle": "harness.bundle.cli:bundle_command",
+    "gate": "harness.gate.cli:gate",
+    "gate-merge": "harness.gate.cli:gate_merge",
     "import": "harness.bundle.cli:import_command",
     "catalogue": "harness.diagnose.command:catalogue",
     "explain": "harness.diagnose.command:explain",

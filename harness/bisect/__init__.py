@@ -1,0 +1,1 @@
+"""What moved between two stacks, and which of the moves turns the verdict."""

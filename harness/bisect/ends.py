@@ -1,0 +1,141 @@
+"""What stands for a stack on the command line: a combination, one attempt at it, a lock file, or a day."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from harness.interpreters import find_interpreter
+from harness.ladder import resolve_request
+from harness.lock import Lock
+from harness.records import Record
+from harness.workbench import NothingSelected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.matrix import Combination
+    from harness.workbench import Workbench
+
+LOCK_FILE = "pylock.toml"
+TODAY = "today"
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_LOCK_NAME = re.compile(r"[0-9a-f]{16}")
+FORMS = "a combination's id, ID@ATTEMPT, the path of a pylock.toml, a lock's name, a day such as 2026-01-04, or 'today'"
+
+
+class NoSuchEnd(NothingSelected):
+    """The words name no stack; the message says what they could."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A stack with a name for people."""
+
+    label: str
+    lock: Lock
+    combination: Combination | None
+    """What it was made for, where that is known."""
+
+
+def find_end(text: str, bench: Workbench, base: Combination | None) -> End:
+    """The stack that ``text`` names.
+
+    Args:
+        text: see :data:`FORMS`.
+        bench: the project.
+        base: what is asked of the resolver where ``text`` is a day.
+
+    Raises:
+        NoSuchEnd: it names none.
+        UvFailure: the stack of that day cannot be resolved.
+    """
+    if text == TODAY or _DAY.fullmatch(text):
+        return _of_day(text, bench, base)
+    path = Path(text)
+    if path.is_dir() and (path / LOCK_FILE).is_file():
+        path /= LOCK_FILE
+    if path.is_file():
+        lock = Lock(path.read_text(encoding="utf-8"))
+        lock.stack  # noqa: B018 - reads it: a file that is no lock is said to be none here and not later
+        return End(str(path), lock, None)
+    if _LOCK_NAME.fullmatch(text):
+        return End(text, _kept(bench, text), None)
+    identity, _, number = text.partition("@")
+    record = _record(bench, identity, number)
+    if record is not None and record.lock is not None:
+        return End(text, _kept(bench, record.lock), _combination(bench, record))
+    known = {each.id: each for each in bench.combinations}
+    if identity not in known or number:
+        raise NoSuchEnd(f"{text!r} names no stack; give {FORMS}")
+    return End(text, _resolved(bench, known[identity]), known[identity])
+
+
+def _of_day(text: str, bench: Workbench, base: Combination | None) -> End:
+    if base is None:
+        raise NoSuchEnd(f"{text!r} is a day; say of what: --lmdeploy 0.11.1, or a combination's id as the other end")
+    day = None if text == TODAY else _day(text)
+    combination = replace(base, as_of=day)
+    return End(f"lmdeploy {base.lmdeploy} as of {text}", _resolved(bench, combination), combination)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise NoSuchEnd(f"{text!r} is no day of the calendar: {error}") from None
+
+
+def _resolved(bench: Workbench, combination: Combination) -> Lock:
+    interpreter = find_interpreter(combination.python)
+    resolution = bench.resolver.resolve(resolve_request(combination, interpreter), interpreter)
+    if resolution.lock is None:
+        if resolution.failure is not None and resolution.failure.kind not in {"conflict", "no-wheel"}:
+            raise resolution.failure
+        raise NoSuchEnd(f"{combination.id} has no lock to compare: {resolution.failure}")
+    return resolution.lock
+
+
+def _kept(bench: Workbench, name: str) -> Lock:
+    file = bench.project.locks / name / LOCK_FILE
+    if not file.is_file():
+        raise NoSuchEnd(f"the lock {name} is not in {bench.project.locks}; run its combination again to have it back")
+    lock = Lock(file.read_text(encoding="utf-8"))
+    if lock.name != name:
+        raise NoSuchEnd(f"{file} was changed since it was tested; run its combination again to have it back")
+    return lock
+
+
+def _record(bench: Workbench, identity: str, number: str) -> Record | None:
+    """The attempt of that number, or the latest."""
+    found = None
+    for record in _attempts(bench, identity):
+        if not number or str(record.attempt) == number:
+            found = record
+    if number and found is None:
+        raise NoSuchEnd(f"there is no attempt {number} at {identity} in {bench.store.file}")
+    return found
+
+
+def _attempts(bench: Workbench, identity: str) -> Iterator[Record]:
+    if not bench.store.file.exists():
+        return
+    with bench.store.file.open("rb") as lines:
+        for line in lines:
+            if identity.encode() not in line:
+                continue
+            try:
+                record = Record.model_validate_json(line)
+            except ValidationError:
+                continue  # told by whoever reads all of them
+            if record.id == identity:
+                yield record
+
+
+def _combination(bench: Workbench, record: Record) -> Combination | None:
+    return next((each for each in bench.combinations if each.id == record.id), None)

@@ -1,0 +1,119 @@
+"""Trying a stack that no resolver chose: climb with a given lock, as far as the question goes, and remember the end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.durable import digest, read_json, write_atomically
+from harness.ladder import Climb
+from harness.questions import probes_digest
+from harness.resolve import Resolution, Resolver
+from harness.run import SILENT, catalogue_digest
+from harness.verdict import Stage, Status, Verdict
+from harness.weights import find_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from harness.lock import Lock
+    from harness.matrix import Combination
+    from harness.records import StageRecord
+    from harness.resolve import Request
+    from harness.workbench import Workbench
+
+
+class TrialBroken(RuntimeError):  # noqa: N818 - reads as what happened
+    """Network, disk or a kill from outside: the trial says nothing about versions; the message says what it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given(Resolver):
+    """A resolver that is asked nothing: the lock is there already."""
+
+    lock: Lock | None = None
+
+    def recall(self, request: Request) -> Resolution | None:  # noqa: ARG002 - whatever is asked
+        """The given lock."""
+        return Resolution(self.lock, None, 0.0, reused=True)
+
+    def resolve(self, request: Request, interpreter: Path) -> Resolution:  # noqa: ARG002 - whatever is asked
+        """The given lock."""
+        return Resolution(self.lock, None, 0.0, reused=True)
+
+
+class _FarEnough(Exception):  # noqa: N818 - no error: it ends a climb whose question is answered
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(str(verdict))
+        self.verdict = verdict
+
+
+@dataclass(slots=True)
+class Trials:
+    """Trials of one kind: the same combination, every time with another lock."""
+
+    bench: Workbench
+    combination: Combination
+    last: Stage | None = None
+    """Where a climb ends although it could go on; None: nowhere."""
+    on_stage: Callable[[StageRecord], None] = lambda _stage: None
+    run: int = 0
+    """Climbs made; known ones are not."""
+    known: int = 0
+    """Climbs answered from earlier ones, by the lock's name."""
+
+    def verdict(self, lock: Lock, *, keep: bool = False) -> Verdict:
+        """How the climb with ``lock`` ends; a pass of the last stage asked for reads ``pass/<stage>``.
+
+        Args:
+            lock: the stack.
+            keep: leave its environment for whoever needs it next.
+
+        Raises:
+            TrialBroken: it ended for no fault of the versions.
+        """
+        file = self.bench.project.state / "bisect" / f"{self._key(lock)}.json"
+        remembered = read_json(file)
+        there = self.bench.environments.find(lock) is not None
+        if remembered is not None and not self.bench.fresh and (there or not keep):
+            self.known += 1
+            return Verdict.parse(str(remembered["verdict"]))
+        self.run += 1
+        verdict = self._climb(lock)
+        if verdict.status is Status.INFRA:
+            raise TrialBroken(f"a trial could not be finished: {verdict}")
+        write_atomically(file, json.dumps({"verdict": str(verdict), "lock": lock.name}))
+        if not keep and not there:
+            self.bench.environments.remove(lock.name)
+        return verdict
+
+    def _climb(self, lock: Lock) -> Verdict:
+        stack = lock.stack
+        combination = replace(
+            self.combination,
+            lmdeploy=stack.get("lmdeploy", self.combination.lmdeploy),
+            transformers=stack.get("transformers", self.combination.transformers),
+        )
+        spec = self.bench.models[combination.model]
+        checkpoint = find_checkpoint(spec, self.bench.project.weights)
+        given = Given(self.bench.project.resolutions, lock=lock)
+        workshop = replace(self.bench.run([], SILENT).workshop, resolver=given)
+        climb = Climb(combination, spec, checkpoint, workshop, on_stage=self._heard)
+        try:
+            return climb.run()
+        except _FarEnough as enough:
+            return enough.verdict
+
+    def _heard(self, stage: StageRecord) -> None:
+        self.on_stage(stage)
+        verdict = Verdict.parse(stage.verdict)
+        if self.last is not None and stage.stage.rung >= self.last.rung and verdict.status is Status.PASS:
+            raise _FarEnough(verdict)
+
+    def _key(self, lock: Lock) -> str:
+        each = self.combination
+        spec = self.bench.models[each.model].model_dump(mode="json")
+        asked = [each.python, str(each.backend), str(each.launch), spec, str(self.last)]
+        return digest(["trial-1", lock.name, probes_digest(), catalogue_digest(), asked])

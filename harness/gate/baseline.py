@@ -1,0 +1,192 @@
+"""The baseline: verdicts that a person accepted, as a small sorted file that is reviewed like code.
+
+``must`` and ``limits`` are a person's own and are kept, comments included, when a new run is accepted.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from datetime import UTC, datetime
+from io import StringIO
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from harness.durable import digest, write_atomically
+from harness.gate.noise import machine_name, samples_of
+from harness.matrix.document import read_document
+from harness.matrix.schema import WRITTEN_BY_HAND
+from harness.matrix.validation import validate
+from harness.records import Record
+from harness.verdict import Stage, Status, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from harness.matrix import Combination
+
+FILE = "baseline.yaml"
+_HEAD = "What the gate compares with. `harness baseline` accepts a run; `must` and `limits` are written by hand.\n"
+_MOST_SAMPLES = 20
+
+
+def _verdict(text: str) -> str:
+    return str(Verdict.parse(text))
+
+
+class Must(BaseModel):
+    """Combinations that the gate insists on, as far up as it says."""
+
+    model_config = WRITTEN_BY_HAND
+
+    match: str = Field(
+        min_length=1, description="A combination's id, or a pattern of it.", examples=["lmdeploy0.18.0-*"]
+    )
+    stage: Stage = Field(default=Stage.STRUCTURE, description="The highest rung that must pass.")
+
+
+class Limits(BaseModel):
+    """How much worse a measurement may be: 0.25 is a quarter more."""
+
+    model_config = WRITTEN_BY_HAND
+
+    latency: float = Field(default=0.25, gt=0, description="Share by which a latency may grow.", examples=[0.25])
+    memory: float = Field(default=0.10, gt=0, description="Share by which GPU memory may grow.", examples=[0.1])
+
+
+class Accepted(BaseModel):
+    """One combination as it was accepted."""
+
+    model_config = WRITTEN_BY_HAND
+
+    verdict: Annotated[str, AfterValidator(_verdict)] = Field(description="Its verdict.", examples=["pass"])
+    asks: str = Field(description="Hash of what the matrix asked for; another one means the matrix changed.")
+    machine: str = Field(default="", description="Where its samples were taken.")
+    samples: dict[str, tuple[float, ...]] = Field(default={}, description="Clean measurements by quantity.")
+
+
+class Baseline(BaseModel):
+    """The whole file."""
+
+    model_config = WRITTEN_BY_HAND
+
+    version: Literal[1] = Field(description="Version of this format.", examples=[1])
+    accepted: str = Field(default="", description="When, UTC.")
+    must: tuple[Must, ...] = Field(default=(), description="What has to be tested and pass.")
+    limits: Limits = Field(default=Limits(), description="Of latency and memory.")
+    combinations: dict[str, Accepted] = Field(default={}, description="By id.")
+
+    @property
+    def label(self) -> str:
+        """How a reader knows it."""
+        return f"the baseline of {self.accepted or 'an unknown day'}, {len(self.combinations)} combinations"
+
+    @property
+    def digest(self) -> str:
+        """Hash of all it says."""
+        return digest(self.model_dump(mode="json"))
+
+    def must_reach(self, *ids: str) -> Stage | None:
+        """The highest rung that the list demands of a combination known by these ids; None: nothing."""
+        wanted = [each.stage for each in self.must for name in ids if fnmatch.fnmatchcase(name, each.match)]
+        return max(wanted, key=lambda stage: stage.rung, default=None)
+
+
+def asks_of(combination: Combination) -> str:
+    """Hash of what the matrix asks for; expectations, tags and notes are talk and do not count."""
+    return digest(
+        [
+            sorted(combination.requirements),
+            sorted(combination.overrides),
+            sorted(combination.allow_source),
+            combination.exclude_newer,
+            combination.options,
+            combination.axes,
+            combination.excluded is not None,
+        ]
+    )[:12]
+
+
+def read_baseline(file: Path) -> Baseline:
+    """The baseline in a file.
+
+    Raises:
+        MatrixError: it cannot be read or is not a baseline; every problem is listed with its line.
+    """
+    return validate(read_document(file), Baseline)
+
+
+def accept(
+    combinations: Sequence[Combination], attempts: Mapping[str, Sequence[Record]], earlier: Baseline | None
+) -> Baseline:
+    """The baseline with the latest attempts at ``combinations``; others that it had are kept.
+
+    Args:
+        combinations: what is accepted; those without an attempt are left out.
+        attempts: every attempt on file, by id, oldest first.
+        earlier: the baseline so far.
+    """
+    kept = dict(earlier.combinations) if earlier is not None else {}
+    for combination in combinations:
+        records = attempts.get(combination.id)
+        if not records:
+            continue
+        last = records[-1]
+        same = [each for each in records if each.lock == last.lock and each.machine == last.machine]
+        samples = {name: tuple(found[-_MOST_SAMPLES:]) for name, found in samples_of(same).items()}
+        kept[combination.id] = Accepted(
+            verdict=last.verdict,
+            asks=asks_of(combination),
+            machine=machine_name(last.machine) if samples else "",
+            samples=samples,
+        )
+    base = earlier or Baseline(version=1)
+    return base.model_copy(
+        update={"accepted": f"{datetime.now(UTC):%Y-%m-%d}", "combinations": dict(sorted(kept.items()))}
+    )
+
+
+def attempts_in(file: Path) -> dict[str, list[Record]]:
+    """Every attempt on file by id, oldest first; lines that are no records are left out."""
+    found: dict[str, list[Record]] = {}
+    for line in file.read_bytes().splitlines() if file.exists() else ():
+        try:
+            record = Record.model_validate_json(line)
+        except ValidationError:
+            continue  # torn by a crash; 'harness report' tells of it
+        found.setdefault(record.id, []).append(record)
+    return found
+
+
+def unusable(records: Sequence[Record]) -> list[Record]:
+    """Records that say nothing about versions and cannot be accepted."""
+    return [each for each in records if Verdict.parse(each.verdict).status is Status.INFRA]
+
+
+def write_baseline(file: Path, baseline: Baseline) -> None:
+    """Write it, keeping what a person wrote about ``must`` and ``limits``.
+
+    Raises:
+        OSError: it cannot be written; the old file is still there.
+    """
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    if file.exists():
+        document = yaml.load(file.read_text(encoding="utf-8"))
+    else:
+        document = CommentedMap({"version": 1})
+        document.yaml_set_start_comment(_HEAD)
+    document["accepted"] = baseline.accepted
+    document.setdefault("must", [])
+    document.pop("combinations", None)
+    document["combinations"] = {
+        name: each.model_dump(mode="json", exclude_defaults=True) for name, each in baseline.combinations.items()
+    }
+    text = StringIO()
+    yaml.dump(document, text)
+    write_atomically(file, text.getvalue())

@@ -1,0 +1,104 @@
+"""What a gate found, as plain data: every output is made of this, and shards are exchanged in this form."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.gate.compare import ORDER, Change
+from harness.verdict import Stage
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Measurement(_Frozen):
+    """A latency (seconds) or a memory peak (MiB), before and after."""
+
+    text: str
+    before: float
+    after: float
+    worse: bool
+
+
+class Row(_Frozen):
+    """One combination under the gate."""
+
+    id: str
+    reference: str
+    """Id of what it is compared with."""
+    change: Change
+    before: str | None
+    after: str | None
+    tries: list[str] = []
+    """The verdicts of all tries, when there was more than one."""
+    cause: str | None = None
+    """Id of its root cause."""
+    must: Stage | None = None
+    """The rung that the baseline demands."""
+    must_met: bool | None = None
+    """None: not demanded, or it could not be told here."""
+    seconds: float = 0.0
+    measured: list[Measurement] = []
+    command: str = ""
+
+
+class Cause(_Frozen):
+    """Why some combinations do not do what they did: one entry for each root cause."""
+
+    id: str
+    change: Change
+    verdict: str
+    title: str
+    line: str
+    """What was printed or raised, the deciding line."""
+    cause: str
+    remedy: str
+    source: str
+    combinations: list[str]
+
+
+class Plan(_Frozen):
+    """What all shards of one gate agree on."""
+
+    digest: str
+    """Hash of the change, the baseline, the matrix's combinations and the harness; shards of different ones differ."""
+    combinations: list[str]
+    """Reference and candidate of every comparison, ``a → b``, sorted."""
+
+
+class Shard(_Frozen):
+    """Which part of the plan this is."""
+
+    index: int = Field(ge=1)
+    count: int = Field(ge=1)
+
+
+class Outcome(_Frozen):
+    """A whole gate, or one shard of it."""
+
+    schema_version: Literal[1] = 1
+    bump: str
+    bump_file: str = ""
+    bump_line: int = 0
+    baseline: str
+    harness: str
+    finished: str
+    plan: Plan
+    shard: Shard | None = None
+    decision: str
+    """One sentence."""
+    exit_code: int
+    counts: dict[str, int]
+    rows: list[Row]
+    causes: list[Cause]
+
+    def sorted_rows(self) -> list[Row]:
+        """What needs a person first."""
+        return sorted(self.rows, key=lambda row: (ORDER.index(row.change), row.id, row.reference))
+
+    def outstanding(self) -> list[Row]:
+        """What had to be tested and could not be."""
+        return [row for row in self.rows if row.must is not None and row.must_met is None]

@@ -1,0 +1,137 @@
+"""Splitting a gate over machines, and putting it together again only when nothing is missing or does not belong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from harness import __version__
+from harness.durable import digest
+from harness.gate.baseline import asks_of
+from harness.gate.change import UnusableChange
+from harness.gate.compare import Change
+from harness.gate.judge import count, decide
+from harness.gate.outcome import Cause, Outcome, Plan, Shard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.gate.baseline import Baseline
+    from harness.gate.candidates import Candidate
+
+
+def make_plan(bump: str, baseline: Baseline, candidates: Sequence[Candidate]) -> Plan:
+    """What every shard of this gate must agree on."""
+    named = sorted(pair_name(each.reference, each.id) for each in candidates)
+    asked = sorted(f"{each.id} {asks_of(each.combination)}" for each in candidates if each.combination is not None)
+    return Plan(digest=digest(["plan-1", __version__, bump, baseline.digest, named, asked]), combinations=named)
+
+
+def pair_name(reference: str, candidate: str) -> str:
+    """How a plan names a comparison."""
+    return f"{reference} → {candidate}"
+
+
+def parse_shard(text: str) -> Shard:
+    """``2/5``.
+
+    Raises:
+        UnusableChange: it is no shard.
+    """
+    index, slash, total = text.partition("/")
+    if not (slash and index.isdecimal() and total.isdecimal() and 1 <= int(index) <= int(total) <= 1000):  # noqa: PLR2004 - more machines than anybody has
+        raise UnusableChange(f"--shard takes a part and a total such as 2/5, not {text!r}")
+    return Shard(index=int(index), count=int(total))
+
+
+def part_of(candidates: Sequence[Candidate], shard: Shard) -> list[Candidate]:
+    """The shard's share; comparisons that share a stack stay together, the same on every machine."""
+    groups: dict[str, list[Candidate]] = {}
+    for each in sorted(candidates, key=lambda each: (each.id, each.reference)):
+        combination = each.combination
+        stack = [combination.python, sorted(combination.requirements), combination.exclude_newer] if combination else []
+        groups.setdefault(digest(stack), []).append(each)
+    loads = [0] * shard.count
+    mine: list[Candidate] = []
+    for group in sorted(groups.values(), key=lambda group: (-len(group), group[0].id)):
+        place = loads.index(min(loads))
+        loads[place] += len(group)
+        if place == shard.index - 1:
+            mine += group
+    return mine
+
+
+def read_outcome(file: Path) -> Outcome:
+    """A shard's file.
+
+    Raises:
+        UnusableChange: it is none.
+    """
+    try:
+        return Outcome.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise UnusableChange(f"{file} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise UnusableChange(f"{file} is not what 'harness gate --shard' writes: {error.errors()[0]['msg']}") from error
+
+
+def merge(parts: Sequence[Outcome]) -> Outcome:
+    """The whole gate.
+
+    Raises:
+        UnusableChange: shards are missing, come twice, belong to another gate, or do not hold what was planned.
+    """
+    if not parts:
+        raise UnusableChange("no shards were given")
+    first = parts[0]
+    if any(each.shard is None for each in parts):
+        raise UnusableChange("one of the files is a whole gate and no shard; give the files of 'harness gate --shard'")
+    shards = [each.shard for each in parts if each.shard is not None]
+    if len({each.plan.digest for each in parts}) > 1 or len({shard.count for shard in shards}) > 1:
+        raise UnusableChange(
+            "the shards are of different gates (another change, baseline, matrix, harness or number of shards); "
+            "run all of them from the same commit"
+        )
+    total = shards[0].count
+    seen = [shard.index for shard in shards]
+    twice = sorted({index for index in seen if seen.count(index) > 1})
+    missing = sorted(set(range(1, total + 1)) - set(seen))
+    if twice or missing:
+        parts_said = [
+            f"{word} {', '.join(map(str, which))}"
+            for word, which in (("twice:", twice), ("missing:", missing))
+            if which
+        ]
+        raise UnusableChange(f"the {total} shards are not complete: {'; '.join(parts_said)}")
+    rows = [row for each in parts for row in each.rows]
+    held = sorted(pair_name(row.reference, row.id) for row in rows)
+    if held != first.plan.combinations:
+        lost = sorted(set(first.plan.combinations) - set(held))
+        raise UnusableChange(
+            f"the shards do not hold what was planned; without an answer: {', '.join(lost[:5]) or 'none'}"
+        )
+    code, decision = decide(rows)
+    return first.model_copy(
+        update={
+            "shard": None,
+            "finished": max(each.finished for each in parts),
+            "rows": rows,
+            "counts": count(rows),
+            "causes": _merged([cause for each in parts for cause in each.causes]),
+            "decision": decision,
+            "exit_code": int(code),
+        }
+    )
+
+
+def _merged(causes: Sequence[Cause]) -> list[Cause]:
+    found: dict[str, Cause] = {}
+    for each in causes:
+        known = found.get(each.id)
+        both = sorted({*known.combinations, *each.combinations}) if known is not None else each.combinations
+        found[each.id] = (known or each).model_copy(update={"combinations": both})
+    return sorted(
+        found.values(), key=lambda each: (each.change is not Change.REGRESSED, -len(each.combinations), each.id)
+    )

@@ -1,0 +1,108 @@
+"""Running candidates, and trying new failures again in a fresh environment where that could change the verdict."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from harness.environment import Environments
+from harness.execute import climb_all
+from harness.gate.compare import Change, compare
+from harness.verdict import Reason, Stage, Verdict
+from harness.workbench import Workbench
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.gate.baseline import Baseline
+    from harness.gate.candidates import Candidate
+    from harness.matrix import Combination
+    from harness.records import Record
+
+CERTAIN = frozenset(
+    {
+        Reason.RESOLVER_CONFLICT,
+        Reason.NO_COMPATIBLE_WHEEL,
+        Reason.SYMBOL,
+        Reason.ENTRYPOINT,
+        Reason.VERSION_GATE,
+        Reason.ARCHITECTURE,
+        Reason.CONFIG_DRIFT,
+        Reason.QUANTISATION,
+        Reason.BACKEND_SUBSTITUTED,
+    }
+)
+"""What the packages' own sources decide: trying again would say the same."""
+
+
+@dataclass(frozen=True)
+class _FreshBench(Workbench):
+    """A bench whose environments are built anew, beside those that others may be using."""
+
+    @cached_property
+    def environments(self) -> Environments:
+        """None is there yet."""
+        return Environments(self.project.state / "gate-retries")
+
+
+def run_candidates(
+    bench: Workbench, candidates: Sequence[Candidate], baseline: Baseline, *, retries: int, verbosity: int
+) -> dict[str, list[Record]]:
+    """Every try of every candidate, by its id, oldest first.
+
+    Args:
+        bench: of the gate's own reports folder.
+        candidates: the comparisons; several may run the same combination.
+        baseline: what they are compared with.
+        retries: how often a new failure is tried again.
+        verbosity: of the display.
+
+    Raises:
+        RunBroken: the harness could not go on.
+        Cancelled: stopped.
+    """
+    wanted: dict[str, Combination] = {each.id: each.combination for each in candidates if each.combination is not None}
+    if not wanted:
+        return {}
+    records = climb_all(bench, list(wanted.values()), verbosity=verbosity, publish=False)
+    tries = {record.id: [record] for record in records}
+    again = [each for each in wanted.values() if _worth_another(tries[each.id][0], each.id, candidates, baseline)]
+    try:
+        for _ in range(retries):
+            if not again:
+                break
+            fresh = _FreshBench(bench.project, bench.jobs, fresh=True)
+            for record in climb_all(fresh, again, verbosity=verbosity, publish=False):
+                tries[record.id].append(record)
+            again = [each for each in again if _worth_another(tries[each.id][-1], each.id, candidates, baseline)]
+            shutil.rmtree(fresh.environments.root, ignore_errors=True)
+    finally:
+        shutil.rmtree(bench.project.state / "gate-retries", ignore_errors=True)
+    return tries
+
+
+def sample_again(
+    bench: Workbench, candidates: Sequence[Candidate], tries: dict[str, list[Record]], *, samples: int, verbosity: int
+) -> None:
+    """Repeat what was answered until each has that many attempts, one at a time on a card, for latency and memory."""
+    answered = {
+        each.id: each.combination
+        for each in candidates
+        if each.combination is not None and tries[each.id][0].verdict == "pass"
+    }
+    measuring = replace(bench, fresh=True, measure=True)
+    for _ in range(samples - 1):
+        if answered:
+            for record in climb_all(measuring, list(answered.values()), verbosity=verbosity, publish=False):
+                tries[record.id].append(record)
+
+
+def _worth_another(record: Record, name: str, candidates: Sequence[Candidate], baseline: Baseline) -> bool:
+    verdict = Verdict.parse(record.verdict)
+    if verdict.reason in CERTAIN or verdict.stage is Stage.RESOLVE:
+        return False
+    known = [baseline.combinations.get(each.reference) for each in candidates if each.id == name]
+    before = [Verdict.parse(each.verdict) if each is not None else None for each in known]
+    return any(compare(each, verdict) is Change.REGRESSED for each in before)

@@ -1,0 +1,1 @@
+"""The chosen stack, exported with the evidence for it."""

@@ -1,0 +1,160 @@
+"""Bisection finds the change that turns a verdict: on sets, on made-up locks and (marked real) on real packages."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+
+from harness.bisect.changes import Mixer, changes_between
+from harness.bisect.coupling import Coupling, Needs
+from harness.bisect.ddmin import Outcome, bound_at_worst, bound_for_one, ddmin
+from harness.bisect.search import NothingTurns, Search
+from harness.lock import Lock
+from harness.verdict import Verdict
+
+ROOT = Path(__file__).parent.parent
+RED = Verdict.parse("fail/import/symbol-removed-or-not-yet-added(big.utils.gone)")
+PASSED = Verdict.parse("pass/import")
+OTHER = Verdict.parse("fail/import/crash(SIGSEGV)")
+NAMES = [f"p{number:02}" for number in range(64)]
+
+
+@given(st.sets(st.sampled_from(NAMES), min_size=1, max_size=4))
+def test_the_smallest_set_is_found_within_the_bound(culprits: set[str]) -> None:
+    asked: list[int] = []
+
+    def test(moved: object) -> Outcome:
+        asked.append(1)
+        return Outcome.RED if culprits <= set(moved) else Outcome.GREEN  # type: ignore[call-overload]
+
+    assert set(ddmin(NAMES, test)) == culprits
+    assert len(asked) <= (bound_for_one(64) if len(culprits) == 1 else bound_at_worst(64))
+
+
+def lock_of(**versions: str) -> Lock:
+    head = 'lock-version = "1.0"\ncreated-by = "uv"\nrequires-python = ">=3.12"\n\n'
+    part = '[[packages]]\nname = "{0}"\nversion = "{1}"\nwheels = [{{ url = "https://example.org/{0}-{1}-py3-none-any.whl", hashes = {{ sha256 = "{2}" }} }}]\n\n'  # noqa: E501 - one line of a lock
+    return Lock(head + "".join(part.format(name, versions[name], "0" * 64) for name in sorted(versions)))
+
+
+GREEN_LOCK = lock_of(big="4.0", hub="0.3", web="1.0", gone="1", same="7", **dict.fromkeys(NAMES, "1"))
+RED_LOCK = lock_of(big="5.0", hub="1.0", web="2.0", new="1", same="7", **dict.fromkeys(NAMES, "2"))
+NO_NEEDS = Needs({})
+
+
+@dataclass
+class Made:
+    """Verdicts by rule, counted."""
+
+    rule: object
+    run: int = 0
+    known: int = 0
+    seen: list[str] = field(default_factory=list)
+
+    def verdict(self, lock: Lock, *, keep: bool = False) -> Verdict:
+        """What the rule says of the stack."""
+        assert lock.name not in self.seen, "the same stack was tried twice"
+        if not keep:
+            self.seen.append(lock.name)
+        self.run += 1
+        return self.rule(lock.stack)  # type: ignore[no-any-return, operator]
+
+
+def search(rule: object, green: Needs = NO_NEEDS, red: Needs = NO_NEEDS) -> Search:
+    return Search(GREEN_LOCK, RED_LOCK, Made(rule), lambda lock: green if lock is GREEN_LOCK else red)
+
+
+def test_a_mix_takes_each_package_from_one_end() -> None:
+    changes = changes_between(GREEN_LOCK, RED_LOCK)
+    assert "same" not in changes
+    assert str(changes["new"]) == "new (none) → 1"
+    assert str(changes["gone"]) == "gone 1 → (none)"
+    mixer = Mixer.of(GREEN_LOCK, RED_LOCK)
+    assert mixer.mix(()).stack == GREEN_LOCK.stack
+    assert mixer.mix(changes).stack == RED_LOCK.stack
+    mixed = mixer.mix({"big", "new", "gone"}).stack
+    assert (mixed["big"], mixed["hub"], mixed["new"], mixed.get("gone")) == ("5.0", "0.3", "1", None)
+
+
+def test_the_culprit_is_named() -> None:
+    found = search(lambda stack: RED if stack["big"] == "5.0" else PASSED).run()
+    assert list(found.cause) == ["big"]
+    assert found.sentence().startswith("big 4.0 → 5.0 breaks it")
+    assert found.tests <= found.bounds[0]
+    assert not found.along
+
+
+def test_what_metadata_demands_moves_along_and_is_told() -> None:
+    green = Needs({"big": [Requirement("hub<1")]})
+    red = Needs({"big": [Requirement("hub>=1"), Requirement("same>=7")]})
+
+    def rule(stack: dict[str, str]) -> Verdict:
+        coupled = (stack["big"] == "5.0") == (stack["hub"] == "1.0")
+        return OTHER if not coupled else RED if stack["big"] == "5.0" else PASSED
+
+    found = search(rule, green, red).run()
+    assert list(found.cause) == ["big"]
+    assert found.along == {"hub": "big 5.0 requires hub>=1"}
+    assert found.unresolved == 0
+    assert found.alone is False
+
+
+def test_another_failure_is_neither_green_nor_red() -> None:
+    def rule(stack: dict[str, str]) -> Verdict:
+        moved = (stack["big"] == "5.0", stack["web"] == "2.0")
+        return RED if all(moved) else OTHER if any(moved) else PASSED
+
+    found = search(rule).run()
+    assert sorted(found.cause) == ["big", "web"]
+    assert found.unresolved > 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (lambda _stack: PASSED, "does not fail"),
+        (lambda _stack: RED, "the green end fails, too"),
+    ],
+)
+def test_ends_that_do_not_differ_are_refused(rule: object, said: str) -> None:
+    with pytest.raises(NothingTurns, match=said):
+        search(rule).run()
+
+
+def test_a_change_brings_along_what_it_needs_and_no_more() -> None:
+    changes = changes_between(GREEN_LOCK, RED_LOCK)
+    coupling = Coupling.of(changes, NO_NEEDS, Needs({"big": [Requirement("hub>=1"), Requirement("web")]}))
+    assert coupling.closed(["big"]) == {"big", "hub"}
+    assert coupling.closed(["hub"]) == {"hub"}
+    assert coupling.without({"big", "hub"}, "hub") == frozenset()
+    assert coupling.without({"big", "hub"}, "big") == {"hub"}
+
+
+@pytest.mark.real
+@pytest.mark.timeout(3000)
+def test_the_real_culprit_is_found(tmp_path: Path) -> None:
+    """As of the troubleshooting log's day lmdeploy 0.11.1 imports; as of today it does not."""
+    (tmp_path / "matrix.yaml").write_text((ROOT / "matrix.yaml").read_text())
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "bisect", "2026-01-04", "today", "--lmdeploy", "0.11.1", "--format", "json"],
+        cwd=tmp_path,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=2900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = json.loads(done.stdout)
+    assert [each["package"] for each in found["cause"]] == ["transformers"]
+    assert found["tests"] <= found["bound_worst"]
