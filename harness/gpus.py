@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 LEASE_VARIABLE = "HARNESS_GPU_LEASE"
 """Environment variable by which a process on the GPU is known as a lease's own, orphans included."""
 SAMPLE_SECONDS = 0.1
+MOST_SAMPLES = 120
+"""Points that a record keeps of the memory over time."""
 WAIT_SECONDS = 0.5
 MIB = 2**20
 
@@ -65,6 +67,27 @@ class Card:
 
 
 @dataclass
+class Curve:
+    """Memory over time in a bounded number of points: each is the most that was held in its share of the time."""
+
+    points: list[tuple[float, int]] = field(default_factory=list)
+    """Seconds since the beginning, and MiB."""
+    _step: float = SAMPLE_SECONDS
+
+    def add(self, seconds: float, mib: int) -> None:
+        """One more sample, later than those before it."""
+        if self.points and seconds < self.points[-1][0] + self._step:
+            self.points[-1] = (self.points[-1][0], max(self.points[-1][1], mib))
+            return
+        self.points.append((round(seconds, 2), mib))
+        if len(self.points) > MOST_SAMPLES:
+            self._step *= 2
+            kept, self.points = self.points, []
+            for each in kept:
+                self.add(*each)
+
+
+@dataclass
 class Lease:
     """A promise of memory on one card, with what was seen on the card while it held."""
 
@@ -76,6 +99,9 @@ class Lease:
     peak_mib: int = 0
     foreign: set[int] = field(default_factory=set)
     """Processes on the card that no lease accounts for."""
+    curve: Curve = field(default_factory=Curve)
+    """What its own processes held."""
+    _began: float = field(default_factory=time.monotonic)
     _owners: dict[int, str | Owner] = field(default_factory=dict)
     """Whose a process was when it was first seen: a process that ends, or renames itself, loses its environment."""
 
@@ -94,6 +120,7 @@ class Lease:
             "alone": self.alone,
             "foreign_processes": len(self.foreign),
             "tainted": bool(self.foreign) or not self.alone,
+            "held_mib": [[seconds, mib] for seconds, mib in self.curve.points],
         }
 
     def look(self) -> None:
@@ -111,6 +138,7 @@ class Lease:
             else:
                 self.alone = False
         self.peak_mib = max(self.peak_mib, own)
+        self.curve.add(time.monotonic() - self._began, own)
 
 
 @dataclass(frozen=True)
