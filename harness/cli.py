@@ -185,6 +185,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
             "expected": str(each.combination.expect),
             "known": each.known,
             "foreseen": str(each.foreseen) if each.foreseen is not None else None,
+            "emulated": each.emulated,
         }
         for each in made.planned
     ]

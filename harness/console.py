@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from harness.verdict import Status, Verdict
+from harness.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,12 +44,20 @@ def make_console(*, stderr: bool = False) -> Console:
 def verdict_text(record: Record) -> str:
     """The verdict, coloured; an unexpected one says what was expected."""
     verdict = Verdict.parse(record.verdict)
-    text = f"[{STYLE[verdict.status]}]{escape(record.verdict)}[/]"
+    text = f"[{STYLE[verdict.status]}]{escape(record.verdict)}[/]{emulated_text(record)}"
     if record.as_expected is False:
         text += f"  [bold red]unexpected[/] [dim](expected {escape(record.expected)})[/]"
     elif verdict.status is Status.FAIL:
         text += " [dim]as expected[/]"
     return text
+
+
+def emulated_text(record: Record) -> str:
+    """That the engine was emulated, and how that ended where the verdict speaks of another rung."""
+    if record.emulated is None:
+        return ""
+    decided = Verdict.parse(record.verdict).stage is Stage.EMULATE
+    return " [dim](emulated)[/]" if decided else f" [dim](emulated: {record.emulated})[/]"
 
 
 def ladder_text(record: Record) -> str:
@@ -96,7 +104,8 @@ class RunDisplay:
             if self._progress is not None:
                 self._progress.update(self._progress.task_ids[0], now=f"{stage.stage}  {combination.id}")
             if self.verbosity > 0:
-                self.console.print(f"  {combination.id}  {escape(stage.verdict)}  {stage.seconds:.1f} s")
+                emulated = "  [dim](emulated)[/]" if stage.stage is Stage.EMULATE else ""
+                self.console.print(f"  {combination.id}  {escape(stage.verdict)}  {stage.seconds:.1f} s{emulated}")
 
     def finished(self, combination: Combination, record: Record, *, known: bool) -> None:
         """Count it, and print its line."""
@@ -161,6 +170,9 @@ def _closing(records: Sequence[Record], wrong: Sequence[Record]) -> str:
         f" ({sum(each.as_expected is True for each in records if each.verdict.startswith('fail'))} of them as expected)"
     )
     text += f", {statuses[Status.BLOCKED]} blocked on this machine, {statuses[Status.SKIPPED]} excluded"
+    if emulated := Counter(each.emulated for each in records if each.emulated is not None):
+        told = ", ".join(f"{emulated[status]} {status}" for status in Status if emulated[status])
+        text += f"; emulated on the CPU: {told}"
     if statuses[Status.INFRA]:
         text += f", {statuses[Status.INFRA]} hit infrastructure trouble"
     return f"[{'red' if wrong else 'green'}]{text}[/]" + (f"; {len(wrong)} unexpected" if wrong else "")
@@ -193,4 +205,5 @@ def _foreseen(each: Planned) -> str:
     if each.foreseen is None:
         return "climbs to the top"
     text = str(each.foreseen)
-    return f"{text} at the latest" if each.foreseen.status is Status.BLOCKED else text
+    emulated = ", emulated before it" if each.emulated else ""
+    return f"{text} at the latest{emulated}" if each.foreseen.status is Status.BLOCKED else text

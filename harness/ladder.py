@@ -93,9 +93,18 @@ class Climb:
         subject = Subject(self.combination, self.spec, self.checkpoint, self.lock)
         for stage in ASKED_STAGES:
             verdict = self._ask_stage(stage, subject, environment)
-            if verdict.status is not Status.PASS:
+            if verdict.status is not Status.PASS and not self.goes_on(stage, verdict):
                 return verdict
         return Verdict(Status.PASS)
+
+    def goes_on(self, stage: Stage, verdict: Verdict) -> bool:
+        """Whether the climb goes on although the stage did not pass.
+
+        Only past an emulation that cannot be run, where the boot is tried without a GPU: what breaks other ways of
+        starting shows there all the same.
+        """
+        emulation_blocked = stage is Stage.EMULATE and verdict.status is Status.BLOCKED
+        return emulation_blocked and not needs_gpu(self.combination, Stage.BOOT)
 
     def _resolve(self, interpreter: Path) -> Verdict:
         request = resolve_request(self.combination, interpreter)

@@ -148,3 +148,9 @@ class Record(_Frozen):
     finished: datetime
     synthetic: bool = False
     """True for records that were made up to test the report; never true for a real run."""
+
+    @property
+    def emulated(self) -> Status | None:
+        """How the stage ``emulate`` ended, which speaks for no GPU; None when it was not reached."""
+        found = (stage.verdict for stage in self.stages if stage.stage is Stage.EMULATE)
+        return next((Verdict.parse(verdict).status for verdict in found), None)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.checks import ASKED_STAGES, needs_gpu, needs_weights
+from harness.checks import ASKED_STAGES, checks_of, needs_gpu, needs_weights
 from harness.interpreters import NoInterpreter, find_interpreter
 from harness.ladder import resolve_request
 from harness.machine import machine
@@ -36,6 +36,8 @@ class Planned:
     foreseen: Verdict | None
     """What is certain before anything is installed: excluded, refused by the resolver, or blocked at that rung if it
     gets there."""
+    emulated: bool = False
+    """Whether the engine is emulated on the CPU before that."""
 
 
 @dataclass(slots=True)
@@ -112,7 +114,9 @@ def make_plan(  # noqa: PLR0913 - the parts it is made from
             foreseen = Verdict(Status.FAIL, Stage.RESOLVE, Reason.RESOLVER_CONFLICT)
             if resolution.failure.kind in {"network", "timeout"}:
                 raise resolution.failure
-        plan.planned.append(Planned(combination, resolution, known.get(combination.id), foreseen))
+        wanted = combination.excluded is None
+        emulated = wanted and any(checks_of(combination, models[combination.model], Stage.EMULATE))
+        plan.planned.append(Planned(combination, resolution, known.get(combination.id), foreseen, emulated))
         if resolution is not None and resolution.lock is not None and resolution.lock.name not in stacks:
             built = environments.find(resolution.lock) is not None
             stacks[resolution.lock.name] = built
@@ -133,4 +137,4 @@ def _class(each: Planned) -> str:
         return "excluded"
     if each.foreseen.status is Status.FAIL:
         return "refused by the resolver"
-    return f"as far as {each.foreseen.stage}"
+    return f"as far as {each.foreseen.stage}{', emulated on the CPU before it' if each.emulated else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import checks
+from harness import checks, workplan
 from harness.checks import ASKED_STAGES, CHECKS, Needs, is_emulated
+from harness.ladder import Climb
+from harness.matrix import Backend, Launch
 from harness.models import Quantisation
 from harness.probes import emulate, emulate_stand_ins
-from harness.probes.events import Blocked, Events, Failed
+from harness.probes.events import Blocked, Events
 from harness.probes.start import CHECKS as PROBED
+from harness.probes.two_pass import Reply
 from harness.questions import limits_of
-from harness.verdict import Stage
+from harness.verdict import Stage, Verdict
 from tests.probing import install, request_for, results, written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from harness.models import ModelSpec
 
@@ -71,6 +75,46 @@ def test_four_bits_are_another_question() -> None:
     assert not is_emulated(shipped("canary-awq"))
 
 
+@pytest.mark.parametrize(
+    ("stage", "verdict", "launch", "goes_on"),
+    [
+        (Stage.EMULATE, "blocked/emulate/platform-limits", Launch.LIBRARY, False),
+        (Stage.EMULATE, "blocked/emulate/platform-limits", Launch.NO_BACKEND_CONFIG, True),
+        (Stage.EMULATE, "fail/emulate/wrong-answer", Launch.NO_BACKEND_CONFIG, False),
+        (Stage.PREPROCESS, "blocked/preprocess/platform-limits", Launch.NO_BACKEND_CONFIG, False),
+    ],
+)
+def test_where_it_cannot_be_run_other_ways_of_starting_are_still_tried(
+    stage: Stage, verdict: str, launch: Launch, *, goes_on: bool
+) -> None:
+    combination: Any = SimpleNamespace(launch=launch, backend=Backend.PYTORCH)
+    nothing: Any = None
+    climb = Climb(combination, nothing, nothing, nothing, on_stage=lambda _stage: None)
+    assert climb.goes_on(stage, Verdict.parse(verdict)) is goes_on
+
+
+def test_the_plan_says_emulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(checks, "machine", lambda: SimpleNamespace(gpus=()))
+    monkeypatch.setattr(workplan, "machine", lambda: SimpleNamespace(gpus=()))
+    monkeypatch.setattr(workplan, "find_interpreter", lambda _python: Path("python"))
+    monkeypatch.setattr(workplan, "resolve_request", lambda *_: None)
+    resolver: Any = SimpleNamespace(resolve=lambda *_: SimpleNamespace(failure=None, lock=None))
+    combination: Any = SimpleNamespace(
+        id="mine", excluded=None, python="3.11", backend=Backend.PYTORCH, model="canary", launch=Launch.LIBRARY
+    )
+    environments: Any = None
+    plan = workplan.make_plan(
+        [combination],
+        {"canary": shipped("canary")},
+        resolver=resolver,
+        environments=environments,
+        weights=tmp_path,
+        known={},
+        jobs=1,
+    )
+    assert list(plan.counts()) == ["as far as boot, emulated on the CPU before it"]
+
+
 # --- how it ends -----------------------------------------------------------------------------------------------------
 
 
@@ -80,9 +124,8 @@ def run(events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
 
     def asked(what: Callable[[], None]) -> str:
         monkeypatch.setattr(emulate_stand_ins, "prepare", lambda: None)
-        monkeypatch.setattr(emulate_stand_ins, "install", list)
         monkeypatch.setattr(emulate, "versions", dict)
-        monkeypatch.setattr(emulate, "passed", lambda *_: what())
+        monkeypatch.setattr(emulate, "judged", lambda *_: what())
         emulate.emulate(request_for(tmp_path), events)
         return str(written(events)[-1]["message"])
 
@@ -104,6 +147,21 @@ def test_a_kernel_that_the_interpreter_cannot_run_blocks(
     assert results(events) == [("emulate", "blocked", "platform-limits")]
 
 
+def test_what_the_emulation_itself_raises_blocks(events: Events, run: Callable[[Callable[[], None]], str]) -> None:
+    raising = "def run():\n    raise TypeError('__init__() missing an argument')\n"
+    inside: dict[str, Any] = {"__name__": "harness.probes.emulate_sequence"}
+    exec(compile(raising, "emulate_sequence.py", "exec"), inside)  # noqa: S102 - a frame of that module
+    assert run(inside["run"]).startswith("the emulation does not fit this version: TypeError: __init__()")
+    assert results(events) == [("emulate", "blocked", "platform-limits")]
+
+
+def test_what_a_stand_in_has_no_answer_to_blocks(events: Events, run: Callable[[Callable[[], None]], str]) -> None:
+    stream = emulate_stand_ins.Assumed(cuda_stream=0)
+    assert getattr(stream, "device", "unknown") == "unknown"
+    assert "has no answer to 'priority'" in run(lambda: stream.priority)
+    assert results(events) == [("emulate", "blocked", "platform-limits")]
+
+
 def test_any_other_error_is_a_failure(events: Events, run: Callable[[Callable[[], None]], str]) -> None:
     def raising() -> None:
         raise KeyError("model.visual")
@@ -116,6 +174,107 @@ def test_without_a_checkpoint_it_is_blocked(events: Events, tmp_path: Path) -> N
     request = request_for(tmp_path)
     emulate.emulate(replace(request, model=replace(request.model, folder=None)), events)
     assert results(events) == [("emulate", "blocked", "weights-missing-or-corrupt")]
+
+
+class Model:
+    """An emulated engine and its reference that answer as they are told."""
+
+    def __init__(self, answers: dict[bool, str]) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+        self.zeroed = False
+        self.torch: Any = SimpleNamespace()
+
+    def ask(self, question: Any) -> Any:
+        """One answer, in one token."""
+        self.asked.append(question.text)
+        reply = Reply(self.answers[question.image is not None], new_tokens=1)
+        return SimpleNamespace(reply=reply, ids=[1, 2], prompt_length=1, logits=Rows([1, 2]))
+
+    def prompt(self, _question: Any) -> Any:
+        """Ids without an image."""
+        return [1], None
+
+    def prefill(self, _question: Any) -> Any:
+        """What the control compares."""
+        return Rows([3])
+
+    def logits(self, _ids: Any, _question: Any) -> Any:
+        """What the passes compare."""
+        return Rows([1, 2])
+
+    @contextlib.contextmanager
+    def one_projection_zeroed(self) -> Iterator[str]:
+        """Note that it was asked for."""
+        self.zeroed = True
+        yield "layers.0.self_attn.o_proj"
+
+
+@pytest.fixture
+def judged(
+    events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[dict[bool, str], dict[str, bool]], Model]:
+    """Runs the whole check on a model with these answers, and comparisons of the logits that end as told."""
+
+    def asked(answers: dict[bool, str], within: dict[str, bool]) -> Model:
+        model = Model(answers)
+
+        def compared(mine: Rows, _theirs: Rows) -> dict[str, Any]:
+            control = mine == [3]
+            found = {"nan": False, "largest_difference": 9.8, "at_position": 1, "largest_allowed": 0.08}
+            kept = {**found, "typical_difference": 0.8, "typical_allowed": 0.007}
+            return {**kept, "within": within["control" if control else "passes"]}
+
+        monkeypatch.setattr(emulate_stand_ins, "prepare", lambda: None)
+        monkeypatch.setattr(emulate_stand_ins, "install", lambda _generation: ["a driver"])
+        monkeypatch.setattr(emulate_stand_ins, "late_names", list)
+        for name, value in {
+            "versions": dict,
+            "named_folder": lambda *_: "",
+            "spare_the_collector": lambda: None,
+            "Reference": lambda *_: model,
+            "EmulatedEngine": lambda *_: model,
+            "compared": compared,
+            "smoke_image": lambda _drawn: "an image",
+        }.items():
+            monkeypatch.setattr(emulate, name, value)
+        emulate.emulate(request_for(tmp_path), events)
+        return model
+
+    return asked
+
+
+RIGHT = {True: "red blue", False: '{"a": "red"}'}
+
+
+def test_right_answers_equal_logits_and_a_noticed_control_pass(events: Events, judged: Any) -> None:
+    judged(RIGHT, {"passes": True, "control": False})
+    assert results(events) == [("emulate", "pass", None)]
+    facts = {each["name"]: each["value"] for each in written(events) if each["event"] == "fact"}
+    assert facts["stand_ins"]["replaced"] == ["a driver"]
+    assert facts["stand_ins"]["made_up"] == ["cache engine"]
+    assert facts["control"]["noticed"]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_control_that_nobody_notices_blocks_whatever_was_seen(events: Events, judged: Any, *, seen: bool) -> None:
+    judged(RIGHT, {"passes": seen, "control": True})
+    assert results(events) == [("emulate", "blocked", "unknown")]
+    assert "control went unnoticed" in written(events)[-1]["message"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "within"),
+    [(RIGHT, False), ({**RIGHT, True: "blue red"}, True), ({**RIGHT, False: "no idea"}, True)],
+    ids=["logits", "see", "structure"],
+)
+def test_a_failing_run_has_its_control_too(
+    events: Events, judged: Any, answers: dict[bool, str], *, within: bool
+) -> None:
+    model = judged(answers, {"passes": within, "control": False})
+    assert model.zeroed
+    assert results(events) == [("emulate", "fail", "wrong-answer")]
+    assert model.asked[1] == "JSON of red blue"  # pass 2 is asked about the right text
 
 
 class Rows(list[int]):
@@ -132,23 +291,8 @@ def test_a_difference_fails_and_names_where(events: Events, monkeypatch: pytest.
 
     monkeypatch.setattr(emulate, "compared", compared)
     told: Any = SimpleNamespace(logits=Rows(range(5)), prompt_length=3)
-    with pytest.raises(Failed, match=r"image prompt differ from transformers' in decode: 9\.8 at position 1"):
-        emulate.require_agreement("see", told, Rows(range(5)), events)
-
-
-def test_a_control_that_nobody_notices_blocks(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
-    import contextlib  # noqa: PLC0415 - for this test's engine
-
-    monkeypatch.setattr(emulate, "compared", lambda *_: {"within": True})
-    engine: Any = SimpleNamespace(
-        prompt=lambda _question: ([1], None),
-        prefill=lambda _question: None,
-        one_projection_zeroed=lambda: contextlib.nullcontext("layers.0.self_attn.o_proj"),
-    )
-    reference: Any = SimpleNamespace(logits=lambda *_: None)
-    question: Any = None
-    with pytest.raises(Blocked, match="negative control went unnoticed"):
-        emulate.require_control(engine, reference, question, events)
+    (said,) = emulate.disagreement("see", told, Rows(range(5)), events)
+    assert said.startswith("logits of the image prompt differ from transformers' in decode: 9.8 at position 1")
 
 
 # --- stand-ins -------------------------------------------------------------------------------------------------------
@@ -160,6 +304,16 @@ def test_the_interpreter_is_chosen_before_triton_is_there(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "triton", ModuleType("triton"))
     with pytest.raises(Blocked, match="before its interpreter"):
         emulate_stand_ins.prepare()
+
+
+@pytest.mark.parametrize(
+    ("version", "since"),
+    [("0.6.5", (0, 9)), ("0.9.2.post1", (0, 9)), ("0.11.1", (0, 10)), ("0.12.3", (0, 12)), ("1.0.0rc1", (0, 12))],
+)
+def test_each_version_has_its_generation_of_stand_ins(version: str, since: tuple[int, int]) -> None:
+    found = emulate_stand_ins.generation_of(version)
+    assert found.since == since
+    assert set(found.stand_ins) <= set(emulate_stand_ins.STAND_INS)
 
 
 def test_names_bound_at_import_are_looked_up_when_they_are_called() -> None:

@@ -59,6 +59,7 @@ def judge(candidate: Candidate, tries: Sequence[Record], baseline: Baseline) -> 
         before=str(before) if before is not None else None,
         after=str(after) if after is not None else None,
         tries=[str(each) for each in verdicts] if len(verdicts) > 1 else [],
+        emulated=str(tries[-1].emulated or "") if tries else "",
         cause=_cause_id(change, tries[0], measured) if tries and _has_cause(change, tries[0]) else None,
         must=demanded,
         must_met=_met(demanded, settled) if demanded is not None else None,
@@ -103,7 +104,9 @@ def decide(rows: Sequence[Row]) -> tuple[ExitCode, str]:
             f"No regression was seen, but {len(outstanding)} that must be tested could not be tested here.",
         )
     flaky = f"; {counts[Change.FLAKY]} flaky" if counts[Change.FLAKY] else ""
-    return ExitCode.OK, f"No regression in {_many(len(rows), 'comparison')}{flaky}."
+    emulated = sum(bool(row.emulated) for row in rows)
+    told = f" {emulated} emulated on the CPU, which says nothing of a GPU." if emulated else ""
+    return ExitCode.OK, f"No regression in {_many(len(rows), 'comparison')}{flaky}.{told}"
 
 
 def count(rows: Sequence[Row]) -> dict[str, int]:

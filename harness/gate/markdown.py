@@ -77,6 +77,8 @@ def _row(row: Row) -> str:
     now = row.after or "-"
     if len(row.tries) > 1:
         now = " then ".join(row.tries)
+    if row.emulated:
+        now += f" (emulated: {row.emulated})"
     worse = "; ".join(each.text for each in row.measured if each.worse)
     demanded = f" (must reach {row.must})" if row.must is not None and row.must_met is not True else ""
     cells = [f"{row.change}{demanded}", row.id, row.before or "-", f"{now}; {worse}" if worse else now]

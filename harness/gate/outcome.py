@@ -34,6 +34,8 @@ class Row(_Frozen):
     after: str | None
     tries: list[str] = []
     """The verdicts of all tries, when there was more than one."""
+    emulated: str = ""
+    """How the engine's emulation on the CPU ended, which says nothing of a GPU; empty: it was not emulated."""
     cause: str | None = None
     """Id of its root cause."""
     must: Stage | None = None

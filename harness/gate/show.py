@@ -42,6 +42,7 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
         table.add_column(name, overflow="fold")
     for row in outcome.sorted_rows():
         now = " then ".join(row.tries) or row.after or "-"
+        now += f" (emulated: {row.emulated})" if row.emulated else ""
         demanded = f" (must reach {row.must})" if row.must is not None and row.must_met is not True else ""
         name = row.id if row.id == row.reference else f"{row.id}\n[dim]was {escape(row.reference)}[/]"
         worse = "".join(f"\n{each.text}" for each in row.measured if each.worse)

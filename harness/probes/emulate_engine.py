@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Iterator, List, Tuple
 
 from .emulate_model import EmulatedModel
 from .emulate_sequence import Sequence, multimodals_of
+from .emulate_stand_ins import SCHEDULER
 from .preprocess import messages, preparation
 from .two_pass import Question, Reply
 
 if TYPE_CHECKING:
     from .emulate_reference import Reference
+    from .emulate_stand_ins import Generation
     from .events import Events
     from .request import Request
 
@@ -37,12 +39,15 @@ class Told:
 class EmulatedEngine:
     """lmdeploy's preparation of messages, its model and its kernels; the loop around them is this module's."""
 
-    def __init__(self, request: Request, folder: str, reference: Reference, events: Events) -> None:
+    def __init__(
+        self, request: Request, folder: str, reference: Reference, events: Events, generation: Generation
+    ) -> None:
         self.torch = importlib.import_module("torch")
         self.emulated = EmulatedModel(request, folder)
         self.prepare = preparation(folder, request)
         self.reference = reference
         self.events = events
+        self.scheduled = SCHEDULER in generation.made_up
 
     def prompt(self, question: Question) -> Tuple[List[int], Any]:
         """Ids and image as the engine's scheduler would get them."""
@@ -54,7 +59,7 @@ class EmulatedEngine:
         """Prefill the question and decode greedily, one token at a time."""
         ids, multimodals = self.prompt(question)
         started = time.perf_counter()
-        sequence = Sequence(self.emulated, ids, multimodals)
+        sequence = Sequence(self.emulated, ids, multimodals, scheduled=self.scheduled)
         self.events.progress(f"prefilling {len(ids)} tokens")
         rows = [sequence.prefill()]
         first = time.perf_counter() - started
@@ -80,7 +85,7 @@ class EmulatedEngine:
     def prefill(self, question: Question) -> Any:
         """Logits of the prompt alone."""
         ids, multimodals = self.prompt(question)
-        return Sequence(self.emulated, ids, multimodals).prefill()
+        return Sequence(self.emulated, ids, multimodals, scheduled=self.scheduled).prefill()
 
     @contextmanager
     def one_projection_zeroed(self) -> Iterator[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 from dataclasses import fields
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 from .configure import load_model_config
+from .emulate_stand_ins import Assumed
 from .model_graph import build_keywords
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class EmulatedModel:
     def forward(self, inputs: Any) -> Tuple[Any, Any]:
         """Logits of every position that goes in, float32, and the model's own notes for the next step."""
         known = inspect.signature(self.forward_function).parameters
-        engine = SimpleNamespace(
+        engine = Assumed(
             model_config=self.configuration,
             cache_config=self.cache_configuration,
             gpu_cache=self.caches,
@@ -57,7 +57,7 @@ class EmulatedModel:
             "inputs": inputs,
             "model_config": self.configuration,
             "cache_engine": engine,
-            "state_cache_engine": SimpleNamespace(state_caches=None, named_state_caches={}),
+            "state_cache_engine": Assumed(state_caches=None, named_state_caches={}),
             "stream": None,
         }
         with self.torch.inference_mode():

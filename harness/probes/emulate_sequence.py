@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import fields
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from .emulate_model import BLOCK_SIZE, BLOCKS
+from .emulate_stand_ins import Assumed
 
 if TYPE_CHECKING:
     from .emulate_model import EmulatedModel
@@ -20,14 +20,22 @@ if TYPE_CHECKING:
 class Sequence:
     """One request on its way through the model: token ids, image, positions, step by step."""
 
-    def __init__(self, emulated: EmulatedModel, ids: List[int], multimodals: Any) -> None:
+    def __init__(self, emulated: EmulatedModel, ids: List[int], multimodals: Any, *, scheduled: bool) -> None:
+        """Begin one.
+
+        Args:
+            emulated: the model.
+            ids: of the prompt.
+            multimodals: its image, as the model's input processor left it; None for text only.
+            scheduled: whether the scheduler's sequence keeps mrope positions, and not the model.
+        """
         self.torch = emulated.torch
         self.emulated = emulated
         self.kind = importlib.import_module("lmdeploy.pytorch.model_inputs").ModelInputs
         self.names = {item.name for item in fields(self.kind)}
         self.metas: Any = [None]
         self.length = 0
-        self.history = history(emulated, ids, multimodals) if "mrope_pos_ids" in self.names else None
+        self.history = history(emulated, ids, multimodals) if scheduled else None
         self.ids = ids
         self.multimodals = multimodals
 
@@ -85,8 +93,8 @@ def history(emulated: EmulatedModel, ids: List[int], multimodals: Any) -> Any:
     factory = strategies.build_strategy_factory(emulated.configuration, None)
     strategy = factory.build_sequence_strategy()
     meta = messages.SequenceMeta(BLOCK_SIZE, strategy=strategy, use_mrope=emulated.configuration.use_mrope)
-    scheduler = SimpleNamespace(cache_config=emulated.cache_configuration)
-    session = SimpleNamespace(session_id=0, seq_meta=meta, scheduler=scheduler)
+    scheduler = Assumed(cache_config=emulated.cache_configuration)
+    session = Assumed(session_id=0, seq_meta=meta, scheduler=scheduler)
     sequence = strategy.make_sequence(0, session, sampling_param=messages.SamplingParam())
     sequence.update_token_ids(np.array(ids), multimodals=multimodals, mode=messages.UpdateTokenMode.INPUTS)
     return sequence

@@ -1,8 +1,7 @@
 """What a GPU and Triton's compiler would have answered, so that lmdeploy's own code runs on the CPU.
 
-Nothing here computes anything of lmdeploy's: its model, its weights loader and its kernels run as they are. Every
-stand-in in use is named in the stage's facts. They are installed with or without a GPU in the machine, so that the same
-stack gives the same answer everywhere.
+Nothing here computes anything of lmdeploy's: its model, its weights loader and its kernels run as they are. Which
+stand-ins a version of lmdeploy needs stands in :data:`GENERATIONS`; every one in use is named in the stage's facts.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ import contextlib
 import importlib
 import os
 import sys
+from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 from . import gpu_stand_ins
 from .events import Blocked
@@ -30,8 +30,67 @@ MULTIPROCESSORS = 1
 """Of the assumed card."""
 COMBINED = "harness_combined"
 """Name under which rewritten kernels find the element-wise ``and`` and ``or``."""
+INTEGERS_SINCE = (3, 7)
+"""The first Triton whose interpreter makes integers of its scalars with every numpy."""
 UNEMULATED = "platform-limits"
-"""Reason family of what the interpreter cannot run."""
+"""Reason family of what cannot be emulated."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Versions of lmdeploy that the same stand-ins fit."""
+
+    since: Tuple[int, ...]
+    stand_ins: Tuple[str, ...]
+    """Names in :data:`STAND_INS`, in the order in which they are put in place."""
+    made_up: Tuple[str, ...]
+    """Objects of the engine that are made up, without code of their own: the model only reads them."""
+
+    @property
+    def name(self) -> str:
+        """How facts call it."""
+        return "from " + ".".join(map(str, self.since))
+
+
+SCHEDULER = "scheduler"
+"""Made up where the sequence, which is lmdeploy's own, keeps mrope positions: its session and scheduler."""
+CACHE = "cache engine"
+"""Made up everywhere: the holder of key and value blocks."""
+ALWAYS = ("triton-driver", "torch-cuda", "streams", "autotuner", "integers")
+GENERATIONS = (
+    Generation((0, 9), (*ALWAYS, "and-or"), (CACHE,)),
+    Generation((0, 10), ALWAYS, (CACHE,)),
+    Generation((0, 12), ALWAYS, (CACHE, SCHEDULER)),
+)
+"""Oldest first. A version older than all is tried with the first, one newer than all with the last."""
+
+
+def generation_of(version: str) -> Generation:
+    """The generation that a version of lmdeploy belongs to."""
+    numbers = version_numbers(version)
+    return next((each for each in reversed(GENERATIONS) if each.since <= numbers), GENERATIONS[0])
+
+
+def version_numbers(version: str) -> Tuple[int, ...]:
+    """The leading numbers of a version, for comparing: (0, 9, 2) of ``0.9.2.post1``."""
+    numbers: List[int] = []
+    for part in version.split("+", maxsplit=1)[0].split("."):
+        if not part.isdigit():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)
+
+
+class Assumed(SimpleNamespace):
+    """An object with some answers, which says so when it is asked for another."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Nothing.
+
+        Raises:
+            AttributeError: always; whoever only looks whether there is an answer goes on.
+        """
+        raise AttributeError(f"a stand-in has no answer to {name!r}")
 
 
 def prepare() -> None:
@@ -45,22 +104,36 @@ def prepare() -> None:
     os.environ.update(VARIABLES)
 
 
-def install() -> List[str]:
-    """Put the stand-ins in place; what was replaced."""
+def install(generation: Generation) -> List[str]:
+    """Put the generation's stand-ins in place; what was replaced."""
     gpu_stand_ins.CAPABILITY = CAPABILITY
-    replaced = [*sorted(f"${name}" for name in VARIABLES), *gpu_stand_ins.stand_in_for_triton()]
-    replaced += [*gpu_stand_ins.stand_in_for_torch(), *streams()]
+    replaced = sorted(f"${name}" for name in VARIABLES)
+    for name in generation.stand_ins:
+        replaced += STAND_INS[name]()
+    return replaced
+
+
+def one_multiprocessor() -> List[str]:
+    """The assumed card's queries, with one multiprocessor.
+
+    Kernels split their work over them; the interpreter takes the pieces one after the other.
+    """
+    replaced = gpu_stand_ins.stand_in_for_torch()
+    importlib.import_module("torch").cuda.get_device_properties().multi_processor_count = MULTIPROCESSORS
+    return replaced
+
+
+def autotuner() -> List[str]:
+    """No configuration is faster than another, so the first is taken."""
     driver: Any = importlib.import_module("triton.runtime.driver").driver.active
     driver.get_benchmarker = lambda: first_is_best
-    # kernels split their work over the card's multiprocessors; the interpreter takes the pieces one after the other
-    importlib.import_module("torch").cuda.get_device_properties().multi_processor_count = MULTIPROCESSORS
-    return [*replaced, *scalars_as_integers(), *elementwise_and_or()]
+    return ["triton.runtime.driver.get_benchmarker"]
 
 
 def streams() -> List[str]:
     """One stream, on which everything is done when the call returns."""
     cuda = importlib.import_module("torch").cuda
-    stream = SimpleNamespace(cuda_stream=0, synchronize=lambda: None, wait_stream=lambda _other: None)
+    stream = Assumed(cuda_stream=0, synchronize=lambda: None, wait_stream=lambda _other: None)
     answers: Dict[str, Callable[..., Any]] = {
         "current_stream": lambda *_: stream,
         "stream": contextlib.nullcontext,
@@ -76,6 +149,8 @@ def scalars_as_integers() -> List[str]:
 
     From numpy 2.4 on only arrays without dimensions can be; Triton knows since 3.7.
     """
+    if version_numbers(importlib.import_module("triton").__version__) >= INTEGERS_SINCE:
+        return []
     interpreter: Any = importlib.import_module("triton.runtime.interpreter")
     original = interpreter._patch_lang_tensor  # noqa: SLF001 - where it gives tensors their ``__index__``
 
@@ -140,6 +215,17 @@ def late_expression(value: ast.expr) -> ast.expr:
 def first_is_best(*_arguments: Any, quantiles: Any = None, **_keywords: Any) -> Any:
     """What the autotuner is told of every configuration: times of equal length, so that it takes its first."""
     return 1.0 if quantiles is None else [1.0 for _ in quantiles]
+
+
+STAND_INS: Dict[str, Callable[[], List[str]]] = {
+    "triton-driver": gpu_stand_ins.stand_in_for_triton,
+    "torch-cuda": one_multiprocessor,
+    "streams": streams,
+    "autotuner": autotuner,
+    "integers": scalars_as_integers,
+    "and-or": elementwise_and_or,
+}
+"""Each puts itself in place and tells what it replaced. Beside them, kernels' names are looked up late (below)."""
 
 
 def late_names() -> List[str]:

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.report.axes import ABSENT
-from harness.report.wording import STATES
+from harness.report.wording import STATES, stage_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -147,7 +147,7 @@ def _cause_row(group: CauseGroup) -> Sequence[str]:
     return (
         STATES[group.state].symbol,
         plain(group.title[:300]),
-        ", ".join(group.stages),
+        ", ".join(stage_word(stage) for stage in group.stages),
         f"{len(group.combinations):,}",
         plain(group.remedy[:500]) + (" **Verified.**" if verified else ""),
     )
@@ -182,5 +182,5 @@ def _cell(context: ReportContext, indices: Sequence[int]) -> str:
     if len(entries) == 1:
         entry = entries[0]
         place = entry.height if entry.state == "partial" else entry.stage
-        return f"{STATES[entry.state].symbol} {place or ''}".strip()
+        return f"{STATES[entry.state].symbol} {stage_word(place)}".strip()
     return " ".join(STATES[entry.state].symbol for entry in entries) or ABSENT

@@ -133,8 +133,8 @@ def _environment() -> Environment:
 def place(entry: Combination) -> str:
     """The stage that a cell names: where it failed, or how high it came."""
     if entry.state == "partial":
-        return str(entry.height or "")
-    return "" if entry.state == "pass" else str(entry.stage or "")
+        return wording.stage_word(entry.height)
+    return "" if entry.state == "pass" else wording.stage_word(entry.stage)
 
 
 def span(values: list[str], most: int = 6) -> str:

@@ -70,6 +70,15 @@ STAGES: dict[Stage, str] = {
     Stage.STRUCTURE: "Pass 2, text only to JSON: the facts are right, twice.",
 }
 
+EMULATED = "emulated"
+"""What a cell calls the stage ``emulate``: what passed it, or failed there, met no GPU."""
+
+
+def stage_word(stage: Stage | None) -> str:
+    """The stage's name in a cell."""
+    return EMULATED if stage is Stage.EMULATE else str(stage or "")
+
+
 FAMILIES: dict[Reason, str] = {
     Reason.RESOLVER_CONFLICT: "The packages' own requirements contradict each other.",
     Reason.NO_COMPATIBLE_WHEEL: "No wheel fits this python and platform.",
