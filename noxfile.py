@@ -140,7 +140,7 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def real(session: nox.Session) -> None:
-    """Run the tests on the real packages: gigabytes and minutes the first time."""
+    """Run the tests on the real packages, two combinations emulated: gigabytes and minutes the first time."""
     _install(session)
     session.run("pytest", "-m", "real", *session.posargs)
 
