@@ -40,7 +40,7 @@ from harness.workbench import Workbench
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.lock import Lock
+    from harness.lock import Lock, LockedWheel
     from harness.matrix import Combination
     from harness.models import ModelSpec
 
@@ -65,7 +65,13 @@ FOR_WEIGHTS = ("ml-dtypes", "safetensors", "numpy")
 )
 @click.option("--leave-out", multiple=True, metavar="PATTERN", help="Packages that the tests can do without.")
 @click.option("--carry", multiple=True, metavar="PATTERN", help="Packages that travel whatever the rest says.")
-@click.option("--lend", multiple=True, metavar="PATTERN", help="Packages of which one, the newest, serves all stacks.")
+@click.option(
+    "--lend",
+    multiple=True,
+    metavar="PATTERN",
+    help="Packages of which one serves all stacks: the newest, or NAME==VERSION.",
+)
+@click.option("--compress", is_flag=True, help="Make the parts as small as can be; takes minutes for gigabytes.")
 @click.option("--trim", multiple=True, metavar="PACKAGE:FILES", help="Files to take out of a wheel, as a pattern.")
 @click.option(
     "--part-mb", type=click.IntRange(1, 100_000), default=60, show_default=True, help="Size of a part, 10^6 bytes."
@@ -83,6 +89,7 @@ def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     leave_out: tuple[str, ...],
     carry: tuple[str, ...],
     lend: tuple[str, ...],
+    compress: bool,
     trim: tuple[str, ...],
     part_mb: int,
     out: Path,
@@ -96,7 +103,7 @@ def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     chosen = [each for each in bench.select(patterns, tags, words) if each.excluded is None]
     luggage = Luggage(_host(host_packages), keep or HOST_KEEPS, leave_out, carry, trim=_trims(trim))
     try:
-        parts = _pack(bench, chosen, python, luggage, lend, out, part_mb * 1_000_000)
+        parts = _pack(bench, chosen, python, luggage, lend, out, part_mb * 1_000_000, compress=compress)
     except WheelUnavailable as error:
         click.echo(f"harness: {error}", err=True)
         return ExitCode.INFRASTRUCTURE
@@ -132,6 +139,8 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
     lend: Sequence[str],
     out: Path,
     part_bytes: int,
+    *,
+    compress: bool,
 ) -> list[Path]:
     store = WheelStore(bench.project.state / "wheels")
     packed: list[PackedCombination] = []
@@ -149,7 +158,8 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
     if not packed:
         raise click.UsageError("nothing to pack: the resolver refuses every chosen combination")
     version = python or packed[0].python
-    lent = to_lend(locks.values(), lend, version)
+    lent = to_lend(locks.values(), [each for each in lend if "==" not in each], version)
+    lent |= _exactly(bench, [each for each in lend if "==" in each], version)
     luggage = replace(luggage, lent={name: str(wheel_version(wheel)) for name, wheel in lent.items()})
     stacks: dict[str, PackedStack] = {}
     wheels: dict[str, Path] = {}
@@ -177,7 +187,20 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
         locks={name: lock.text for name, lock in locks.items()},
         model_files=_model_files(bench.project.models, specs),
         part_bytes=part_bytes,
+        compress=compress,
     )
+
+
+def _exactly(bench: Workbench, wanted: Sequence[str], python: str) -> dict[str, LockedWheel]:
+    """The wheels of packages named with their version."""
+    interpreter = find_interpreter(python)
+    found: dict[str, LockedWheel] = {}
+    for each in wanted:
+        lock = bench.resolver.resolve(Request(str(interpreter), (each,), (), None, ()), interpreter).lock
+        if lock is None:
+            raise WheelUnavailable(f"--lend {each}: there is no such version for Python {python}")
+        found |= lock.wheels(python)
+    return found
 
 
 def _runtime(bench: Workbench, python: str, store: WheelStore, host: Mapping[str, str], *, weights: bool) -> list[Path]:

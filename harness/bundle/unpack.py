@@ -66,7 +66,7 @@ def unpack(parts: list[Path], folder: Path) -> None:
     """Lay the bundle out in ``folder``; a member that would land outside is refused."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(fileobj=io.BufferedReader(Parts(parts)), mode="r|") as archive:
+        with tarfile.open(fileobj=io.BufferedReader(Parts(parts)), mode="r|*") as archive:
             archive.extractall(folder, filter="data")
     except (tarfile.TarError, OSError) as error:
         sys.exit(f"unpack.py: the bundle cannot be unpacked: {error}")
