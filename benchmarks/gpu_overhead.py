@@ -33,7 +33,7 @@ BUDGET_MIB = 8192
 
 _CHILD = """
 import json, sys, time
-sys.path.insert(0, sys.argv[1])
+sys.path.append(sys.argv[1])  # last: the package has folders named like modules of the standard library
 from probes import boot_lmdeploy
 from probes.events import Events
 from probes.preprocess import messages

@@ -211,16 +211,17 @@ def this_garage() -> Garage:
 
 
 def _cards() -> Iterator[Card]:
-    from harness.machine import visible_devices  # noqa: PLC0415 - machine reads records, which nothing here needs
+    from harness.machine import device_uuids, visible_devices  # noqa: PLC0415 - machine reads records, which nothing here needs
 
     try:
         pynvml.nvmlInit()  # stays open: cards are asked as long as this process lives
     except pynvml.NVMLError:
         return
-    for index in visible_devices(pynvml.nvmlDeviceGetCount()):
+    uuids = device_uuids()
+    for index in visible_devices(uuids):
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
         total = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) // MIB
-        yield Card(str(pynvml.nvmlDeviceGetUUID(handle)), total, _NvmlUsage(handle))
+        yield Card(uuids[index], total, _NvmlUsage(handle))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pynvml
 from harness.records import MachineRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def _gpus() -> tuple[list[str], list[int], str | None]:
     try:
         driver = pynvml.nvmlSystemGetDriverVersion()
         names, memories = [], []
-        for index in visible_devices(pynvml.nvmlDeviceGetCount()):
+        for index in visible_devices(device_uuids()):
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             names.append(str(pynvml.nvmlDeviceGetName(handle)))
             memories.append(int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) // 2**20)
@@ -69,16 +69,30 @@ def _gpus() -> tuple[list[str], list[int], str | None]:
         pynvml.nvmlShutdown()
 
 
-def visible_devices(count: int) -> Iterator[int]:
-    """Indices of the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves visible, of ``count``."""
+def visible_devices(uuids: Sequence[str]) -> Iterator[int]:
+    """Indices of the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves visible.
+
+    Args:
+        uuids: of all GPUs, in the driver's order. The variable names a GPU by its index or by how its UUID begins.
+    """
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
-        yield from range(count)
+        yield from range(len(uuids))
         return
-    for part in chosen.split(","):
-        if not part.strip().isdigit() or int(part) >= count:
+    for part in (each.strip() for each in chosen.split(",")):
+        if part.isdigit() and int(part) < len(uuids):
+            yield int(part)
+            continue
+        named = [index for index, uuid in enumerate(uuids) if part.startswith("GPU-") and uuid.startswith(part)]
+        if len(named) != 1:
             return  # CUDA itself stops at the first device it does not know
-        yield int(part)
+        yield named[0]
+
+
+def device_uuids() -> list[str]:
+    """The UUIDs of all GPUs, in the driver's order; NVML has to be open."""
+    handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    return [str(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
 
 
 def running_python() -> str:

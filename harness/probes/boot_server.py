@@ -90,9 +90,9 @@ class Server:
         except TimeoutError:
             raise Failed(f"no answer within {self._seconds:g} s", "timeout") from None
         except (OSError, http.client.HTTPException) as error:
-            ended = self.process.poll()
-            told = f"the server ended with {ended}" if ended is not None else f"{type(error).__name__}: {error}"
-            raise RuntimeError(f"the request broke off: {told}") from error
+            raise RuntimeError(f"the request broke off: {self._end() or f'{type(error).__name__}: {error}'}") from error
+        if finish is None:
+            raise RuntimeError(f"the request broke off: {self._end() or 'the stream ended before the answer did'}")
         return Reply(
             text="".join(parts),
             prompt_tokens=usage.get("prompt_tokens"),
@@ -123,6 +123,12 @@ class Server:
                 "processes_left": group_members(self.process.pid),
             },
         )
+
+    def _end(self) -> str:
+        """How the server's process ended, empty while it lives; it may take a moment to be seen."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return f"the server ended with {self.process.wait(1.0)}"
+        return ""
 
     def _stream(self, path: str, body: Dict[str, Any]) -> "Iterator[Dict[str, Any]]":
         request = urllib.request.Request(
