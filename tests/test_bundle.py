@@ -17,7 +17,7 @@ import pytest
 
 from harness import __version__
 from harness.bundle.carry import HOST_KEEPS, Luggage, WheelStore, WheelUnavailable, choose, host_packages
-from harness.bundle.manifest import Manifest, PackedCombination
+from harness.bundle.manifest import Manifest, PackedCombination, PackedStack
 from harness.bundle.pack import rewrite, write_bundle
 from harness.lock import Lock, LockedWheel
 from harness.project import Project
@@ -67,7 +67,10 @@ def pack(root: Path, index: Path, *, compress: bool, part_bytes: int) -> Packed:
     bench = Workbench(Project.of(home.matrix))
     store = WheelStore(root / "wheels")
     luggage = Luggage({"pillow": "0.1"}, keeps=())
-    combinations, stacks, locks, wheels = [], {}, {}, {}
+    combinations: list[PackedCombination] = []
+    stacks: dict[str, PackedStack] = {}
+    locks: dict[str, str] = {}
+    wheels: dict[str, Path] = {}
     for each in bench.combinations:
         versions = {"lmdeploy": each.lmdeploy, "transformers": each.transformers, "torch": "1.0", "pillow": "1.0"}
         lock = lock_of(index / "wheels", store, versions)

@@ -103,9 +103,7 @@ class FakeEngine:
 
 
 @pytest.fixture
-def run_two_pass(
-    events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., None]:
+def run_two_pass(events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def run(engine: FakeEngine | Exception, backend: str = "transformers") -> None:
         def boot(_request: Request, _events: Events) -> FakeEngine:
             if isinstance(engine, Exception):
@@ -136,7 +134,8 @@ def test_both_passes_are_asked_twice_and_the_second_without_an_image(
 
 
 def test_an_engine_is_asked_once_cold_and_five_times_warm(events: Events, run_two_pass: Callable[..., None]) -> None:
-    engine = FakeEngine(["red blue"] * 6 + ['{"a": "red"}'] * 6)
+    answers: list[str | Exception] = [*["red blue"] * 6, *['{"a": "red"}'] * 6]
+    engine = FakeEngine(answers)
     run_two_pass(engine, "turbomind")
     assert results(events) == [("boot", "pass", None), ("see", "pass", None), ("structure", "pass", None)]
     assert [question.image is not None for question in engine.asked] == [True] * 6 + [False] * 6
