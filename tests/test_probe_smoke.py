@@ -18,7 +18,7 @@ from harness.probes.judge import json_object, judge, repeated_unit
 from tests.probing import install, request_for, results, written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from harness.probes.request import Request
@@ -85,7 +85,7 @@ def test_the_first_whole_object_counts() -> None:
 class FakeEngine:
     """Answers from a list; remembers what it was asked."""
 
-    answers: list[str | Exception]
+    answers: Sequence[str | Exception]
     asked: list[two_pass.Question] = field(default_factory=list)
     closed: bool = False
 
@@ -153,7 +153,7 @@ def test_an_engine_is_asked_once_cold_and_five_times_warm(events: Events, run_tw
 def test_the_climb_ends_with_the_first_wrong_answer(
     events: Events,
     run_two_pass: Callable[[FakeEngine], None],
-    answers: list[str | Exception],
+    answers: Sequence[str | Exception],
     expected: list[tuple[str, str, str | None]],
 ) -> None:
     engine = FakeEngine(answers)

@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.models import load_models
+from harness.project import Project
 from harness.results import ResultStore
 from harness.verdict import Reason, Stage, Status, Verdict
 
@@ -106,6 +108,63 @@ def test_engines_are_blocked_only_by_the_missing_gpu(quick: Mapping[str, Record]
         Stage.PREPROCESS,
         *([Stage.EMULATE] if backend == "pytorch" else []),
     ]
+
+
+@pytest.mark.parametrize("stack", ["lmdeploy0.11.1-transformers4.57.3", "lmdeploy0.18.0-transformers5.17.0"])
+def test_the_pytorch_engine_emulated_agrees_with_transformers(quick: Mapping[str, Record], stack: str) -> None:
+    record, _ = the({name: each for name, each in quick.items() if is_plain(each)}, stack, "-pytorch-canary-")
+    (check,) = next(stage for stage in record.stages if stage.stage is Stage.EMULATE).checks
+    facts: Mapping[str, Any] = check.facts
+    assert check.outcome is Status.PASS
+    assert facts["emulated_see"]["answers"] == ["top left red, top right blue, bottom left green, bottom right yellow"]
+    assert json.loads(facts["emulated_structure"]["answers"][0])["bottom_right"] == "yellow"
+    for kind in ("image", "text"):
+        assert set(facts[f"compared_{kind}"]) == {"prefill", "decode"}
+        assert all(part["within"] for part in facts[f"compared_{kind}"].values())
+    assert facts["control"]["noticed"]
+    assert "triton.runtime.driver" in facts["stand_ins"]["replaced"]
+
+
+def is_plain(record: Record) -> bool:
+    """Whether the engine is started in the ordinary way."""
+    return "launch" not in record.axes
+
+
+def test_defects_planted_in_the_engine_are_caught_emulated(
+    quick: Mapping[str, Record], project: Path, tmp_path: Path
+) -> None:
+    record, _ = the(quick, "lmdeploy0.18.0-transformers5.17.0", "-pytorch-canary-")
+    python = Project.of(project / "matrix.yaml").environments / str(record.lock) / "bin" / "python"
+    spec = load_models(ROOT / "models")["canary"]
+    request = {
+        "check": "emulation",
+        "backend": "pytorch",
+        "events": str(tmp_path / "events.jsonl"),
+        "scratch": str(tmp_path),
+        "lmdeploy": record.axes["lmdeploy"],
+        "transformers": record.axes["transformers"],
+        "model": {
+            "name": spec.name,
+            "architecture": spec.architecture,
+            "model_type": spec.model_type,
+            "smoke": spec.smoke.model_dump(mode="json"),
+            "folder": str(ROOT / "models" / "canary"),
+        },
+    }
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    script = [ROOT / "tests" / "emulate_planted.py", ROOT / "harness" / "probes" / "start.py"]
+    subprocess.run([python, "-I", *script, "request.json", "found.json"], cwd=tmp_path, check=True)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found.pop("nothing")["within"]
+    assert set(found) == {
+        "weight-loading",
+        "mrope-positions",
+        "patch-order",
+        "patch-order-unseen",
+        "attention-scale",
+    }
+    assert {name: values["within"] for name, values in found.items()} == dict.fromkeys(found, False)
+    assert found["patch-order-unseen"]["answer"] == spec.smoke.see.expected  # only the numbers show it
 
 
 def test_a_second_run_has_nothing_to_do(quick: Mapping[str, Record], project: Path) -> None:
