@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
@@ -26,6 +27,7 @@ ABSENT = "—"
 """Stands for an axis that a combination does not have."""
 
 
+@lru_cache(maxsize=10_000)
 def version_key(text: str) -> tuple[int, Version, str]:
     """Sorts versions as versions; whatever is not one comes first, by its text."""
     try:

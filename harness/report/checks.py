@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.report.logs import log_entry
 from harness.report.model import CheckEntry, DiagnosisEntry, ExceptionEntry, FrameEntry
 from harness.report.passes import passes_of
-from harness.report.visible import MAX_LINE, bounded, visible, visible_value
+from harness.report.visible import MAX_LINE, bounded, shown, visible, visible_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,12 +47,12 @@ def _same_answer(first: CheckRecord, second: CheckRecord) -> bool:
 
 def _entry(check: CheckRecord, smoke: Mapping[str, JsonValue]) -> CheckEntry:
     return CheckEntry(
-        name=visible(bounded(check.name, 200)),
+        name=shown(check.name),
         outcome=check.outcome,
         key=visible(bounded(check.key, 200)),
         seconds=round(check.seconds, 3),
         peak_memory_mib=None if check.peak_memory_mib is None else round(check.peak_memory_mib, 1),
-        facts={visible(bounded(name, 200)): visible_value(value) for name, value in check.facts.items()},
+        facts={shown(name): visible_value(value) for name, value in check.facts.items()},
         passes=passes_of(check.facts, smoke) if check.name == "two-pass" else [],
         exceptions=_chain(check.exception),
         diagnosis=_diagnosis(check.diagnosis),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from harness.report.axes import point_key
 from harness.report.checks import CheckTable
 from harness.report.model import AttemptEntry, Combination, Machine, Stack, StageEntry, State
-from harness.report.visible import bounded, visible
+from harness.report.visible import bounded, shown, visible
 from harness.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Tables:
         self.stacks: list[Stack] = []
         self.machines: list[Machine] = []
         self._stack_index: dict[tuple[str | None, int], list[tuple[Mapping[str, str], int]]] = {}
-        self._machine_index: dict[str, int] = {}
+        self._known_machines: list[tuple[MachineRecord, int]] = []
 
     def stack(self, lock: str | None, packages: Mapping[str, str]) -> int | None:
         """Index of the stack; None for a combination that has none."""
@@ -49,28 +49,31 @@ class Tables:
         for known, index in alike:
             if known == packages:
                 return index
-        shown = {visible(bounded(name, 200)): visible(bounded(packages[name], 200)) for name in sorted(packages)}
-        self.stacks.append(Stack(lock=_shown(lock), packages=shown))
+        told = {shown(name): shown(packages[name]) for name in sorted(packages)}
+        self.stacks.append(Stack(lock=_shown(lock), packages=told))
         alike.append((packages, len(self.stacks) - 1))
         return len(self.stacks) - 1
 
     def machine(self, record: MachineRecord) -> int:
         """Index of the machine."""
-        shown = Machine(
-            os=visible(bounded(record.os, 200)),
-            kernel=visible(bounded(record.kernel, 200)),
-            wsl=record.wsl,
-            cpu=visible(bounded(record.cpu, 200)),
-            cores=record.cores,
-            memory_mib=record.memory_mib,
-            gpus=[visible(bounded(gpu, 200)) for gpu in record.gpus],
-            gpu_memory_mib=list(record.gpu_memory_mib),
-            driver=_shown(record.driver),
+        for known, index in self._known_machines:
+            if known is record or known == record:
+                return index
+        self.machines.append(
+            Machine(
+                os=shown(record.os),
+                kernel=shown(record.kernel),
+                wsl=record.wsl,
+                cpu=shown(record.cpu),
+                cores=record.cores,
+                memory_mib=record.memory_mib,
+                gpus=[shown(gpu) for gpu in record.gpus],
+                gpu_memory_mib=list(record.gpu_memory_mib),
+                driver=_shown(record.driver),
+            )
         )
-        index = self._machine_index.setdefault(shown.model_dump_json(), len(self.machines))
-        if index == len(self.machines):
-            self.machines.append(shown)
-        return index
+        self._known_machines.append((record, len(self.machines) - 1))
+        return len(self.machines) - 1
 
 
 def last_attempts(records: Iterable[Record]) -> list[tuple[Record, list[Record]]]:
@@ -94,10 +97,10 @@ def combination(
     state = state_of(verdict, height)
     decisive = _decisive(verdict, stages, tables)
     return Combination(
-        id=visible(bounded(record.id, 500)),
+        id=shown(record.id, 500),
         attempt=record.attempt,
-        axes={visible(bounded(name, 100)): visible(bounded(value, 200)) for name, value in record.axes.items()},
-        tags=[visible(bounded(tag, 100)) for tag in record.tags],
+        axes={shown(name, 100): shown(value) for name, value in record.axes.items()},
+        tags=[shown(tag, 100) for tag in record.tags],
         verdict=str(verdict),
         status=verdict.status,
         state=state,
@@ -105,7 +108,7 @@ def combination(
         reason=verdict.reason,
         detail=verdict.detail,
         height=height,
-        expected=visible(bounded(record.expected, 500)),
+        expected=shown(record.expected, 500),
         as_expected=record.as_expected,
         note=visible(bounded(record.note)),
         stages=stages,
@@ -161,7 +164,7 @@ def utc(moment: datetime) -> str:
 
 
 def _shown(text: str | None) -> str | None:
-    return None if text is None else visible(bounded(text, 200))
+    return None if text is None else shown(text)
 
 
 def _stage(record: StageRecord, tables: Tables, smoke: Mapping[str, JsonValue]) -> StageEntry:

@@ -12,6 +12,7 @@ from harness.report.combinations import Tables, combination, last_attempts, utc
 from harness.report.extras import Extras, ModelSpecFacts, read_extras
 from harness.report.heatmap import counts_of, facets_of
 from harness.report.model import Combination, ModelFacts, ReportContext
+from harness.report.pause import without_collection
 from harness.report.visible import bounded, visible
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 TITLE = "LMDeploy compatibility"
 
 
+@without_collection()
 def build_context(
     records: Sequence[Record], *, generated: datetime, extras: Mapping[str, JsonValue] | None = None
 ) -> ReportContext:

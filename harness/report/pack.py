@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.report.wording import CHANGES, FAMILIES, STAGES, STATES
@@ -143,10 +144,8 @@ def _first_kept(log: LogEntry, outcome: Status, limits: tuple[int, int]) -> int:
 
 def _log_limits(checks: Sequence[CheckEntry]) -> tuple[int, int]:
     """How many lines of each log fit the page's budget; ``report.json`` keeps them all."""
-    for limits in LOG_STEPS:
-        if _log_size(checks, limits) <= LOG_BUDGET:
-            return limits
-    return LOG_STEPS[-1]
+    place = bisect_left(LOG_STEPS, True, key=lambda limits: _log_size(checks, limits) <= LOG_BUDGET)
+    return LOG_STEPS[min(place, len(LOG_STEPS) - 1)]
 
 
 def _log_size(checks: Sequence[CheckEntry], limits: tuple[int, int]) -> int:

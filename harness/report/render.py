@@ -17,6 +17,7 @@ from markupsafe import Markup
 from harness.report import wording
 from harness.report.axes import ABSENT
 from harness.report.pack import page_data
+from harness.report.pause import without_collection
 from harness.verdict import Stage
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ TITLED = 2_000
 away in the list."""
 
 
+@without_collection()
 def render_html(context: ReportContext) -> str:
     """The whole report as one HTML document."""
     style, first, script = _style(), _asset(HEAD_SCRIPT), _script()

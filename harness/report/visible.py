@@ -6,6 +6,7 @@ Escaping for HTML is not done here: the template engine and the page's script do
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text  # nearly every text; ten times faster than the search
     return _HIDDEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
+
+
+@lru_cache(maxsize=100_000)
+def shown(text: str, limit: int = 200) -> str:
+    """A short text cut to ``limit`` and made visible: names, versions and axis values, which come again and again."""
+    return visible(bounded(text, limit))
 
 
 def without_colour(text: str) -> str:
