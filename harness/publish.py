@@ -61,7 +61,7 @@ class Publisher:
         """Render now and return the page."""
         from harness.report import write_report  # noqa: PLC0415 - a warm run with nothing new renders nothing
 
-        return write_report(self.records(), self.store.folder, self.extras())
+        return write_report(self.attempts(), self.store.folder, self.extras())
 
     def publish_if_older(self) -> Path:
         """Render unless the page is younger than the last record, and not of a time that is still to come."""
@@ -72,8 +72,14 @@ class Publisher:
         return self.publish()
 
     def records(self) -> list[Record]:
-        """What the report is made of."""
-        records = self.store.records()
+        """The last attempt at each combination."""
+        return self._of_matrix(self.store.records())
+
+    def attempts(self) -> list[Record]:
+        """What the report is made of: every attempt at each combination."""
+        return self._of_matrix(self.store.attempts())
+
+    def _of_matrix(self, records: list[Record]) -> list[Record]:
         if self.bench is None:
             return records
         place = {each.id: number for number, each in enumerate(self.bench.combinations)}
@@ -89,9 +95,6 @@ class Publisher:
         tried = read_json(self.store.folder / REMEDIES)
         if tried is not None:
             found["remedies"] = tried["rows"]
-        earlier = self.store.verdicts_before()
-        if earlier:
-            found["previous"] = {"label": "each combination's attempt before", "verdicts": dict(earlier)}
         if self.bench is not None:
             found["models"] = {name: _facts(spec) for name, spec in self.bench.models.items()}
             choice = _choice(self.bench.combinations, self.bench.models)

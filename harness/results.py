@@ -143,19 +143,13 @@ class ResultStore:
                 continue  # told by damage()
         return found
 
-    def verdicts_before(self) -> dict[str, str]:
-        """The verdict of each id before its latest attempt, its only one where there is no other.
-
-        Empty when no attempt changed a verdict: then there is nothing to compare.
-        """
-        latest: dict[str, str] = {}
-        before: dict[str, str] = {}
+    def attempts(self) -> list[Record]:
+        """Every attempt on file, in its order; lines that are no records are left out, as in :meth:`records`."""
+        found: list[Record] = []
         for line in self._lines():
-            known = _known(line)
-            if known is not None:
-                before[known.id] = latest.get(known.id, known.verdict)
-                latest[known.id] = known.verdict
-        return before if before != latest else {}
+            with suppress(ValidationError):  # told by damage()
+                found.append(Record.model_validate_json(line))
+        return found
 
     def damage(self) -> list[str]:
         """One sentence for each line that cannot be read as a record."""

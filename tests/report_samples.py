@@ -27,6 +27,7 @@ from tests.report_troubles import (
     NETWORK,
     NO_GPU,
     SAFETENSORS,
+    SUBSTITUTED,
     WEIGHTS,
     WRONG,
     Trouble,
@@ -245,6 +246,43 @@ def trouble_at(lmdeploy: str, transformers: str, backend: str, model: str) -> Tr
     return WEIGHTS if model.startswith("qwen2") and transformers == "5.0.0" else NO_GPU
 
 
+def on_gpu(
+    record: Record, *, peak_mib: int = 6200, foreign: int = 0, actual: str | None = None, loud: bool = True
+) -> Record:
+    """The record as a host with a GPU would have written it: the card, the engine, packages other than the lock's."""
+    backend = record.axes["backend"]
+    held = [[round(tick * 0.5, 2), min(peak_mib, 40 + tick * tick * 6)] for tick in range(60)]
+    gpu: dict[str, JsonValue] = {
+        "budget_mib": 8192,
+        "peak_mib": peak_mib,
+        "fits": peak_mib <= 8192,
+        "card_mib": 81_559,
+        "alone": True,
+        "foreign_processes": foreign,
+        "tainted": bool(foreign),
+        "held_mib": [*held],
+    }
+    booted: dict[str, JsonValue] = {
+        "load_seconds": 34.218,
+        "requested": backend,
+        "backend": actual or backend,
+        "engine": f"lmdeploy.{actual or backend}.engine.engine.Engine",
+        "settings": {"cache_max_entry_count": 0.0132, "session_len": 2048, "eager_mode": True},
+        "device": "Example GPU",
+    }
+    stages = []
+    for stage in record.stages:
+        checks = [
+            check.model_copy(update={"facts": {**check.facts, "boot": booted, "gpu": gpu}})
+            if stage.stage is Stage.BOOT
+            else check
+            for check in stage.checks
+        ]
+        stages.append(stage.model_copy(update={"checks": checks}))
+    apart = {"torch": "2.11.0+cu130", "numpy": "2.2.6", "package-003": None} if loud else {}
+    return record.model_copy(update={"stages": stages, "differences": apart, "machine": GPU_MACHINE})
+
+
 def story() -> list[Record]:
     """A small matrix with every state in it."""
     records = []
@@ -287,9 +325,12 @@ def _specials() -> list[Record]:
     excluded = Trouble(Stage.RESOLVE, "", Reason.EXCLUDED, Status.SKIPPED, "no wheels for this python yet")
     dated = {**axes, "python": "3.11", "as_of": "2026-01-04", "lmdeploy": "0.11.1", "transformers": "4.57.3"}
     skipped = record_of({**axes, "python": "3.14"}, excluded, note="no wheels for this python yet")
+    turbomind = {**axes, "backend": "turbomind"}
     return [
         record_of(axes, SAFETENSORS, attempt=1, machine=GPU_MACHINE),
-        record_of(axes, None, attempt=2, machine=GPU_MACHINE),
+        on_gpu(record_of(axes, None, attempt=2, machine=GPU_MACHINE)),
+        on_gpu(record_of(turbomind, None, machine=GPU_MACHINE), peak_mib=9420, foreign=1, loud=False),
+        on_gpu(record_of({**turbomind, "lmdeploy": "0.14.0"}, SUBSTITUTED, machine=GPU_MACHINE), actual="pytorch"),
         record_of(dated, NO_GPU),
         skipped.model_copy(update={"stages": [], "stack": {}, "lock": None}),
     ]

@@ -129,3 +129,12 @@ WRONG = Trouble(
     cause="The answer names other colours than the picture has.",
     remedy="Compare with the transformers backend on the same checkpoint.",
 )
+SUBSTITUTED = Trouble(
+    stage=Stage.BOOT,
+    check="two-pass",
+    reason=Reason.BACKEND_SUBSTITUTED,
+    detail="asked for turbomind, got pytorch",
+    title="The pytorch engine came up instead of turbomind",
+    cause="TurboMind does not know the architecture, and LMDeploy takes the other engine unasked.",
+    remedy="Choose the pytorch backend, or a version whose TurboMind knows the model.",
+)

@@ -63,14 +63,14 @@ def test_the_latest_attempt_is_what_is_known(tmp_path: Path) -> None:
     assert store.file.read_bytes().count(b"\n") == 2
 
 
-def test_earlier_verdicts_are_told_only_when_one_changed(tmp_path: Path) -> None:
+def test_every_attempt_is_read_and_what_is_none_is_left_out(tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
     for attempt in (1, 2):
         store.append(record("one", attempt))
-    assert store.verdicts_before() == {}
-    store.append(record("two").model_copy(update={"verdict": "fail/import/crash"}))
-    store.append(record("two", 2))
-    assert store.verdicts_before() == {"one": "pass", "two": "fail/import/crash"}
+    with store.file.open("ab") as file:
+        file.write(b'{"id": "torn\n')
+    store.append(record("two"))
+    assert [(each.id, each.attempt) for each in store.attempts()] == [("one", 1), ("one", 2), ("two", 1)]
 
 
 def test_many_writers_lose_and_double_nothing(tmp_path: Path) -> None:

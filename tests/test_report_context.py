@@ -23,6 +23,7 @@ from harness.report.logs import MAX_CHARACTERS, MAX_LINES, log_entry
 from harness.report.passes import passes_of
 from harness.report.visible import visible
 from harness.report.wording import CHANGES, FAMILIES, STAGES
+from harness.report.write import schema_text
 from harness.verdict import Reason, Stage, Status, Verdict
 from tests.report_extras import MODELS, SMOKE, sample_extras
 from tests.report_samples import GPU_MACHINE, START, record_of, story
@@ -73,10 +74,6 @@ def golden_text() -> str:
     extras["previous"] = {"label": "2026-11-16", "verdicts": {small()[0].id: "pass", "gone": "pass"}}
     context = context_of(*small(), **extras)
     return json.dumps(context.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
-
-
-def schema_text() -> str:
-    return json.dumps(ReportContext.model_json_schema(), indent=1) + "\n"
 
 
 def test_the_facts_are_the_golden_ones() -> None:

@@ -220,7 +220,7 @@ def test_both_files_are_written_whole(tmp_path: Path) -> None:
     assert path.name == "index.html"
     assert path.read_text("utf-8").endswith("</html>\n") or path.read_text("utf-8").endswith("</html>")
     assert json.loads((path.parent / "report.json").read_text("utf-8"))["schema_version"] == 1
-    assert sorted(it.name for it in path.parent.iterdir()) == ["index.html", "report.json"]
+    assert sorted(it.name for it in path.parent.iterdir()) == ["index.html", "report.json", "report.schema.json"]
 
 
 def test_a_failed_write_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,4 +234,4 @@ def test_a_failed_write_leaves_the_old_report(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(OSError, match="No space left"):
         write_report(story()[:4], tmp_path, generated=START)
     assert path.read_text("utf-8") == before
-    assert sorted(it.name for it in tmp_path.iterdir()) == ["index.html", "report.json"]
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["index.html", "report.json", "report.schema.json"]

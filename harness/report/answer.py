@@ -28,6 +28,8 @@ KEY_PACKAGES = (
 )
 """The packages that an answer names; the whole stack is a click away."""
 MAX_SUPPORT = 4
+MAX_NAMED = 4
+"""Differing packages that a sentence names."""
 _LEVELS: tuple[Level, ...] = ("proven", "partial", "none")
 RUNGS = {stage: place for place, stage in enumerate(Stage)}
 _PROOF = (Stage.BOOT, Stage.SEE, Stage.STRUCTURE)
@@ -104,12 +106,13 @@ class _Chooser:
             combination=best,
             rank=_rank(level, len(candidates)),
             proven=_proven(entry, findings.machines[entry.machine]) if found else [],
-            not_proven=_not_proven(entry),
+            not_proven=_not_proven(entry) + (_unlike_lock(entry) if found else []),
             support=support[best] if found else [],
             versions=_versions(entry, stack),
             commands=commands_for(entry, stack, findings.models.get(model), findings.locks) if found else [],
             target=choice.target if choice is not None and choice.model == model else None,
             others=max(0, len(candidates) - 1),
+            differences=entry.differences if found else {},
         )
 
     def _claim(self, level: Level, entry: Combination) -> str:
@@ -120,11 +123,11 @@ class _Chooser:
             return UNJUDGED_CLAIM
         return CLAIMS[level] if entry.axes["backend"] in ENGINES else REFERENCE_CLAIM
 
-    def _merit(self, index: int, support: Mapping[int, Sequence[Support]]) -> tuple[int, int, object]:
+    def _merit(self, index: int, support: Mapping[int, Sequence[Support]]) -> tuple[int, bool, int, object]:
         entry = self._findings.combinations[index]
         height = -1 if entry.height is None else RUNGS[entry.height]
         newest = tuple(version_key(entry.axes.get(name, "")) for name in ("lmdeploy", "transformers", "python"))
-        return (height, len(support[index]), newest)
+        return (height, not entry.differences, len(support[index]), newest)
 
 
 def _best(indices: Sequence[int], combinations: Sequence[Combination]) -> tuple[Level, list[int]]:
@@ -178,10 +181,33 @@ def _proven(entry: Combination, machine: Machine) -> list[str]:
     passed = [stage.stage for stage in entry.stages if stage.status is Status.PASS]
     where = ", ".join(machine.gpus) if machine.gpus else "no GPU"
     names = ", ".join(f"{stage} (emulated)" if stage is Stage.EMULATE else stage for stage in passed)
+    where += f", driver {machine.driver}" if machine.driver else ""
     return [
         *([f"Passed: {names}."] if names else []),
         f"Tested {entry.finished[:10]} on {machine.os}{' under WSL2' if machine.wsl else ''}, {where}.",
+        *_memory(entry),
     ]
+
+
+def _memory(entry: Combination) -> list[str]:
+    gpu = entry.gpu
+    if gpu is None or gpu.peak_mib is None or gpu.budget_mib is None:
+        return []
+    apart = abs(gpu.budget_mib - gpu.peak_mib) / 1024
+    room = f"{gpu.peak_mib / 1024:.1f} of {gpu.budget_mib / 1024:.1f} GiB of GPU memory"
+    return [f"Took {room}: fits, {apart:.1f} GiB to spare." if gpu.fits else f"Took {room}: {apart:.1f} GiB too much."]
+
+
+def _unlike_lock(entry: Combination) -> list[str]:
+    """What the run says nothing of because the machine's own packages took the place of the lock's."""
+    if not entry.differences:
+        return []
+    count = len(entry.differences)
+    named = sorted(entry.differences, key=lambda name: (name not in KEY_PACKAGES, name))[:MAX_NAMED]
+    words = ", ".join(f"{name} {entry.differences[name] or 'absent'}" for name in named)
+    rest = f" and {count - len(named)} more" if count > len(named) else ""
+    verb = "was" if count == 1 else "were"
+    return [f"{count} {'package' if count == 1 else 'packages'} {verb} not the lock's when it ran: {words}{rest}."]
 
 
 def _not_proven(entry: Combination) -> list[str]:
@@ -199,5 +225,6 @@ def _not_proven(entry: Combination) -> list[str]:
 def _versions(entry: Combination, stack: Stack | None) -> dict[str, str]:
     versions = {"python": entry.axes["python"]} if "python" in entry.axes else {}
     packages = stack.packages if stack else {name: entry.axes[name] for name in KEY_PACKAGES if name in entry.axes}
-    versions.update((name, packages[name]) for name in KEY_PACKAGES if name in packages)
+    ran = {name: entry.differences.get(name, version) for name, version in packages.items()}
+    versions.update((name, version) for name in KEY_PACKAGES if (version := ran.get(name)) is not None)
     return versions

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.report.axes import point_key
 from harness.report.checks import CheckTable
+from harness.report.engine import engine_of, gpu_of
 from harness.report.model import AttemptEntry, Combination, Machine, Stack, StageEntry, State
 from harness.report.visible import bounded, shown, visible
 from harness.verdict import Stage, Status, Verdict
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harness.records import MachineRecord, Record, StageRecord
 
 
+MAX_DIFFERENCES = 300
 RUNGS = {stage: place for place, stage in enumerate(Stage)}
 
 
@@ -96,6 +98,7 @@ def combination(
     height = max((entry.stage for entry in stages if entry.status is Status.PASS), key=RUNGS.__getitem__, default=None)
     state = state_of(verdict, height)
     decisive = _decisive(verdict, stages, tables)
+    facts = [check.facts for stage in record.stages if stage.stage is Stage.BOOT for check in stage.checks]
     return Combination(
         id=shown(record.id, 500),
         attempt=record.attempt,
@@ -115,6 +118,12 @@ def combination(
         decisive=decisive,
         cause=cause_of(verdict, state, decisive),
         stack=tables.stack(record.lock, record.stack),
+        differences={
+            shown(name): None if version is None else shown(version, 500)
+            for name, version in sorted(record.differences.items())[:MAX_DIFFERENCES]
+        },
+        engine=engine_of(facts),
+        gpu=gpu_of(facts),
         machine=tables.machine(record.machine),
         command=visible(bounded(record.command, 4000)),
         started=utc(record.started),

@@ -14,6 +14,9 @@ ENGINES = {"pytorch": "PytorchEngineConfig", "turbomind": "TurbomindEngineConfig
 """LMDeploy's configuration class of each engine."""
 
 
+INSTALL = "Install exactly what was tested"
+
+
 def commands_for(entry: Combination, stack: Stack | None, facts: ModelFacts | None, locks: str) -> list[Command]:
     """Install, launch, and the same from Python; the reference backend has nothing of LMDeploy's to launch."""
     commands = [*_install(entry, stack, locks)]
@@ -36,13 +39,22 @@ def _install(entry: Combination, stack: Stack | None, locks: str) -> list[Comman
         return []
     python = shlex.quote(entry.axes.get("python", "3.11"))
     environment = f"uv venv --python {python} .venv && source .venv/bin/activate"
+    label = "Install its lock (what ran differed, see beside)" if entry.differences else INSTALL
     if stack.lock is None:
-        pins = " ".join(shlex.quote(f"{name}=={version}") for name, version in stack.packages.items())
-        return [
-            Command(label="Install exactly what was tested", text=f"{environment}\nuv pip install --no-deps {pins}")
-        ]
+        return [Command(label=label, text=_by_name(environment, stack))]
     lock = shlex.quote(f"{locks}/{stack.lock}/pylock.toml")
-    return [Command(label="Install exactly what was tested", text=f"{environment}\nuv pip sync {lock}")]
+    return [
+        Command(label=label, text=f"{environment}\nuv pip sync {lock}"),
+        Command(label="The same without the lock file: every package by name", text=_by_name(environment, stack)),
+    ]
+
+
+def _by_name(environment: str, stack: Stack) -> str:
+    """The stack for a reader who has nothing but this page; without the lock's hashes."""
+    lines = requirements(stack)
+    if len(lines.split()) != len(stack.packages):  # a name with a space or a line end: no lock has one
+        return f"{environment}\nuv pip install --no-deps {' '.join(shlex.quote(line) for line in lines.splitlines())}"
+    return f"{environment}\nuv pip install --no-deps -r /dev/stdin <<'PACKAGES'\n{lines}PACKAGES"
 
 
 def _launch(backend: str, model: str, quantised: bool) -> Command:

@@ -13,6 +13,8 @@ from harness.report.extras import Extras, ModelSpecFacts, read_extras
 from harness.report.heatmap import counts_of, facets_of
 from harness.report.model import Combination, ModelFacts, ReportContext
 from harness.report.pause import without_collection
+from harness.report.quantisation import method_cells
+from harness.report.runs import before_last, runs_of, trend_of
 from harness.report.visible import bounded, visible
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ def build_context(
     ]
     models = _models(combinations, more)
     checks = tables.checks.entries
+    runs = runs_of(records)
+    previous = more.previous or before_last(runs)
     findings = Findings(combinations, tables.stacks, tables.machines, checks, models, more.locks)
     answers = answers_of(findings, more.choice)
     return ReportContext(
@@ -66,8 +70,10 @@ def build_context(
         models=models,
         answers=answers,
         facets=facets_of(combinations, [answer.model for answer in answers]),
+        methods=method_cells(combinations, models),
+        measured=[index for index, entry in enumerate(combinations) if entry.gpu is not None],
         causes=cause_groups(combinations, checks, more.remedies),
-        changes=None if more.previous is None else changes_since(more.previous, combinations),
+        changes=None if previous is None else changes_since(previous, combinations),
         combinations=combinations,
         checks=checks,
         stacks=tables.stacks,
@@ -75,7 +81,7 @@ def build_context(
         scan=more.scan,
         incidents=more.incidents,
         gate=more.gate,
-        trend=more.trend,
+        trend=more.trend or trend_of(runs),
     )
 
 

@@ -129,7 +129,9 @@ class TrendPoint(_Part):
 
     label: str
     counts: dict[str, int]
-    """Combinations by state."""
+    """Combinations by state, as they stood after the run."""
+    tested: int | None = None
+    """Combinations that the run tried."""
 
 
 class TrendView(_Part):

@@ -25,9 +25,14 @@ def facets_of(combinations: Sequence[Combination], models: Sequence[str]) -> lis
     return [_facet(backend, model, members[backend, model], combinations) for backend, model in ordered]
 
 
+def no_counts() -> dict[str, int]:
+    """Every state, none met."""
+    return dict.fromkeys(STATES, 0)
+
+
 def counts_of(combinations: Iterable[Combination]) -> dict[str, int]:
     """Combinations by state, every state present."""
-    counts: dict[str, int] = dict.fromkeys(STATES, 0)
+    counts = no_counts()
     for entry in combinations:
         counts[entry.state] += 1
     return counts

@@ -95,6 +95,37 @@ class PassEntry(Entry):
     image_size: int | None = None
 
 
+class GpuEntry(Entry):
+    """What was seen on the card while the engine was up, MiB."""
+
+    budget_mib: int | None = None
+    """What the boot was allowed: the target's memory, or what the model's spec names."""
+    peak_mib: int | None = None
+    card_mib: int | None = None
+    fits: bool | None = None
+    alone: bool | None = None
+    """Nobody else of the harness was on the card."""
+    foreign_processes: int = 0
+    tainted: bool = False
+    """Somebody else used the card meanwhile: neither times nor memory are clean."""
+    held: list[tuple[float, int]] = []
+    """Memory over time: seconds since the lease began, and MiB."""
+
+
+class EngineEntry(Entry):
+    """The engine that came up."""
+
+    requested: str | None = None
+    actual: str | None = None
+    kind: str | None = None
+    """Its class, as read from the object."""
+    device: str | None = None
+    load_seconds: float | None = None
+    settings: dict[str, JsonValue] = {}
+    told: dict[str, JsonValue] = {}
+    """Whatever else it said of itself."""
+
+
 class CheckEntry(Entry):
     """One question of a stage and its answer; combinations share it by index."""
 
@@ -157,6 +188,10 @@ class Combination(Entry):
     """Id of its root-cause group; None for a pass."""
     stack: int | None
     """Index into the report's stacks."""
+    differences: dict[str, str | None]
+    """Packages that ran in another version than the stack's; None: not there at all."""
+    engine: EngineEntry | None
+    gpu: GpuEntry | None
     machine: int
     command: str
     started: str
@@ -233,6 +268,8 @@ class Answer(Entry):
     """The machine aimed at, in words, when the reader named one."""
     others: int
     """How many further combinations reach the same level."""
+    differences: dict[str, str | None]
+    """Packages that were tested in another version than the commands install; None: not there at all."""
 
 
 class Facet(Entry):
@@ -248,6 +285,15 @@ class Facet(Entry):
     """Combination indices, by row and column; an empty list is not in the matrix."""
     counts: dict[str, int]
     """Combinations by state."""
+
+
+class MethodCell(Entry):
+    """One quantisation method on one backend."""
+
+    backend: str
+    method: str
+    best: list[int]
+    """Index of the combination that came furthest, for each LMDeploy, newest first."""
 
 
 class CauseGroup(Entry):
@@ -325,6 +371,10 @@ class ReportContext(Entry):
     answers: list[Answer]
     """The one to lead with comes first."""
     facets: list[Facet]
+    methods: list[MethodCell]
+    """Backends by quantisation method; empty when every model has the same."""
+    measured: list[int]
+    """Combinations with an engine on a GPU."""
     causes: list[CauseGroup]
     """Failures first, then what was not tested, each by number of combinations."""
     changes: Changes | None

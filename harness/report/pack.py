@@ -88,7 +88,7 @@ def _packed(context: ReportContext) -> dict[str, JsonValue]:
     ]
     orders = [{value: place for place, value in enumerate(axis.values)} for axis in context.axes]
     names = [axis.name for axis in context.axes]
-    rows: list[JsonValue] = [_row(entry, names, orders, texts) for entry in context.combinations]
+    rows: list[JsonValue] = [_row(entry, names, orders, texts, values) for entry in context.combinations]
     causes: list[JsonValue] = [entry.model_dump(mode="json", exclude={"combinations"}) for entry in context.causes]
     return {
         "generated": context.generated,
@@ -162,7 +162,9 @@ def _log_size(checks: Sequence[CheckEntry], limits: tuple[int, int]) -> int:
     return size
 
 
-def _row(entry: Combination, names: Sequence[str], orders: Sequence[dict[str, int]], texts: _Table) -> JsonValue:
+def _row(
+    entry: Combination, names: Sequence[str], orders: Sequence[dict[str, int]], texts: _Table, values: _Table
+) -> JsonValue:
     stages: list[JsonValue] = [
         [RUNGS[it.stage], texts.text(it.verdict), it.seconds, list(it.checks), list(it.reused)] for it in entry.stages
     ]
@@ -189,4 +191,7 @@ def _row(entry: Combination, names: Sequence[str], orders: Sequence[dict[str, in
         entry.attempt,
         [it.model_dump(mode="json") for it in entry.earlier],
         list(entry.tags),
+        values.value(dict(entry.differences)) if entry.differences else None,
+        values.value(entry.engine.model_dump(mode="json")) if entry.engine else None,
+        values.value(entry.gpu.model_dump(mode="json")) if entry.gpu else None,
     ]

@@ -8,7 +8,8 @@ from functools import cache
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -23,11 +24,11 @@ from harness.verdict import Stage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.report.model import Combination, ReportContext
+    from harness.report.model import CheckEntry, Combination, ReportContext
 
 HERE = Path(__file__).resolve().parent
 HEAD_SCRIPT = "head.js"
-STYLES = ("base.css", "matrix.css", "combination.css", "print.css")
+STYLES = ("base.css", "matrix.css", "combination.css", "views.css", "print.css")
 SCRIPTS = (
     "dom.js",
     "data.js",
@@ -36,6 +37,7 @@ SCRIPTS = (
     "matrix.js",
     "list.js",
     "measures.js",
+    "engine.js",
     "passes.js",
     "stack.js",
     "log.js",
@@ -48,6 +50,10 @@ DENSE = 12
 """Columns from which on a cell shows its mark without the stage's name."""
 
 
+LONG_COMMAND = 16
+"""Lines from which on a command is folded; its button copies it whole."""
+MOST_MEASURED = 300
+"""Rows of the table of what was measured on a GPU."""
 TITLED = 2_000
 """Combinations up to which every cell carries its verdict for readers without JavaScript, who else find it one click
 away in the list."""
@@ -112,7 +118,9 @@ def _environment() -> Environment:
         "fragment": lambda text: quote(text, safe=""),
         "day": lambda text: text[:10],
         "minute": lambda text: text[:16].replace("T", " ") + " UTC",
+        "gib": gib,
         "place": place,
+        "samples": samples,
         "span": span,
         "groupby_kept": lambda items, name: [(key, list(group)) for key, group in groupby(items, attrgetter(name))],
         "total": lambda counts: sum(counts.values()),
@@ -127,6 +135,8 @@ def _environment() -> Environment:
         "STAGES": wording.STAGES,
         "STATES": wording.STATES,
         "TITLED": TITLED,
+        "LONG_COMMAND": LONG_COMMAND,
+        "MOST_MEASURED": MOST_MEASURED,
         "stages": list(Stage),
     }
     return environment
@@ -137,6 +147,34 @@ def place(entry: Combination) -> str:
     if entry.state == "partial":
         return wording.stage_word(entry.height)
     return "" if entry.state == "pass" else wording.stage_word(entry.stage)
+
+
+def gib(mib: int) -> str:
+    """Memory for reading."""
+    return f"{mib / 1024:.1f} GiB"
+
+
+class Samples(NamedTuple):
+    """One pass's warm requests in a word, and in a sentence."""
+
+    words: str
+    title: str
+
+
+def samples(entry: Combination, checks: Sequence[CheckEntry], stage: str) -> Samples | None:
+    """The median of a pass's warm requests; None where it was not asked twice."""
+    indices = (index for reached in entry.stages for index in reached.checks)
+    for found in (found for index in indices for found in checks[index].passes):
+        if found.stage == stage and len(found.latencies) > 1:
+            cold, *warm = found.latencies
+            spread = f"{seconds(min(warm))} to {seconds(max(warm))}"
+            return Samples(seconds(median(warm)), f"first {seconds(cold)}, then {len(warm)} times {spread}")
+    return None
+
+
+def seconds(value: float) -> str:
+    """A short time for reading."""
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.0f} ms"
 
 
 def span(values: list[str], most: int = 6) -> str:

@@ -1,14 +1,17 @@
-"""The report as files: ``index.html`` and ``report.json``, each replaced as a whole or not at all."""
+"""The report as files: ``index.html``, ``report.json`` and its schema, each replaced as a whole or not at all."""
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.report.context import build_context
+from harness.report.model import ReportContext
 from harness.report.render import render_html
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 DATA = "report.json"
+SCHEMA = "report.schema.json"
 
 
 def write_report(
@@ -29,7 +33,7 @@ def write_report(
     *,
     generated: datetime | None = None,
 ) -> Path:
-    """Writes both files into ``folder``, which is made if need be, and returns the page's path.
+    """Writes page, data and schema into ``folder``, which is made if need be, and returns the page's path.
 
     Commands in it find the locks in ``locks`` inside the folder, from the folder's parent, unless the extras say
     otherwise. A reader never sees half a file: each is written beside its place, flushed to disk, and moved there.
@@ -41,8 +45,17 @@ def write_report(
     told: dict[str, JsonValue] = {"locks": f"{folder.resolve().name}/locks", **(extras or {})}
     context = build_context(records, generated=generated or datetime.now(UTC), extras=told)
     folder.mkdir(parents=True, exist_ok=True)
+    schema = folder / SCHEMA
+    if not schema.exists() or schema.read_text("utf-8") != schema_text():
+        _replace(schema, schema_text())
     _replace(folder / DATA, context.model_dump_json(indent=1) + "\n")
     return _replace(folder / PAGE, render_html(context))
+
+
+@cache
+def schema_text() -> str:
+    """The JSON Schema of ``report.json``."""
+    return json.dumps(ReportContext.model_json_schema(), indent=1) + "\n"
 
 
 def _replace(path: Path, text: str) -> Path:

@@ -164,7 +164,7 @@ def records(setting: Setting, tally: Tally) -> None:
         store = ResultStore(folder)
         store.records()
         store.damage()
-        store.verdicts_before()
+        store.attempts()
 
     feed(setting, tally, original, 20_000, read)
 

@@ -23,6 +23,11 @@ function bugReport(entry) {
     : check && check.log ? check.log.lines.slice(-40).join("\n") : entry.verdict;
   const title = entry.cause ? entry.cause.line || entry.cause.title : entry.verdict;
   const machine = entry.machine;
+  const ran = entry.differences ? Object.entries(entry.differences) : [];
+  for (const [name, version] of ran) {
+    if (version === null) packages.delete(name);
+    else packages.set(name, version);
+  }
   const environment = [
     `Python: ${entry.axes.python ?? "unknown"}`,
     ...KEY_PACKAGES.filter((name) => packages.has(name)).map((name) => `${name}: ${packages.get(name)}`),
@@ -33,7 +38,7 @@ function bugReport(entry) {
   ].join("\n");
   return [
     `[Bug] ${title}`,
-    "### Checklist\n\n- [ ] 1. I have searched related issues but cannot get the expected help.\n- [ ] 2. The bug has not been fixed in the latest version.",
+    "### Checklist\n\n- [ ] 1. I have searched related issues but cannot get the expected help.\n- [ ] 2. The bug has not been fixed in the latest version.\n- [ ] 3. This report holds the environment and a way to reproduce it.",
     `### Describe the bug\n\n${titleOf(entry)}: ${verdictWords(entry)} Verdict: \`${entry.verdict}\`.${entry.cause && entry.cause.cause ? `\n\nLikely cause: ${entry.cause.cause}` : ""}`,
     `### Reproduction\n\n${fenced(entry.command)}\n\nExact packages:\n\n<details>\n\n${fenced([...packages].map(([name, version]) => `${name}==${version}`).join("\n"))}\n\n</details>`,
     `### Environment\n\n${fenced(environment)}`,

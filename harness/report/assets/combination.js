@@ -11,7 +11,7 @@ function openCombination(id) {
   const check = entry.decisive === null ? null : checkOf(entry.decisive);
   place.replaceChildren(...[
     steps(entry), header(entry), ladderSection(entry), diagnosisSection(entry, check), logSection(check), tracebackSection(check),
-    passesSection(entry), measuresSection(entry), stackSection(entry), reproduceSection(entry),
+    engineSection(entry), passesSection(entry), measuresSection(entry), stackSection(entry), reproduceSection(entry),
   ].filter(Boolean));
 }
 
@@ -29,7 +29,7 @@ function header(entry) {
   return h("header", {},
     h("h2", {}, titleOf(entry)),
     h("p", { class: "id" }, h("span", {}, entry.id), copyButton("Copy link", "link to this combination", () => location.href)),
-    h("p", { class: "verdict-line" }, badge(entry.state), " ", verdictWords(entry), " ", entry.reason ? data.families[entry.reason] : ""),
+    h("p", { class: "verdict-line" }, badge(entry.state), " ", ...warnings(entry), verdictWords(entry), " ", entry.reason ? data.families[entry.reason] : ""),
     h("dl", { class: "facts" },
       fact("Verdict", h("code", {}, entry.verdict)),
       expected && fact("Expectation", expected), entry.note && fact("Matrix says", entry.note),
@@ -92,7 +92,7 @@ function reachedRung(stage, most) {
   const checks = stage.checks.map(checkOf);
   return h("li", {},
     h("span", { class: `symbol s-${state}`, role: "img", "aria-label": word }, symbol),
-    h("span", { class: "stage" }, stage.stage),
+    h("span", { class: "stage" }, stage.stage, stage.stage === "emulate" ? [" ", h("span", { class: "badge s-partial" }, "emulated")] : ""),
     h("div", { class: "question" }, data.stages[stage.stage], state === "pass" ? null : h("div", {}, h("code", {}, stage.verdict)),
       checks.length ? h("details", {}, h("summary", {}, checks.length === 1 ? "1 check" : `${checks.length} checks`), checksTable(stage, checks)) : null),
     h("span", { class: "time" },

@@ -22,7 +22,7 @@ async function loadData() {
 const ROW = {
   id: 0, axes: 1, state: 2, verdict: 3, stage: 4, reason: 5, detail: 6, height: 7, expected: 8, asExpected: 9, note: 10,
   stages: 11, decisive: 12, cause: 13, stack: 14, machine: 15, command: 16, started: 17, finished: 18, attempt: 19,
-  earlier: 20, tags: 21,
+  earlier: 20, tags: 21, differences: 22, engine: 23, gpu: 24,
 };
 
 function axisOf(row, name) {
@@ -44,6 +44,7 @@ function combinationOf(index) {
   const entry = { index };
   for (const [name, column] of Object.entries(ROW)) entry[name] = row[column];
   for (const name of ["verdict", "detail", "expected", "note"]) entry[name] = data.texts[entry[name]];
+  for (const name of ["differences", "engine", "gpu"]) entry[name] = entry[name] === null ? null : data.values[entry[name]];
   entry.axes = {};
   for (const axis of data.axes) {
     const value = axisOf(row, axis.name);
@@ -78,6 +79,11 @@ function packagesOf(stack) {
     const cut = text.indexOf("==");
     return [text.slice(0, cut), text.slice(cut + 2)];
   }));
+}
+
+/** A stage's name where it stands as a result: never an emulated one without saying so. */
+function stageWord(name) {
+  return name === "emulate" ? "emulated" : name;
 }
 
 /** What a verdict says, in a sentence. */

@@ -52,17 +52,26 @@ const RANKS = {
   seconds: (row) => row[ROW.stages].reduce((sum, stage) => sum + stage[2], 0),
 };
 
+/** Every combination in the order of one column, worked out once. */
+const orders = new Map();
+
+function orderBy(name) {
+  if (!orders.has(name)) {
+    const place = data.axisAt.get(name);
+    const rank = RANKS[name] || (place === undefined ? () => 0 : (row) => row[ROW.axes][place]);
+    const keys = data.rows.map(rank);
+    orders.set(name, [...keys.keys()].sort((one, two) => (keys[one] < keys[two] ? -1 : keys[one] > keys[two] ? 1 : one - two)));
+  }
+  return orders.get(name);
+}
+
 function sorted(indices) {
   const [, sign, name] = /^(-?)(.*)$/.exec(view.filters.sort || "");
   if (!name) return indices;
-  const place = data.axisAt.get(name);
-  const rank = RANKS[name] || (place === undefined ? () => 0 : (row) => row[ROW.axes][place]);
-  const keys = new Map(indices.map((index) => [index, rank(data.rows[index])]));
-  const turn = sign ? -1 : 1;
-  return [...indices].sort((one, two) => {
-    const [first, second] = [keys.get(one), keys.get(two)];
-    return (first < second ? -1 : first > second ? 1 : 0) * turn || one - two;
-  });
+  const wanted = new Uint8Array(data.rows.length);
+  for (const index of indices) wanted[index] = 1;
+  const found = orderBy(name).filter((index) => wanted[index]);
+  return sign ? found.reverse() : found;
 }
 
 /** Groups of combinations: [title, state or null, indices], in the order of their first member or by size. */

@@ -6,6 +6,8 @@ const COLUMNS = [
 ];
 const PAGE = 100;
 const GROUPED = 12;
+const AT_ONCE = 16;
+const PER_FRAME = 40;
 let room = PAGE;
 
 function prepareFilters() {
@@ -62,23 +64,27 @@ function refresh() {
 }
 
 function tally(indices) {
-  const counts = new Map();
-  for (const index of indices) {
-    const state = stateOf(data.rows[index]);
-    counts.set(state, (counts.get(state) || 0) + 1);
-  }
+  const counts = data.stateNames.map(() => 0);
+  for (const index of indices) counts[data.rows[index][ROW.state]] += 1;
   const all = indices.length === data.rows.length;
-  const parts = data.stateNames.filter((state) => counts.has(state)).map((state) => `${number(counts.get(state))} ${data.states[state][1]}`);
+  const parts = data.stateNames.flatMap((state, place) => (counts[place] ? [`${number(counts[place])} ${data.states[state][1]}`] : []));
   byId("tally").textContent = indices.length
     ? `${all ? `All ${number(indices.length)}` : `${number(indices.length)} of ${number(data.rows.length)}`} combinations: ${parts.join(", ")}.`
     : "No combination matches these filters.";
 }
 
+let drawing = 0;
+
 function drawList(indices) {
   const order = sorted(indices);
   const groups = grouped(order);
   const plain = groups.length === 1 && !groups[0][0];
-  const bodies = groups.slice(0, PAGE).map(([title, state, members]) => groupBody(title, state, members, plain));
+  const rows = [];
+  const bodies = groups.slice(0, PAGE).map((group) => {
+    const body = h("tbody", {});
+    rows.push(...(plain ? group[2].slice(0, room).map((index) => () => listRow(index)) : groupRows(body, group, GROUPED)).map((make) => [body, make]));
+    return body;
+  });
   const left = plain ? order.length - room : 0;
   byId("list").replaceChildren(
     h("div", { class: "scroll" }, h("table", { class: "list" },
@@ -88,19 +94,24 @@ function drawList(indices) {
       left > 0 ? h("button", { type: "button", onclick: () => { room += PAGE * 2; drawList(indices); } }, `Show ${Math.min(left, PAGE * 2)} more`) : "",
       left > 0 ? h("span", { class: "soft" }, `${number(room)} of ${number(order.length)} shown`) : "",
       groups.length > PAGE ? h("span", { class: "soft" }, `${number(groups.length - PAGE)} smaller groups are left out; filter to see them`) : ""));
+  drawing += 1;
+  drawRows(rows, AT_ONCE, drawing);
 }
 
-function groupBody(title, state, members, plain) {
-  const body = h("tbody", {});
-  const draw = (most) => {
-    const rows = members.slice(0, most).map(listRow);
-    const head = plain ? "" : h("tr", { class: "group" }, h("th", { colspan: COLUMNS.length, scope: "rowgroup" },
-      state ? [badge(state), " "] : "", title, " ", h("span", { class: "soft" }, number(members.length)), " ",
-      members.length > most ? h("button", { type: "button", onclick: () => draw(most + PAGE) }, "Show more") : ""));
-    body.replaceChildren(...[head, ...rows].filter(Boolean));
-  };
-  draw(plain ? room : GROUPED);
-  return body;
+/** Draws the first rows now and the others in the frames after: a filter answers at once, however much it lets through. */
+function drawRows(rows, most, turn) {
+  if (turn !== drawing) return; // the list was drawn anew meanwhile
+  for (const [body, make] of rows.slice(0, most)) body.append(make());
+  if (rows.length > most) requestAnimationFrame(() => drawRows(rows.slice(most), PER_FRAME, turn));
+}
+
+/** What draws a group's heading and its first rows. */
+function groupRows(body, [title, state, members], most) {
+  const all = () => body.replaceChildren(...groupRows(body, [title, state, members], most + PAGE).map((make) => make()));
+  const head = () => h("tr", { class: "group" }, h("th", { colspan: COLUMNS.length, scope: "rowgroup" },
+    state ? [badge(state), " "] : "", title, " ", h("span", { class: "soft" }, number(members.length)), " ",
+    members.length > most ? h("button", { type: "button", onclick: all }, "Show more") : ""));
+  return [head, ...members.slice(0, most).map((index) => () => listRow(index))];
 }
 
 function heading([name, label]) {
@@ -114,7 +125,7 @@ function heading([name, label]) {
 
 function reasonWords(row) {
   const cause = row[ROW.cause] === null ? null : data.causeById.get(row[ROW.cause]);
-  return cause ? `${stageOf(row)}: ${cause.title}` : "";
+  return cause ? `${stageWord(stageOf(row))}: ${cause.title}` : "";
 }
 
 function listRow(index) {
@@ -127,6 +138,6 @@ function listRow(index) {
     h("td", {}, h("a", { href: combinationHash(row[ROW.id]), "aria-label": `${data.states[state][1]}: ${row[ROW.id]}` }, badge(state))),
     cell("lmdeploy"), cell("transformers"), h("td", {}, axisOf(row, "backend") ?? "—"),
     h("td", {}, model === null ? "—" : (data.models[model] || { title: model }).title), cell("python"),
-    h("td", { class: "why" }, reasonWords(row), row[ROW.asExpected] === false ? h("strong", {}, " not as expected") : ""),
+    h("td", { class: "why" }, reasonWords(row), row[ROW.asExpected] === false ? h("strong", {}, " not as expected") : "", " ", warnings(row)),
     h("td", { class: "version" }, time ? seconds(time) : ""));
 }

@@ -44,7 +44,7 @@ function bringUp(facet) {
   dim(facet, CHUNK);
 }
 
-const CHUNK = 1500;
+const CHUNK = 400;
 
 /** Brings up to `most` cells that are not yet in line; a map in the window goes on in the next frame. */
 function dim(facet, most) {

@@ -5,22 +5,13 @@ const PALETTE = {
   cyan: "#00ffff", magenta: "#ff00ff", black: "#000000", white: "#ffffff",
 };
 
-/** What the booted engine said of itself: the plain members of the fact named boot. */
-function bootFacts(entry) {
-  const checks = entry.stages.filter((stage) => stage.stage === "boot").flatMap((stage) => stage.checks).map(checkOf);
-  const told = checks.map((check) => check.facts.boot).find((value) => value && typeof value === "object" && !Array.isArray(value));
-  const plain = Object.entries(told || {}).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value));
-  return plain.length ? h("dl", { class: "versions booted" }, plain.map(([name, value]) =>
-    fact(name.replaceAll("_", " "), typeof value === "number" ? number(value) : String(value)))) : null;
-}
-
 function passesSection(entry) {
   const passes = entry.stages.flatMap((stage) => stage.checks).filter((check, place, all) => all.indexOf(check) === place)
     .flatMap((check) => checkOf(check).passes);
   const distinct = passes.filter((one, place) => passes.findIndex((two) => two.stage === one.stage) === place);
   if (!distinct.length) return null;
   return h("section", { "aria-labelledby": "passes" }, h("h3", { id: "passes" }, "The two passes"),
-    bootFacts(entry),
+    entry.gpu && entry.gpu.tainted ? h("p", {}, taint(entry.gpu), " The times below are not clean: ", taintWords(entry.gpu)) : null,
     h("div", { class: "passes" }, distinct.map((pass) => passArticle(pass, entry))));
 }
 

@@ -26,8 +26,20 @@ function stackSection(entry) {
       near === null ? null : h("button", { type: "button", onclick: () => { input.value = near; compare(); } }, "Nearest that came further"),
       copyButton("Copy requirements.txt", "requirements.txt", () => [...packages].map(([name, version]) => `${name}==${version}\n`).join(""))),
     result,
+    unlikeLock(entry, packages),
     h("details", { open: packages.size <= 40 }, h("summary", {}, `All ${packages.size} packages`),
       h("ul", { class: "packages" }, [...packages].map(([name, version]) => h("li", {}, name, " ", h("span", { class: "soft" }, version))))));
+}
+
+/** Packages that the machine's own took the place of: a stack is only as proven as what ran. */
+function unlikeLock(entry, packages) {
+  if (!entry.differences) return null;
+  const moved = Object.entries(entry.differences);
+  return h("div", { class: "unlike" }, h("h4", {}, notLock(entry), ` ${moved.length === 1 ? "One package" : `${moved.length} packages`} ran in another version than the lock's`),
+    h("p", { class: "soft" }, "The machine's own packages took their place. The verdict speaks for what ran, not for the lock."),
+    h("div", { class: "scroll", role: "region", "aria-label": "Packages that were not the lock's", tabindex: "0" }, h("table", { class: "diff" },
+      h("thead", {}, h("tr", {}, ["Package", "In the lock", "Ran"].map((name) => h("th", { scope: "col" }, name)))),
+      h("tbody", {}, moved.map(([name, version]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, packages.get(name) || "absent"), h("td", {}, version === null ? "absent" : version)))))));
 }
 
 function offered(entry, text) {
@@ -42,7 +54,7 @@ function offered(entry, text) {
 
 function difference(entry, otherId) {
   const other = combinationOf(data.byId.get(otherId));
-  const mine = packagesOf(entry.stack);
+  const mine = packagesOf(entry.stack); // the locks, whatever ran: differences from a lock have a table of their own
   const theirs = packagesOf(other.stack);
   const names = [...new Set([...mine.keys(), ...theirs.keys()])].sort();
   const moved = names.filter((name) => mine.get(name) !== theirs.get(name));

@@ -1,0 +1,70 @@
+"""Runs told apart in the records: what stood after each of them, and what the last one changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from harness.report.combinations import RUNGS, parsed, state_of, utc
+from harness.report.extras import PreviousRun, TrendPoint, TrendView
+from harness.report.heatmap import no_counts
+from harness.verdict import Stage, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.records import Record
+
+PAUSE = timedelta(minutes=30)
+"""A pause longer than this ends a run, as does the second attempt at one combination."""
+MAX_RUNS = 40
+
+
+def runs_of(records: Sequence[Record]) -> list[list[Record]]:
+    """The records run by run, oldest first. Records do not name their run: its times tell it."""
+    runs: list[list[Record]] = []
+    seen: set[str] = set()
+    end: datetime | None = None
+    for record in sorted(records, key=lambda record: (_aware(record.started), record.attempt, record.id)):
+        if end is None or record.id in seen or _aware(record.started) - end > PAUSE:
+            runs.append([])
+            seen, end = set(), _aware(record.finished)
+        runs[-1].append(record)
+        seen.add(record.id)
+        end = max(end, _aware(record.finished))
+    return runs
+
+
+def trend_of(runs: Sequence[Sequence[Record]]) -> TrendView | None:
+    """What was known of every combination after each run; None without any."""
+    states: dict[str, str] = {}
+    points = []
+    for run in runs:
+        states.update((record.id, _state(record)) for record in run)
+        counts = no_counts()
+        for state in states.values():
+            counts[state] += 1
+        points.append(TrendPoint(label=_label(run), counts=counts, tested=len(run)))
+    return TrendView(points=points[-MAX_RUNS:]) if points else None
+
+
+def before_last(runs: Sequence[Sequence[Record]]) -> PreviousRun | None:
+    """What stood before the last run; None where it is the first."""
+    if len(runs) < 2:  # noqa: PLR2004 - one before the last
+        return None
+    verdicts = {record.id: record.verdict for run in runs[:-1] for record in run}
+    return PreviousRun(label=f"the run of {_label(runs[-2])}", verdicts=verdicts)
+
+
+def _label(run: Sequence[Record]) -> str:
+    return utc(min(_aware(record.started) for record in run))[:16].replace("T", " ") + " UTC"
+
+
+def _state(record: Record) -> str:
+    passed = [stage.stage for stage in record.stages if parsed(stage.verdict).status is Status.PASS]
+    height: Stage | None = max(passed, key=RUNGS.__getitem__, default=None)
+    return state_of(parsed(record.verdict), height)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
