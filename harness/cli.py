@@ -213,14 +213,15 @@ def weights(name: str, matrix_file: Path) -> int:
 @main.command()
 @matrix_option
 @reports_option
+@click.option("--all", "everything", is_flag=True, help="Every record, whatever matrix it came from.")
 @guarded
-def report(matrix_file: Path, reports: Path | None) -> int:
-    """Render reports/index.html from the records, whatever matrix they came from."""
+def report(matrix_file: Path, reports: Path | None, everything: bool) -> int:
+    """Render reports/index.html from the records of the matrix's combinations."""
     project = Project.of(matrix_file, reports)
     bench = Workbench(project)
     for complaint in bench.store.damage():
         click.echo(f"harness: {complaint}", err=True)
-    click.echo(Publisher(bench.store).publish())
+    click.echo(Publisher(bench.store, bench, everything=everything).publish())
     return ExitCode.OK
 
 

@@ -36,11 +36,12 @@ class Publisher:
     """Renders the report from the record file.
 
     With a ``bench``, its matrix's combinations are shown, in its order: records of combinations that the matrix no
-    longer has stay in the record file and out of the report.
+    longer has stay in the record file and out of the report, unless ``everything`` is wanted.
     """
 
     store: ResultStore
     bench: Workbench | None = None
+    everything: bool = False
     _last: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -76,18 +77,31 @@ class Publisher:
         return self._of_matrix(self.store.records())
 
     def attempts(self) -> list[Record]:
-        """What the report is made of: every attempt at each combination."""
-        return self._of_matrix(self.store.attempts())
+        """What the report is made of: every attempt at each combination, and at those that are evidence beside them."""
+        attempts, evidence = self.store.attempts(), self._evidence()
+        if self.bench is None or self.everything:
+            return attempts
+        return self._of_matrix(attempts) + [each for each in attempts if each.id in evidence]
 
     def _of_matrix(self, records: list[Record]) -> list[Record]:
-        if self.bench is None:
+        if self.bench is None or self.everything:
             return records
         place = {each.id: number for number, each in enumerate(self.bench.combinations)}
         return sorted((each for each in records if each.id in place), key=lambda each: place[each.id])
 
+    def _evidence(self) -> set[str]:
+        """Ids that the incidents and the tried remedies rest on and the matrix does not have."""
+        incidents = read_json(self.store.folder / "incidents.json") or {"rows": []}
+        tried = read_json(self.store.folder / REMEDIES) or {"rows": []}
+        named = {row.get(name) for row in incidents["rows"] for name in ("combination", "by")}
+        if self.bench is None or self.everything:
+            return {each for each in named if each}
+        named |= {row.get("by") for row in tried["rows"]}
+        return {each for each in named if each} - {each.id for each in self.bench.combinations}
+
     def extras(self) -> dict[str, JsonValue]:
         """What the report shows beside the records: the models, the target, and what other commands left."""
-        found: dict[str, JsonValue] = {}
+        found: dict[str, JsonValue] = {"beside": [*sorted(self._evidence())]}
         for name in VIEWS:
             content = read_json(self.store.folder / f"{name}.json")
             if content is not None:
@@ -97,7 +111,7 @@ class Publisher:
             found["remedies"] = tried["rows"]
         if self.bench is not None:
             found["models"] = {name: _facts(spec) for name, spec in self.bench.models.items()}
-            choice = _choice(self.bench.combinations, self.bench.models)
+            choice = None if self.everything else _choice(self.bench.combinations, self.bench.models)
             if choice is not None:
                 found["choice"] = choice
         return found

@@ -40,6 +40,8 @@ FLAGS = (
 )
 FAILED = "py3.11-lmdeploy0.11.1-transformers4.38.2-pytorch-canary"
 PASSED = "py3.12-lmdeploy0.18.0-transformers5.17.0-pytorch-canary"
+UNCLEAN = "py3.12-lmdeploy0.18.0-transformers5.17.0-turbomind-canary"
+SUBSTITUTE = "py3.12-lmdeploy0.14.0-transformers5.17.0-turbomind-canary"
 AXE = "axe-core@4.14.1"
 
 
@@ -189,6 +191,51 @@ def test_a_passed_combination_shows_both_passes(visit: Callable[..., Sheet]) -> 
     assert "median of 6" in text
     assert page.locator(".passes .badge").all_text_contents() == ["✓ right", "✓ right"]
     assert "Earlier attempts" in text
+
+
+def test_the_engine_and_its_memory_are_told(visit: Callable[..., Sheet]) -> None:
+    page = visit(f"#c={PASSED}").page
+    told = " ".join(page.locator("section[aria-labelledby=engine]").inner_text().split())
+    assert "pytorch as asked lmdeploy.pytorch.engine.engine.Engine" in told
+    assert "Example GPU, driver 580.10" in told
+    assert "6.1 GiB at most: fits 8.0 GiB, 1.9 GiB to spare." in told
+    plot = page.get_by_role("img", name="GPU memory over 29.5 s: 6.1 GiB at most, allowed 8.0 GiB")
+    assert plot.locator("polyline").count() == 1
+    assert plot.locator(".limit").count() == 1
+    rows = page.locator(".unlike .diff tbody tr").all_inner_texts()
+    assert rows == ["numpy\t2.3.5\t2.2.6", "package-003\t1.1.0\tabsent", "torch\t2.10.0\t2.11.0+cu130"]
+
+
+def test_what_is_not_clean_or_does_not_fit_says_so(visit: Callable[..., Sheet]) -> None:
+    page = visit(f"#c={UNCLEAN}").page
+    badges = page.locator("#combination header .badge").all_inner_texts()
+    assert badges == ["✓ pass", "too large for the target", "not clean"]
+    text = page.locator("#combination").inner_text()
+    assert "9.2 GiB at most: 1.2 GiB too much for 8.0 GiB." in text
+    assert "one process from outside used the card meanwhile" in text
+    page.goto(page.url.split("#")[0] + f"#c={SUBSTITUTE}")
+    playwright_api.expect(page.locator("#combination")).to_contain_text("not what was asked for")
+
+
+@pytest.mark.parametrize(
+    "view", ["answer", "fails", "changes", "matrix", "gpu", "methods", "scan", "incidents", "gate", "trend", "legend"]
+)
+def test_every_view_has_an_address(visit: Callable[..., Sheet], view: str) -> None:
+    page = visit(f"#{view}").page
+    assert page.locator(f"nav.sections a[href='#{view}']").count() == 1
+    playwright_api.expect(page.locator(f"#{view} h2").first).to_be_in_viewport()
+
+
+def test_evidence_links_lead_to_it(visit: Callable[..., Sheet]) -> None:
+    page = visit("#incidents").page
+    page.get_by_role("link", name="the failure of").first.click()
+    playwright_api.expect(page.locator("#combination h2")).to_contain_text("LMDeploy 0.12.3")
+
+
+def test_the_counts_at_the_top_filter(visit: Callable[..., Sheet]) -> None:
+    page = visit().page
+    page.get_by_role("link", name="pass: show them", exact=False).first.click()
+    playwright_api.expect(page.locator("#tally")).to_contain_text("39 of 230 combinations: 39 pass.")
 
 
 def test_back_returns_to_the_filtered_matrix(visit: Callable[..., Sheet]) -> None:
@@ -363,7 +410,9 @@ def axe(pytestconfig: pytest.Config) -> str:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("at", ["", "#state=fail&group=cause", f"#c={FAILED}", f"#c={PASSED}&vs={FAILED}"])
+@pytest.mark.parametrize(
+    "at", ["", "#state=fail&group=cause", f"#c={FAILED}", f"#c={PASSED}&vs={FAILED}", f"#c={UNCLEAN}"]
+)
 def test_axe_finds_no_violation(visit: Callable[..., Sheet], axe: str, at: str, width: int, scheme: str) -> None:
     page = visit(at, viewport={"width": width, "height": 900}, color_scheme=scheme).page
     page.evaluate("for (const row of document.querySelectorAll('main:not([hidden]) details')) row.open = true")

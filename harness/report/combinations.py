@@ -89,8 +89,14 @@ def last_attempts(records: Iterable[Record]) -> list[tuple[Record, list[Record]]
     ]
 
 
-def combination(
-    record: Record, earlier: Sequence[Record], tables: Tables, smoke: Mapping[str, JsonValue], cause_of: CauseOf
+def combination(  # noqa: PLR0913 - what a record is shown with
+    record: Record,
+    earlier: Sequence[Record],
+    tables: Tables,
+    smoke: Mapping[str, JsonValue],
+    cause_of: CauseOf,
+    *,
+    beside: bool = False,
 ) -> Combination:
     """One record as the report shows it."""
     verdict = parsed(record.verdict)
@@ -133,6 +139,7 @@ def combination(
             for it in earlier[-20:]
         ],
         synthetic=record.synthetic,
+        beside=beside,
     )
 
 

@@ -46,34 +46,37 @@ def build_context(
     more = read_extras(shown)
     tables = Tables()
     cause_of = CauseFinder(tables.checks.entries)
+    beside = frozenset(more.beside)
+    told = sorted(last_attempts(records), key=lambda attempts: attempts[0].id in beside)
     combinations = [
-        combination(record, earlier, tables, _smoke(more, record), cause_of)
-        for record, earlier in last_attempts(records)
+        combination(record, earlier, tables, _smoke(more, record), cause_of, beside=record.id in beside)
+        for record, earlier in told
     ]
+    asked = [entry for entry in combinations if not entry.beside]  # they come first, so places are the same in both
     models = _models(combinations, more)
     checks = tables.checks.entries
-    runs = runs_of(records)
+    runs = runs_of([record for record in records if record.id not in beside])
     previous = more.previous or before_last(runs)
-    findings = Findings(combinations, tables.stacks, tables.machines, checks, models, more.locks)
+    findings = Findings(asked, tables.stacks, tables.machines, checks, models, more.locks)
     answers = answers_of(findings, more.choice)
     return ReportContext(
         generated=utc(generated),
         title=more.title or TITLE,
         harness=sorted({visible(bounded(record.harness, 100)) for record in records}),
         synthetic=any(entry.synthetic for entry in combinations),
-        started=min((entry.started for entry in combinations), default=None),
-        finished=max((entry.finished for entry in combinations), default=None),
-        counts=counts_of(combinations),
-        unexpected=[index for index, entry in enumerate(combinations) if entry.as_expected is False],
-        flaky=[index for index, entry in enumerate(combinations) if _flaky(entry)],
+        started=min((entry.started for entry in asked), default=None),
+        finished=max((entry.finished for entry in asked), default=None),
+        counts=counts_of(asked),
+        unexpected=[index for index, entry in enumerate(asked) if entry.as_expected is False],
+        flaky=[index for index, entry in enumerate(asked) if _flaky(entry)],
         axes=axes_of(entry.axes for entry in combinations),
         models=models,
         answers=answers,
-        facets=facets_of(combinations, [answer.model for answer in answers]),
-        methods=method_cells(combinations, models),
+        facets=facets_of(asked, [answer.model for answer in answers]),
+        methods=method_cells(asked, models),
         measured=[index for index, entry in enumerate(combinations) if entry.gpu is not None],
-        causes=cause_groups(combinations, checks, more.remedies),
-        changes=None if previous is None else changes_since(previous, combinations),
+        causes=cause_groups(asked, checks, more.remedies),
+        changes=None if previous is None else changes_since(previous, asked),
         combinations=combinations,
         checks=checks,
         stacks=tables.stacks,

@@ -152,6 +152,8 @@ class Extras(_Part):
     incidents: IncidentsView | None = None
     gate: GateView | None = None
     trend: TrendView | None = None
+    beside: list[str] = []
+    """Ids of combinations that are evidence for an incident or a remedy and no part of the matrix."""
     locks: str = "locks"
     """Folder of the locks, relative to where the commands are run."""
 

@@ -198,6 +198,8 @@ class Combination(Entry):
     finished: str
     earlier: list[AttemptEntry]
     synthetic: bool
+    beside: bool
+    """Evidence for an incident or a remedy: no point of the matrix, so in no map, count or answer."""
 
 
 class Stack(Entry):

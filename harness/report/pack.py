@@ -92,6 +92,7 @@ def _packed(context: ReportContext) -> dict[str, JsonValue]:
     causes: list[JsonValue] = [entry.model_dump(mode="json", exclude={"combinations"}) for entry in context.causes]
     return {
         "generated": context.generated,
+        "asked": sum(not entry.beside for entry in context.combinations),
         "axes": [axis.model_dump(mode="json") for axis in context.axes],
         "models": {name: entry.model_dump(mode="json") for name, entry in context.models.items()},
         "stages": {stage: STAGES[stage] for stage in Stage},

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from harness.report import wording
 from harness.report.axes import ABSENT
@@ -68,6 +68,7 @@ def render_html(context: ReportContext) -> str:
         .get_template("page.html.j2")
         .render(
             report=context,
+            known={entry.id for entry in context.combinations},
             data=page_data(context),
             style=Markup(style),  # noqa: S704 - the project's own file, nothing from outside
             first_script=Markup(first),  # noqa: S704 - same
@@ -119,6 +120,7 @@ def _environment() -> Environment:
         "day": lambda text: text[:10],
         "minute": lambda text: text[:16].replace("T", " ") + " UTC",
         "gib": gib,
+        "ticked": ticked,
         "place": place,
         "samples": samples,
         "span": span,
@@ -129,6 +131,7 @@ def _environment() -> Environment:
         "ABSENT": ABSENT,
         "CHANGES": wording.CHANGES,
         "DENSE": DENSE,
+        "GATE": wording.GATE,
         "FAMILIES": wording.FAMILIES,
         "LEVELS": {"proven": "proven here", "partial": "passed so far", "none": "nothing passed"},
         "HEADINGS": {"proven": "Use this stack", "partial": "Try this stack", "none": "No stack to recommend"},
@@ -147,6 +150,14 @@ def place(entry: Combination) -> str:
     if entry.state == "partial":
         return wording.stage_word(entry.height)
     return "" if entry.state == "pass" else wording.stage_word(entry.stage)
+
+
+def ticked(text: str) -> Markup:
+    """Prose in which `backticks` stand around code, as the incidents have it."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(it) if place % 2 else it for place, it in enumerate(parts))
 
 
 def gib(mib: int) -> str:

@@ -119,3 +119,16 @@ CHANGES: dict[Change, str] = {
     "infra": "infrastructure trouble in one of the two: no comparison",
     "same": "no change",
 }
+
+GATE = {
+    "regressed": "fails at a rung that it passed before, or is slower or larger than noise and limit allow",
+    "fixed": "failed, and gets past that rung now",
+    "same": "as before",
+    "same failure for another reason": "failed and fails, differently",
+    "new": "nothing was known before, or not of this rung",
+    "gone": "the matrix has it no more",
+    "not tested": "this machine could not get as far as the baseline did",
+    "flaky": "failed, and then did not, in a fresh environment",
+    "infrastructure": "network, disk, killed from outside: says nothing about versions",
+}
+"""The gate's classes, as its rows name them."""

@@ -32,6 +32,7 @@ function header(entry) {
     h("p", { class: "verdict-line" }, badge(entry.state), " ", ...warnings(entry), verdictWords(entry), " ", entry.reason ? data.families[entry.reason] : ""),
     h("dl", { class: "facts" },
       fact("Verdict", h("code", {}, entry.verdict)),
+      entry.index >= data.asked ? fact("Part of", "no matrix: run as evidence for an incident or a remedy") : null,
       expected && fact("Expectation", expected), entry.note && fact("Matrix says", entry.note),
       fact("What to do", data.states[entry.state][3]),
       fact("Tested", `${entry.finished.slice(0, 16).replace("T", " ")} UTC, attempt ${entry.attempt}`),

@@ -7,6 +7,7 @@ function warnings(told) {
   const apart = isRow ? told[ROW.differences] : told.differences;
   return [
     apart === null ? null : [notLock(isRow ? { differences: data.values[apart] } : told), " "],
+    gpu && gpu.fits === false ? [h("span", { class: "badge s-fail", title: fitsWords(gpu) }, "too large for the target"), " "] : null,
     gpu && gpu.tainted ? [taint(gpu), " "] : null,
   ];
 }

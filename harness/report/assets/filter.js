@@ -27,7 +27,7 @@ function matching() {
     axes.push([place, data.axes[place].values.indexOf(filters[name])]);
   }
   const found = [];
-  for (let index = 0; index < data.rows.length; index += 1) {
+  for (let index = 0; index < data.asked; index += 1) {
     const row = data.rows[index];
     if (state !== null && row[ROW.state] !== state) continue;
     if (filters.family && row[ROW.reason] !== filters.family) continue;

@@ -11,8 +11,12 @@ const PER_FRAME = 40;
 let room = PAGE;
 
 function prepareFilters() {
-  const axis = (name) => (data.axisAt.has(name) ? data.axes[data.axisAt.get(name)].values : []);
-  const families = [...new Set(data.rows.map((row) => row[ROW.reason]).filter(Boolean))].sort();
+  const asked = data.rows.slice(0, data.asked);
+  const axis = (name) => {
+    const met = new Set(asked.map((row) => axisOf(row, name)));
+    return data.axisAt.has(name) ? data.axes[data.axisAt.get(name)].values.filter((value) => met.has(value)) : [];
+  };
+  const families = [...new Set(asked.map((row) => row[ROW.reason]).filter(Boolean))].sort();
   const causes = data.causes.map((cause) => [cause.id, cause.title]);
   byId("filters").append(h("div", { class: "wide" },
     h("label", {}, "Text", h("input", { type: "search", id: "filter-q", placeholder: "id, name, message", autocomplete: "off", spellcheck: "false", oninput: changed("q") })),
@@ -66,10 +70,10 @@ function refresh() {
 function tally(indices) {
   const counts = data.stateNames.map(() => 0);
   for (const index of indices) counts[data.rows[index][ROW.state]] += 1;
-  const all = indices.length === data.rows.length;
+  const all = indices.length === data.asked;
   const parts = data.stateNames.flatMap((state, place) => (counts[place] ? [`${number(counts[place])} ${data.states[state][1]}`] : []));
   byId("tally").textContent = indices.length
-    ? `${all ? `All ${number(indices.length)}` : `${number(indices.length)} of ${number(data.rows.length)}`} combinations: ${parts.join(", ")}.`
+    ? `${all ? `All ${number(indices.length)}` : `${number(indices.length)} of ${number(data.asked)}`} combinations: ${parts.join(", ")}.`
     : "No combination matches these filters.";
 }
 
@@ -103,7 +107,11 @@ function drawRows(rows, most, turn) {
   if (turn !== drawing) return; // the list was drawn anew meanwhile
   for (const [body, make] of rows.slice(0, most)) body.append(make());
   if (rows.length > most) requestAnimationFrame(() => drawRows(rows.slice(most), PER_FRAME, turn));
+  else listDrawn();
 }
+
+/** Called once the list has all its rows; the place that an address names is looked for then. */
+let listDrawn = () => {};
 
 /** What draws a group's heading and its first rows. */
 function groupRows(body, [title, state, members], most) {

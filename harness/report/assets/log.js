@@ -9,7 +9,11 @@ function logLines(log, from, to, label) {
 }
 
 function logSection(check) {
-  if (!check || !check.log) return null;
+  if (!check) return null;
+  if (!check.log) {
+    return h("section", { "aria-labelledby": "log" }, h("h3", { id: "log" }, "Log of ", h("code", {}, check.name)),
+      h("p", { class: "soft" }, check.exceptions.length ? "It printed nothing; the traceback is all there is." : "It printed nothing."));
+  }
   const { lines, deciding, omitted } = check.log;
   const centre = deciding === null ? lines.length - 1 : deciding;
   const from = Math.max(0, centre - BEFORE);

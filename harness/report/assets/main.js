@@ -50,14 +50,20 @@ function show() {
   delete document.documentElement.dataset.open;
   overview.hidden = false;
   document.title = baseTitle;
+  listDrawn = () => {};
   refresh();
   if (at && byId(at)) {
     const target = byId(at);
     if (target.tagName === "DETAILS") target.open = true;
     if (!(returning && at === "matrix")) {
       // Maps take their true size only when they come near, so the place is looked for again once they have.
-      target.scrollIntoView({ behavior: "instant" });
-      return requestAnimationFrame(() => requestAnimationFrame(() => target.scrollIntoView({ behavior: "instant" })));
+      const go = () => target.scrollIntoView({ behavior: "instant" });
+      listDrawn = () => {
+        listDrawn = () => {};
+        requestAnimationFrame(() => requestAnimationFrame(go));
+      };
+      go();
+      return requestAnimationFrame(() => requestAnimationFrame(go));
     }
   }
   if (returning) {

@@ -75,7 +75,7 @@ function outdate(facet) {
 function dimMaps(indices) {
   shown = new Uint8Array(data.rows.length);
   for (const index of indices) shown[index] = 1;
-  byId("key-out").hidden = indices.length === data.rows.length;
+  byId("key-out").hidden = indices.length === data.asked;
   for (const facet of facets) {
     outdate(facet);
     facet.element.hidden = !facet.indices.some((index) => shown[index]);
