@@ -251,7 +251,7 @@ def on_gpu(
 ) -> Record:
     """The record as a host with a GPU would have written it: the card, the engine, packages other than the lock's."""
     backend = record.axes["backend"]
-    held = [[round(tick * 0.5, 2), min(peak_mib, 40 + tick * tick * 6)] for tick in range(60)]
+    held: list[JsonValue] = [[round(tick * 0.5, 2), min(peak_mib, 40 + tick * tick * 6)] for tick in range(60)]
     gpu: dict[str, JsonValue] = {
         "budget_mib": 8192,
         "peak_mib": peak_mib,
@@ -260,7 +260,7 @@ def on_gpu(
         "alone": True,
         "foreign_processes": foreign,
         "tainted": bool(foreign),
-        "held_mib": [*held],
+        "held_mib": held,
     }
     booted: dict[str, JsonValue] = {
         "load_seconds": 34.218,

@@ -40,7 +40,7 @@ def _install(entry: Combination, stack: Stack | None, locks: str) -> list[Comman
     python = shlex.quote(entry.axes.get("python", "3.11"))
     environment = f"uv venv --python {python} .venv && source .venv/bin/activate"
     label = "Install its lock (what ran differed, see beside)" if entry.differences else INSTALL
-    if stack.lock is None:
+    if stack.lock is None or not locks:
         return [Command(label=label, text=_by_name(environment, stack))]
     lock = shlex.quote(f"{locks}/{stack.lock}/pylock.toml")
     return [

@@ -155,7 +155,7 @@ class Extras(_Part):
     beside: list[str] = []
     """Ids of combinations that are evidence for an incident or a remedy and no part of the matrix."""
     locks: str = "locks"
-    """Folder of the locks, relative to where the commands are run."""
+    """Folder of the locks, relative to where the commands are run; empty: there are none."""
 
 
 def read_extras(extras: Mapping[str, JsonValue]) -> Extras:

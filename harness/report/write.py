@@ -35,14 +35,16 @@ def write_report(
 ) -> Path:
     """Writes page, data and schema into ``folder``, which is made if need be, and returns the page's path.
 
-    Commands in it find the locks in ``locks`` inside the folder, from the folder's parent, unless the extras say
-    otherwise. A reader never sees half a file: each is written beside its place, flushed to disk, and moved there.
+    Commands in it find the locks in ``locks`` inside the folder, from the folder's parent, and name every package where
+    there are none, unless the extras say otherwise. A reader never sees half a file: each is written beside its place,
+    flushed to disk, and moved there.
 
     Raises:
         ValueError: the extras are misshapen.
         OSError: the folder cannot be written.
     """
-    told: dict[str, JsonValue] = {"locks": f"{folder.resolve().name}/locks", **(extras or {})}
+    locks = f"{folder.resolve().name}/locks" if (folder / "locks").is_dir() else ""
+    told: dict[str, JsonValue] = {"locks": locks, **(extras or {})}
     context = build_context(records, generated=generated or datetime.now(UTC), extras=told)
     folder.mkdir(parents=True, exist_ok=True)
     schema = folder / SCHEMA
