@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.records import CheckRecord, DiagnosisRecord, ExceptionRecord, FrameRecord, Record, StageRecord
-from harness.verdict import Reason, Status, Verdict
+from harness.verdict import Reason, Stage, Status, Verdict
 from tests.report_samples import record_of
 from tests.report_troubles import IMAGES_KWARGS, NO_GPU
 
@@ -63,9 +63,12 @@ def _attacked(index: int, attack: str) -> Record:
         "see": {"question": attack, "answers": [attack, attack + "!"], "total_seconds": [1.0, 0.5], "prompt": attack},
         "structure": {"question": attack, "answers": [attack]},
         "image": {"pattern": attack, "size": 112, "colours": ["red", attack, "blue", "green"]},
-        "boot": {attack: attack},
+        "boot": {attack: attack, **dict.fromkeys(("requested", "backend", "engine", "device"), attack)},
+        "gpu": {"budget_mib": attack, "peak_mib": -1, "tainted": attack, "held_mib": [[attack, 1], [0, 1], [2, 9], 7]},
     }
-    stages = [*record.stages[:-1], _stage(record.stages[-1], attack, facts)]
+    last = _stage(record.stages[-1], attack, facts)
+    booted = [_stage(stage, attack, facts) if stage.stage is Stage.BOOT else stage for stage in record.stages[:-1]]
+    stages = [*booted, last]
     verdict = Verdict.parse(record.verdict)
     if verdict.reason is not None:
         verdict = Verdict(verdict.status, verdict.stage, verdict.reason, attack)
@@ -80,6 +83,7 @@ def _attacked(index: int, attack: str) -> Record:
             "stages": stages,
             "lock": attack,
             "stack": {f"{attack}-{number}": attack for number in range(3)} | {"lmdeploy": attack},
+            "differences": {attack: attack, f"{attack}.": None},
             "command": attack,
             "harness": attack,
             "machine": record.machine.model_copy(

@@ -208,7 +208,7 @@ def test_the_engine_and_its_memory_are_told(visit: Callable[..., Sheet]) -> None
 
 def test_what_is_not_clean_or_does_not_fit_says_so(visit: Callable[..., Sheet]) -> None:
     page = visit(f"#c={UNCLEAN}").page
-    badges = page.locator("#combination header .badge").all_inner_texts()
+    badges = page.locator("#combination header .badge").all_text_contents()
     assert badges == ["✓ pass", "too large for the target", "not clean"]
     text = page.locator("#combination").inner_text()
     assert "9.2 GiB at most: 1.2 GiB too much for 8.0 GiB." in text

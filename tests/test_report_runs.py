@@ -13,6 +13,7 @@ from harness.publish import Publisher
 from harness.report import build_context
 from harness.report.render import place, ticked
 from harness.report.runs import PAUSE, runs_of
+from harness.report.wording import EMULATED
 from harness.results import ResultStore
 from harness.verdict import Stage
 from tests.report_extras import MODELS
@@ -128,7 +129,7 @@ def test_quantisation_is_told_by_engine() -> None:
 
 def test_an_emulated_stage_is_never_shown_without_the_word() -> None:
     entry = build_context([record_of(point("0.18.0"), NO_GPU)], generated=START).combinations[0]
-    assert place(entry.model_copy(update={"height": Stage.EMULATE})) == "emulated"
+    assert place(entry.model_copy(update={"height": Stage.EMULATE})) == EMULATED
 
 
 def test_backticks_become_code_and_nothing_else_does() -> None:
