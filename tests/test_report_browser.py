@@ -314,6 +314,17 @@ def test_the_keyboard_reaches_everything(visit: Callable[..., Sheet]) -> None:
     assert page.evaluate("document.activeElement.textContent") == "Back to the matrix"
 
 
+def test_the_scan_s_reasons_are_told_on_focus(visit: Callable[..., Sheet]) -> None:
+    page = visit("#scan").page
+    cells = page.locator("#scan .map button")
+    assert page.locator("#scan .map button[tabindex='0']").count() == 1
+    cells.first.focus()
+    assert "predicted fail, measured fail" in page.locator("#hint").inner_text()
+    assert "transformers.processing_utils.ImagesKwargs" in page.locator("#hint").inner_text()
+    page.keyboard.press("ArrowRight")
+    assert "transformers 4.57.3: predicted pass, measured pass" in page.locator("#hint").inner_text()
+
+
 def test_one_cell_of_a_map_is_in_the_tab_order(visit: Callable[..., Sheet]) -> None:
     page = visit("#maps").page
     page.locator("#maps .facet").first.scroll_into_view_if_needed()

@@ -38,7 +38,7 @@ function bugReport(entry) {
   ].join("\n");
   return [
     `[Bug] ${title}`,
-    "### Checklist\n\n- [ ] 1. I have searched related issues but cannot get the expected help.\n- [ ] 2. The bug has not been fixed in the latest version.\n- [ ] 3. This report holds the environment and a way to reproduce it.",
+    "### Checklist\n\n- [ ] 1. I have searched related issues but cannot get the expected help.\n- [ ] 2. The bug has not been fixed in the latest version.",
     `### Describe the bug\n\n${titleOf(entry)}: ${verdictWords(entry)} Verdict: \`${entry.verdict}\`.${entry.cause && entry.cause.cause ? `\n\nLikely cause: ${entry.cause.cause}` : ""}`,
     `### Reproduction\n\n${fenced(entry.command)}\n\nExact packages:\n\n<details>\n\n${fenced([...packages].map(([name, version]) => `${name}==${version}`).join("\n"))}\n\n</details>`,
     `### Environment\n\n${fenced(environment)}`,

@@ -81,6 +81,7 @@ async function start() {
   await loadData();
   prepareFilters();
   prepareMaps();
+  prepareScan();
   window.addEventListener("hashchange", show);
   document.addEventListener("keydown", (event) => {
     if (event.key === "/" && !event.ctrlKey && !event.metaKey && !/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && !byId("overview").hidden) {

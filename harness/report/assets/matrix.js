@@ -116,7 +116,7 @@ const STEPS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], Arrow
 
 function walk(event) {
   const step = STEPS[event.key];
-  const cell = event.target.closest(".map a");
+  const cell = event.target.closest(".map a, .map button");
   if (!step || !cell || event.altKey || event.ctrlKey || event.metaKey) return;
   event.preventDefault();
   const next = step[0] ? acrossRows(cell, step[0]) : acrossCells(cell, step[1]);
@@ -127,7 +127,7 @@ function walk(event) {
 }
 
 function acrossCells(cell, step) {
-  const row = [...cell.closest("tr").querySelectorAll("a")];
+  const row = [...cell.closest("tr").querySelectorAll("a, button")];
   return row[row.indexOf(cell) + step];
 }
 
@@ -136,30 +136,33 @@ function acrossRows(cell, step) {
   let row = cell.closest("tr");
   while (row) {
     row = step > 0 ? row.nextElementSibling : row.previousElementSibling;
-    const found = row && row.cells[column] && row.cells[column].querySelector("a");
+    const found = row && row.cells[column] && row.cells[column].querySelector("a, button");
     if (found) return found;
   }
   return null;
 }
 
+/** What a cell means, beside it; none: no box. */
 function hint(cell) {
-  const box = byId("hint");
-  document.querySelector("[aria-describedby=hint]")?.removeAttribute("aria-describedby");
-  if (!cell) {
-    box.hidden = true;
-    return;
-  }
+  if (!cell) return boxAt(null, []);
   const entry = combinationOf(indexOfCell(cell));
   const cause = entry.cause;
-  box.replaceChildren(
+  return boxAt(cell, [
     h("strong", {}, titleOf(entry)),
     h("p", {}, badge(entry.state), " ", verdictWords(entry)),
     cause && cause.title ? h("p", {}, cause.title) : "",
     cause && cause.line && cause.line !== cause.title ? h("p", { class: "mono" }, cause.line.slice(0, 240)) : "",
     entry.note ? h("p", {}, entry.note) : "",
     entry.asExpected === false ? h("p", {}, `Not as expected: the matrix says ${entry.expected}.`) : "",
-  );
-  box.hidden = false;
+  ]);
+}
+
+function boxAt(cell, parts) {
+  const box = byId("hint");
+  document.querySelector("[aria-describedby=hint]")?.removeAttribute("aria-describedby");
+  box.hidden = !cell;
+  if (!cell) return;
+  box.replaceChildren(...parts);
   cell.setAttribute("aria-describedby", "hint");
   const place = cell.getBoundingClientRect();
   const room = document.documentElement.clientWidth;
@@ -167,4 +170,22 @@ function hint(cell) {
   const below = place.bottom + 6 + box.offsetHeight < window.innerHeight || place.top < box.offsetHeight + 12;
   box.style.left = `${left + window.scrollX}px`;
   box.style.top = `${(below ? place.bottom + 6 : place.top - box.offsetHeight - 6) + window.scrollY}px`;
+}
+
+/** The scan's map: the same box and the same arrow keys, one cell of it in the order of the Tab key. */
+function prepareScan() {
+  const map = document.querySelector("#scan .map");
+  if (!map) return;
+  for (const [place, cell] of [...map.querySelectorAll("button")].entries()) {
+    cell.dataset.why = cell.title; // the box says it, to the keyboard too
+    cell.removeAttribute("title");
+    cell.tabIndex = place ? -1 : 0;
+  }
+  const tell = (event) => {
+    const cell = event.target.closest("button");
+    boxAt(cell, cell ? cell.dataset.why.split("; ").map((line) => h("p", {}, line)) : []);
+  };
+  for (const name of ["mouseover", "focusin", "click"]) map.addEventListener(name, tell);
+  for (const name of ["mouseleave", "focusout"]) map.addEventListener(name, () => boxAt(null, []));
+  map.addEventListener("keydown", walk);
 }
