@@ -83,7 +83,7 @@ def visit(browser: Browser, report_file: Path) -> Iterator[Callable[..., Sheet]]
 
     def open_page(at: str = "", file: Path = report_file, **options: object) -> Sheet:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})  # type: ignore[arg-type]  # options of playwright's own
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)  # a busy machine is slow, not wrong
         contexts.append(context)
         sheet = Sheet(context.new_page(), [], [])
         sheet.page.on("console", lambda message: sheet.complaints.append(message.text))
@@ -359,6 +359,7 @@ def test_without_scripts_the_core_is_there(visit: Callable[..., Sheet]) -> None:
 
 def test_hostile_records_do_nothing(visit: Callable[..., Sheet], hostile_file: Path) -> None:
     sheet = visit("#group=cause", hostile_file)
+    playwright_api.expect(sheet.page.locator("#list tbody a")).to_have_count(16)
     names = sheet.page.locator("#list tbody a").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
     assert len(names) == 16
     for name in names:
@@ -375,6 +376,7 @@ def test_hostile_records_do_nothing(visit: Callable[..., Sheet], hostile_file: P
 
 def test_hostile_sources_are_no_links(visit: Callable[..., Sheet], hostile_file: Path) -> None:
     page = visit("", hostile_file).page
+    playwright_api.expect(page.locator("#list tbody a")).to_have_count(16)
     for name in page.locator("#list tbody a").evaluate_all("links => links.map((link) => link.getAttribute('href'))"):
         page.goto(hostile_file.as_uri() + name)
         assert page.locator("a:not([href^='#'])").count() == 0
