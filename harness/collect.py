@@ -42,6 +42,7 @@ def collect_garbage(project: Project, *, everything: bool = False, dry_run: bool
         raise RunUnderWay("another harness is running in this folder; 'harness gc' again when it is done")
     if not dry_run:
         sweep(project.scratch)
+        sweep(project.retries)
     locks, keys = (set(), set()) if everything else _in_use(project)
     environments = [each for each in _folders(project.environments) if each.name not in locks]
     lock_folders = [each for each in _folders(project.locks) if each.name not in _in_use(project)[0]]

@@ -57,6 +57,11 @@ class Project:
         return self.state / "scratch"
 
     @property
+    def retries(self) -> Path:
+        """Environments that a gate builds anew to try a failure again; gone when it ends."""
+        return self.state / "gate-retries"
+
+    @property
     def weights(self) -> Path:
         """Weights made on the spot."""
         return self.state / "weights"

@@ -38,6 +38,7 @@ _UNSATISFIABLE = re.compile(
 )
 
 
+_ON = {"1", "true", "yes", "on", "y", "t"}
 _MEMORY = 16 * 1024**3
 
 
@@ -54,6 +55,11 @@ class UvFailure(Exception):  # noqa: N818 - it is the outcome of a call, and say
 
     def __str__(self) -> str:
         return f"uv: {self.kind}: {self.message}"
+
+
+def offline() -> bool:
+    """Whether uv's settings forbid the network, which then holds for the harness's own questions too."""
+    return os.environ.get("UV_OFFLINE", "").lower() in _ON
 
 
 @cache

@@ -19,7 +19,7 @@ from harness.bisect.coupling import Coupling, Needs
 from harness.bisect.ddmin import Outcome, bound_at_worst, bound_for_one, ddmin
 from harness.bisect.search import NothingTurns, Search
 from harness.lock import Lock
-from harness.verdict import Verdict
+from harness.verdict import Stage, Verdict
 
 ROOT = Path(__file__).parent.parent
 RED = Verdict.parse("fail/import/symbol-removed-or-not-yet-added(big.utils.gone)")
@@ -59,6 +59,11 @@ class Made:
     run: int = 0
     known: int = 0
     seen: list[str] = field(default_factory=list)
+    last: Stage | None = None
+
+    def stop_after(self, stage: Stage | None) -> None:
+        """Remember it."""
+        self.last = stage
 
     def verdict(self, lock: Lock, *, keep: bool = False) -> Verdict:
         """What the rule says of the stack."""

@@ -128,7 +128,7 @@ def test_a_flake_is_told_as_one(accepted: Path, gate: Callable[..., Any]) -> Non
     assert (code, classes(outcome)) == (0, ["flaky", "flaky"])
     assert outcome["rows"][0]["tries"][1] == "pass"
     assert "flakyFailure" in (accepted / "reports" / "gate" / "junit.xml").read_text()
-    assert not (accepted / ".harness" / "gate-retries").exists()
+    assert not list((accepted / ".harness" / "gate-retries").iterdir())
 
 
 def test_a_package_that_is_no_axis_is_added_to_the_lock(gate: Callable[..., Any]) -> None:

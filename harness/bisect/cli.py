@@ -89,9 +89,14 @@ def bisect(  # noqa: PLR0913, PLR0917 - one parameter for each option
         return needs_of(bench.environments.folder(lock), combination.python)
 
     try:
-        red_verdict = trials.verdict(second.lock, keep=True)
-        trials.last = trials.last or red_verdict.stage
-        search = Search(first.lock, second.lock, trials, needs, lambda tried: print_trial(progress, tried))
+        search = Search(
+            first.lock,
+            second.lock,
+            trials,
+            needs,
+            said=lambda tried: print_trial(progress, tried),
+            told=lambda text: progress.print(text, style="dim", markup=False, soft_wrap=True),
+        )
         found = search.run()
     except NothingTurns as trouble:
         click.echo(f"harness: {trouble}", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from harness.bisect.changes import Change, Mixer, changes_between
 from harness.bisect.coupling import Coupling
 from harness.bisect.ddmin import Outcome, bound_at_worst, bound_for_one, ddmin
-from harness.verdict import Status, Verdict
+from harness.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +32,9 @@ class Verdicts(Protocol):
 
     def verdict(self, lock: Lock, *, keep: bool = False) -> Verdict:
         """How a climb with the lock ends."""
+
+    def stop_after(self, stage: Stage | None) -> None:
+        """Nothing above that stage is asked any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ class Search:
     needs: Callable[[Lock], Needs]
     """Reads what a stack's packages require; asked of the two ends only, after they were tried."""
     said: Callable[[Tried], None] = lambda _tried: None
+    told: Callable[[str], None] = lambda _text: None
+    """Hears how both ends came out."""
     _told: dict[str, Outcome] = field(default_factory=dict)
     _log: list[Tried] = field(default_factory=list)
 
@@ -117,14 +122,18 @@ class Search:
         if not changes:
             raise NothingTurns("the two locks hold the same packages in the same versions: nothing moved")
         mixer = Mixer.of(self.green, self.red)
+        self.told(f"{len(changes)} packages moved; trying the red end")
         red = self.trials.verdict(self.red, keep=True)
         if red.status is not Status.FAIL:
             raise NothingTurns(
                 f"the red end does not fail: {red}; {len(changes)} packages moved and it still gets there"
             )
+        self.trials.stop_after(red.stage)
+        self.told(f"red end: {red}; trying the green end")
         green = self.trials.verdict(self.green, keep=True)
         if _outcome(green, red) is not Outcome.GREEN:
             raise NothingTurns(f"the green end fails, too: {green}; nothing turned between the two")
+        self.told(f"green end: {green}; trying stacks between the two")
         coupling = Coupling.of(changes, self.needs(self.green), self.needs(self.red))
         everything = frozenset(changes)
         self._told = {mixer.mix(everything).name: Outcome.RED, mixer.mix(()).name: Outcome.GREEN}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.durable import digest, read_json, write_atomically
 from harness.ladder import Climb
+from harness.machine import machine
 from harness.questions import probes_digest
 from harness.resolve import Resolution, Resolver
 from harness.run import SILENT, catalogue_digest
@@ -62,7 +63,12 @@ class Trials:
     run: int = 0
     """Climbs made; known ones are not."""
     known: int = 0
-    """Climbs answered from earlier ones, by the lock's name."""
+    """Climbs answered from those of an earlier search, by the lock's name."""
+    _told: dict[str, Verdict] = field(default_factory=dict)
+
+    def stop_after(self, stage: Stage | None) -> None:
+        """Let further climbs end where the question is answered, unless it was said already."""
+        self.last = self.last or stage
 
     def verdict(self, lock: Lock, *, keep: bool = False) -> Verdict:
         """How the climb with ``lock`` ends; a pass of the last stage asked for reads ``pass/<stage>``.
@@ -74,6 +80,11 @@ class Trials:
         Raises:
             TrialBroken: it ended for no fault of the versions.
         """
+        if lock.name not in self._told:
+            self._told[lock.name] = self._found(lock, keep=keep)
+        return self._told[lock.name]
+
+    def _found(self, lock: Lock, *, keep: bool) -> Verdict:
         file = self.bench.project.state / "bisect" / f"{self._key(lock)}.json"
         remembered = read_json(file)
         there = self.bench.environments.find(lock) is not None
@@ -115,5 +126,5 @@ class Trials:
     def _key(self, lock: Lock) -> str:
         each = self.combination
         spec = self.bench.models[each.model].model_dump(mode="json")
-        asked = [each.python, str(each.backend), str(each.launch), spec, str(self.last)]
-        return digest(["trial-1", lock.name, probes_digest(), catalogue_digest(), asked])
+        asked = [each.python, str(each.backend), str(each.launch), spec, str(self.last), machine().gpus]
+        return digest(["trial-2", lock.name, probes_digest(), catalogue_digest(), asked])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness.environment import Environments
 from harness.execute import climb_all
 from harness.gate.compare import Change, compare
+from harness.rooms import room, sweep
 from harness.verdict import Reason, Stage, Verdict
 from harness.workbench import Workbench
 
@@ -44,7 +45,7 @@ class _FreshBench(Workbench):
     @cached_property
     def environments(self) -> Environments:
         """None is there yet."""
-        return Environments(self.project.state / "gate-retries")
+        return Environments(room(self.project.retries))
 
 
 def run_candidates(
@@ -66,20 +67,21 @@ def run_candidates(
     wanted: dict[str, Combination] = {each.id: each.combination for each in candidates if each.combination is not None}
     if not wanted:
         return {}
+    sweep(bench.project.retries)
     records = climb_all(bench, list(wanted.values()), verbosity=verbosity, publish=False)
     tries = {record.id: [record] for record in records}
     again = [each for each in wanted.values() if _worth_another(tries[each.id][0], each.id, candidates, baseline)]
-    try:
-        for _ in range(retries):
-            if not again:
-                break
-            fresh = _FreshBench(bench.project, bench.jobs, fresh=True)
+    for _ in range(retries):
+        if not again:
+            break
+        fresh = _FreshBench(bench.project, bench.jobs, fresh=True)
+        try:
             for record in climb_all(fresh, again, verbosity=verbosity, publish=False):
                 tries[record.id].append(record)
-            again = [each for each in again if _worth_another(tries[each.id][-1], each.id, candidates, baseline)]
-            shutil.rmtree(fresh.environments.root, ignore_errors=True)
-    finally:
-        shutil.rmtree(bench.project.state / "gate-retries", ignore_errors=True)
+        finally:
+            for folder in fresh.environments.root.iterdir():
+                shutil.rmtree(folder, ignore_errors=True)
+        again = [each for each in again if _worth_another(tries[each.id][-1], each.id, candidates, baseline)]
     return tries
 
 

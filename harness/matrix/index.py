@@ -32,7 +32,7 @@ from harness.matrix.index_pages import (
     releases_of,
 )
 from harness.matrix.schema import end_of
-from harness.uv import UvFailure, run_uv
+from harness.uv import UvFailure, offline, run_uv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,6 @@ _ATTEMPTS = 4
 _READ_SECONDS = 30.0
 _UV_SECONDS = 60.0
 _NOT_FOUND = 404
-_ON = {"1", "true", "yes", "on", "y", "t"}
 _TOO_MANY, _SERVER_ERRORS = 429, 500
 
 
@@ -241,7 +240,7 @@ def _releases_in(folder: Path, source: _Source, package: str) -> list[Release]:
 
 def _get(url: str, shown: str) -> httpx.Response | None:
     """The page, None when the index does not know it; fleeting errors are tried again."""
-    if os.environ.get("UV_OFFLINE", "").lower() in _ON:
+    if offline():
         raise IndexUnavailable(f"{shown} is not asked because UV_OFFLINE is set")
 
     import httpx  # noqa: PLC0415 - a quarter of the start-up time, and rarely needed

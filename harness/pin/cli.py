@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from harness.durable import write_atomically
 from harness.endings import ExitCode, guarded
 from harness.interpreters import NoInterpreter
 from harness.matrix import Backend
 from harness.matrix.quantities import gibibytes
 from harness.options import matrix_option, reports_option
+from harness.pin.advisories import DATABASES, Audit, audit
 from harness.pin.choose import Wish, choose
+from harness.pin.evidence import with_reproduction
 from harness.pin.verify import NoPin, verify_pin
-from harness.pin.write import write_pin
+from harness.pin.write import EVIDENCE, Pin, requirements, write_pin
 from harness.project import Project
 from harness.publish import Publisher
+from harness.uv import UvFailure
 from harness.workbench import Workbench
-
-NOTHING_FITS = 3
 
 
 @click.group(invoke_without_command=True)
@@ -31,13 +34,23 @@ NOTHING_FITS = 3
 )
 @click.option("--partial", is_flag=True, help="Take also what passed only all that its machine could run.")
 @click.option("--name", metavar="NAME", help="Folder below reports/pins [default: the combination's id]")
+@click.option(
+    "--advisories",
+    metavar="pypi|osv|URL|none",
+    help="Where known vulnerabilities are looked up; URL: a server that answers as OSV's does "
+    "[default: pypi, and osv where that cannot be had]",
+)
+@click.option("--verify/--no-verify", "verified", default=True, help="Install the pin afresh and compare [default: do]")
 @matrix_option
 @reports_option
 @click.pass_context
 def pin(context: click.Context, /, **_options: object) -> None:
     """Choose a stack that a run has proven and that fits the target, and write it with its evidence.
 
-    Exit code 3: nothing fits; what came nearest and what stands in the way is said.
+    What is written is installed afresh and compared with the tested stack, and its known vulnerabilities are looked up.
+
+    Exit codes: 0 written and reproduced, 1 not reproduced, 2 usage, 3 nothing fits (what came nearest and what stands
+    in the way is said), 4 it could not be installed for lack of network or disk.
     """
     if context.invoked_subcommand is None:
         context.invoke(_write, **context.params)
@@ -52,6 +65,8 @@ def _write(  # noqa: PLR0913, PLR0917 - one parameter for each option
     prefer: str | None,
     partial: bool,
     name: str | None,
+    advisories: str | None,
+    verified: bool,
     matrix_file: Path,
     reports: Path | None,
 ) -> int:
@@ -64,19 +79,22 @@ def _write(  # noqa: PLR0913, PLR0917 - one parameter for each option
         raise click.UsageError(f"there is no model {asked!r}; there are: {', '.join(bench.models)}")
     if name is not None and Path(name).name != name:
         raise click.UsageError(f"--name {name!r} is no plain name; write one without slashes")
+    _check_database(advisories)
     wish = Wish(asked, python, None if backend == "any" else backend, _gib(gpu_memory), prefer, partial)
     outcome = choose(publisher.records(), wish, bench.models[asked], bench.project.locks, extras)
     if outcome.best is None:
         click.echo(f"nothing fits. {outcome.nearest}")
-        return NOTHING_FITS
-    best = outcome.best
-    folder = bench.project.reports / "pins" / (name or best.record.id)
-    files = write_pin(folder, best, outcome, wish, bench.models[asked])
+        return ExitCode.NOTHING_TO_DO
+    best, spec = outcome.best, bench.models[asked]
     click.echo(f"{best.record.id}: {best.answer.claim}")
     for each, why in outcome.rejected.items():
         click.echo(f"  not {each}: {why}")
+    audited = _audited(requirements(best.lock, spec), advisories)
+    click.echo(f"known vulnerabilities: {audited.sentence()}")
+    folder = bench.project.reports / "pins" / (name or best.record.id)
+    files = write_pin(folder, Pin(best, outcome, wish, spec, audited, datetime.now(UTC)))
     click.echo(f"{folder}: {', '.join(files)}")
-    return ExitCode.OK
+    return _reproduced(folder) if verified else ExitCode.OK
 
 
 @pin.command()
@@ -85,13 +103,47 @@ def _write(  # noqa: PLR0913, PLR0917 - one parameter for each option
 def verify(folder: Path) -> int:
     """Install the pin in FOLDER into a fresh environment and check that it is the tested stack exactly."""
     try:
-        count, problems = verify_pin(folder)
+        return _compared(folder)[0]
     except (NoPin, NoInterpreter) as trouble:
         raise click.UsageError(str(trouble)) from None
+
+
+def _reproduced(folder: Path) -> int:
+    """Install what was just written and put into the evidence what that came to."""
+    try:
+        code, said = _compared(folder)
+    except NoInterpreter as trouble:
+        code, said = ExitCode.OK, f"Not installed here: {trouble}."
+        click.echo(f"not verified: {trouble}", err=True)
+    except UvFailure as failure:
+        code, said = ExitCode.INFRASTRUCTURE, f"Could not be installed here ({failure.kind})."
+        click.echo(f"not verified: {failure}", err=True)
+    file = folder / EVIDENCE
+    write_atomically(file, with_reproduction(file.read_text(encoding="utf-8"), said))
+    return code
+
+
+def _compared(folder: Path) -> tuple[ExitCode, str]:
+    count, problems = verify_pin(folder)
     for each in problems:
         click.echo(each)
-    click.echo(f"{count} packages installed; {'not the tested stack' if problems else 'identical to the tested stack'}")
-    return ExitCode.UNEXPECTED if problems else ExitCode.OK
+    said = f"{count} packages installed; {'not the tested stack' if problems else 'identical to the tested stack'}"
+    click.echo(said)
+    return (
+        ExitCode.UNEXPECTED if problems else ExitCode.OK,
+        f"Installed afresh on {datetime.now(UTC):%Y-%m-%d}: {said}.",
+    )
+
+
+def _check_database(text: str | None) -> None:
+    if text not in {None, "none", *DATABASES} and not str(text).startswith(("http://", "https://")):
+        raise click.UsageError(f"--advisories takes pypi, osv, none or the address of an OSV server, not {text!r}")
+
+
+def _audited(text: str, database: str | None) -> Audit:
+    if database == "none":
+        return Audit("nobody", trouble="it was not asked for")
+    return audit(text, database)
 
 
 def _gib(text: str | None) -> float | None:

@@ -6,23 +6,34 @@ import json
 import uuid
 from typing import TYPE_CHECKING
 
+from harness import __version__
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from harness.lock import Lock
+    from harness.pin.advisories import Audit
 
 
-def sbom(lock: Lock, name: str, now: datetime) -> str:
-    """CycloneDX 1.6 JSON: every package with its package URL and the hash of the wheel that was installed."""
+def sbom(lock: Lock, name: str, python: str, audited: Audit, now: datetime) -> str:
+    """CycloneDX 1.6 JSON: every package with its package URL, the hash of the wheel that was installed, what is known.
+
+    Args:
+        lock: the stack.
+        name: what the bill is for.
+        python: version of the interpreter, which decides which wheel of a package is installed.
+        audited: what the advisories say.
+        now: the bill's moment, UTC.
+    """
     components = []
-    files = lock.wheels(_python(lock))
+    files = lock.wheels(python)
     for package, version in lock.stack.items():
         component: dict[str, object] = {
             "type": "library",
-            "bom-ref": f"pkg:pypi/{package}@{version}",
+            "bom-ref": _purl(package, version),
             "name": package,
             "version": version,
-            "purl": f"pkg:pypi/{package}@{version}",
+            "purl": _purl(package, version),
         }
         if package in files:
             component["hashes"] = [{"alg": "SHA-256", "content": files[package].sha256}]
@@ -35,16 +46,31 @@ def sbom(lock: Lock, name: str, now: datetime) -> str:
         "version": 1,
         "metadata": {
             "timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "tools": {"components": [{"type": "application", "name": "lmdeploy-harness", "version": __version__}]},
             "component": {"type": "application", "bom-ref": "stack", "name": name, "version": lock.name},
+            "properties": [{"name": "lmdeploy-harness:advisories", "value": audited.sentence()}],
         },
         "components": components,
     }
+    if not audited.trouble:
+        content["vulnerabilities"] = _vulnerabilities(audited)
     return json.dumps(content, indent=1) + "\n"
 
 
-def _python(lock: Lock) -> str:
-    """The Python that the lock was made for."""
-    for line in lock.text.splitlines():
-        if line.startswith("requires-python"):
-            return ".".join(line.split('"')[1].lstrip(">=~ ").split(".")[:2])
-    return "3.11"
+def _vulnerabilities(audited: Audit) -> list[dict[str, object]]:
+    found = []
+    for each in audited.found:
+        entry: dict[str, object] = {
+            "id": each.id,
+            "references": [{"id": alias, "source": {"name": alias.split("-")[0]}} for alias in each.aliases],
+            "description": each.summary,
+            "affects": [{"ref": _purl(each.package, each.version)}],
+        }
+        if each.fixed:
+            entry["recommendation"] = f"Fixed in {', '.join(each.fixed)}."
+        found.append(entry)
+    return found
+
+
+def _purl(package: str, version: str) -> str:
+    return f"pkg:pypi/{package}@{version}"

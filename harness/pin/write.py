@@ -1,56 +1,77 @@
-"""Writing the pin's folder: lock, requirements, launch script, Dockerfile, evidence."""
+"""Writing the pin's folder: lock, requirements, bill of materials, advisories, launch script, Dockerfile, facts."""
 
 from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.durable import write_atomically
 from harness.launch_script import CONFIGURATIONS, PORT, launch_script
 from harness.models import HubWeights
-from harness.pin.choose import gpu_peak_mib, latency_of
+from harness.pin.advisories import audit_json
+from harness.pin.engine import engine_settings
+from harness.pin.evidence import evidence
 from harness.pin.sbom import sbom
 from harness.secrets import redact
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from harness.lock import Lock
     from harness.models import ModelSpec
+    from harness.pin.advisories import Audit
     from harness.pin.choose import Candidate, Chosen, Wish
 
 FACTS = "pin.json"
+EVIDENCE = "EVIDENCE.md"
 PUBLIC = re.compile(r"https://files\.pythonhosted\.org/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/?#\"]+")
-AUDIT = "uvx pip-audit --disable-pip --no-deps --require-hashes -r requirements.txt"
 
 
-def write_pin(folder: Path, chosen: Candidate, outcome: Chosen, wish: Wish, spec: ModelSpec) -> list[str]:
-    """Write the pin and return the names of its files.
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Everything that a pin says."""
+
+    chosen: Candidate
+    outcome: Chosen
+    wish: Wish
+    spec: ModelSpec
+    audited: Audit
+    made: datetime
+
+
+def write_pin(folder: Path, pin: Pin) -> list[str]:
+    """Write the pin and return the names of its files; an earlier pin of that name is replaced.
 
     Raises:
         OSError: the folder cannot be written.
         InvalidLock: a package of the lock has no hash.
     """
-    record, lock = chosen.record, chosen.lock
-    now = datetime.now(UTC)
+    record, lock, spec = pin.chosen.record, pin.chosen.lock, pin.spec
+    python, backend = record.axes["python"], record.axes["backend"]
+    facts = {"stack": lock.name, "python": python, "packages": dict(lock.stack)}
     files = {
         "requirements.txt": requirements(lock, spec),
-        "sbom.cdx.json": sbom(lock, record.id, now),
-        "EVIDENCE.md": evidence(chosen, outcome, wish, spec, now),
-        FACTS: json.dumps({"stack": lock.name, "python": record.axes["python"], "packages": dict(lock.stack)}, indent=1)
-        + "\n",
+        "sbom.cdx.json": sbom(lock, record.id, python, pin.audited, pin.made),
+        "vulnerabilities.json": audit_json(pin.audited),
+        FACTS: json.dumps(facts, indent=1) + "\n",
     }
     if is_public(lock):
         files["pylock.toml"] = lock.text
-    backend = record.axes["backend"]
+    notes = _notes(pin)
     if backend in CONFIGURATIONS:
-        model = spec.weights.hub_id if isinstance(spec.weights, HubWeights) else f"models/{spec.name}"
-        files["launch_server.py"] = launch_script(model, backend, settings_of(chosen))
-        files["Dockerfile"] = dockerfile(record.axes["python"])
+        engine = engine_settings(record, spec, pin.wish.gpu_memory_gib)
+        files["launch_server.py"] = launch_script(_model(spec), backend, engine.fields)
+        files["Dockerfile"] = dockerfile(python)
+        notes.append(f"Engine settings in `launch_server.py`: {engine.origin}.")
+    files[EVIDENCE] = redact(evidence(pin, notes))
+    for name in ("pylock.toml", "launch_server.py", "Dockerfile"):
+        if name not in files:
+            (folder / name).unlink(missing_ok=True)  # of an earlier pin of that name
     for name, text in files.items():
-        write_atomically(folder / name, redact(text) if name.endswith(".md") else text)
+        write_atomically(folder / name, text)
     return sorted(files)
 
 
@@ -66,17 +87,6 @@ def requirements(lock: Lock, spec: ModelSpec) -> str:
     return "\n".join(head) + "\n" + lock.requirements().replace(" --hash=", " \\\n    --hash=")
 
 
-def settings_of(chosen: Candidate) -> dict[str, object]:
-    """The engine's settings that were tested; empty where no engine came up."""
-    for stage in chosen.record.stages:
-        for check in stage.checks:
-            boot = check.facts.get("boot")
-            settings = boot.get("settings") if isinstance(boot, dict) else None
-            if isinstance(settings, dict):
-                return {str(name): value for name, value in settings.items()}
-    return {}
-
-
 def dockerfile(python: str) -> str:
     """An image of the stack. Triton compiles its launcher when the engine starts, hence the compiler."""
     return f"""\
@@ -90,48 +100,19 @@ CMD ["python", "launch_server.py"]
 """
 
 
-def evidence(chosen: Candidate, outcome: Chosen, wish: Wish, spec: ModelSpec, now: datetime) -> str:
-    """EVIDENCE.md: what was shown of the stack, where and when, and what was not."""
-    record, answer = chosen.record, chosen.answer
-    machine = record.machine
-    peak, latency = gpu_peak_mib(record), latency_of(record)
-    gpu = f"{peak:.0f} MiB" if peak else f"not measured; by the model spec {spec.memory.gpu_gib:g} GiB"
-    days = (now - record.finished.astimezone(UTC)).days
-    lines = [
-        f"# Evidence for {record.id}",
-        "",
-        answer.claim,
-        "",
-        *(f"- Not shown: {each}" for each in answer.not_proven),
-    ]
-    lines += [
-        f"- Verdict: `{record.verdict}`, attempt {record.attempt}",
-        f"- Tested {record.finished:%Y-%m-%d %H:%M} UTC, {days} days before this pin was made ({now:%Y-%m-%d})",
-        (
-            f"- On {machine.os}{' under WSL2' if machine.wsl else ''}, GPU: {', '.join(machine.gpus) or 'none'}, "
-            f"driver: {machine.driver or 'none'}"
-        ),
-        (
-            f"- Target: Python {wish.python or 'any'}, backend {wish.backend or 'any'}, "
-            f"GPU memory {f'{wish.gpu_memory_gib:g} GiB' if wish.gpu_memory_gib else 'not said'}"
-        ),
-        f"- GPU memory taken: {gpu}",
-        f"- Both passes, warm: {f'{latency:.3f} s' if latency is not None else 'not measured'}",
-        f"- Stack: `{chosen.lock.name}`, {len(chosen.lock.stack)} packages",
-        f"- Known vulnerabilities: not checked. This checks: `{AUDIT}`",
-        "",
-        "| stage | verdict | seconds |",
-        "|---|---|---|",
-        *(f"| {each.stage} | `{each.verdict}` | {each.seconds:.1f} |" for each in record.stages),
-        "",
-        "## Not taken",
-        "",
-        *(f"- {name}: {why}" for name, why in sorted(outcome.rejected.items())),
-    ]
-    if not is_public(chosen.lock):
-        lines += ["", "There is no pylock.toml: not every file of the stack has a public address."]
-    if record.axes["backend"] not in CONFIGURATIONS:
-        lines += ["", "There is no launch script: this was shown with plain transformers, not LMDeploy's engines."]
-    else:
-        lines += ["", "The Dockerfile was written, not built."]
-    return "\n".join(lines).rstrip() + "\n"
+def _model(spec: ModelSpec) -> str:
+    return spec.weights.hub_id if isinstance(spec.weights, HubWeights) else f"models/{spec.name}"
+
+
+def _notes(pin: Pin) -> list[str]:
+    """What a reader of the folder has to know of its files."""
+    notes = []
+    if not is_public(pin.chosen.lock):
+        notes.append("There is no pylock.toml: not every file of the stack has a public address.")
+    if pin.chosen.record.axes["backend"] not in CONFIGURATIONS:
+        notes.append("There is no launch script: this was shown with plain transformers, not LMDeploy's engines.")
+        return notes
+    notes.append("The Dockerfile was written, not built.")
+    if not isinstance(pin.spec.weights, HubWeights):
+        notes.append(f"The image holds no model: mount the checkpoint at `/srv/{_model(pin.spec)}`.")
+    return notes

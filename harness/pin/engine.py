@@ -1,0 +1,84 @@
+"""The engine's configuration for the target: what was tested, with the cache made to fit the target's card.
+
+Both engines take the cache as a share of the memory that is free once the weights are loaded. A share that was tested
+on a card of 80 GiB would be far too small on one of 8 GiB, so it is worked out anew for the target's memory, by the
+rule that the tests themselves use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.models import HubWeights
+from harness.probes.boot_lmdeploy import (
+    BATCH,
+    CACHE_SHARE,
+    FORMATS,
+    SESSION_LENGTH,
+    SMALLEST_CACHE_MIB,
+    WORKSPACE_MIB,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.models import ModelSpec
+    from harness.records import Record
+
+SHARE = "cache_max_entry_count"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Fields of the engine's configuration, and where they come from."""
+
+    fields: Mapping[str, object]
+    origin: str
+    """One sentence for the evidence."""
+
+
+def engine_settings(record: Record, spec: ModelSpec, gpu_memory_gib: float | None) -> EngineSettings:
+    """What the launch script says to the engine.
+
+    Args:
+        record: the attempt that is pinned.
+        spec: the model's.
+        gpu_memory_gib: memory of the target's card; None: not said, and the tested share is kept.
+    """
+    tested = _tested(record)
+    fields = dict(tested)
+    fields.setdefault("session_len", SESSION_LENGTH)
+    fields.setdefault("max_batch_size", BATCH)
+    if gpu_memory_gib is not None:
+        fields[SHARE] = cache_share(gpu_memory_gib * 1024, spec.memory.weights_gib * 1024)
+    fields.setdefault(SHARE, CACHE_SHARE)
+    if record.axes["backend"] == "turbomind" and spec.quantisation in FORMATS:
+        fields.setdefault("model_format", FORMATS[spec.quantisation])
+    if isinstance(spec.weights, HubWeights) and spec.weights.revision is not None:
+        fields["revision"] = spec.weights.revision
+    changed = sorted(name for name, value in fields.items() if name in tested and tested[name] != value)
+    if not tested:
+        origin = "no engine came up here, so these settings were not tested"
+    else:
+        origin = "as tested" + (f", except {', '.join(changed)}, made for the target's card" if changed else "")
+        added = sorted(name for name in fields if name not in tested)
+        origin += f"; added: {', '.join(added)}" if added else ""
+    return EngineSettings(dict(sorted(fields.items())), origin)
+
+
+def cache_share(card_mib: float, weights_mib: float) -> float:
+    """Share of the memory beside the weights that may be cache, so that what remains is room enough to work."""
+    cache = max(card_mib - weights_mib - WORKSPACE_MIB, SMALLEST_CACHE_MIB)
+    return round(min(CACHE_SHARE, cache / max(card_mib - weights_mib, 1.0)), 2)
+
+
+def _tested(record: Record) -> dict[str, object]:
+    """The settings that an engine came up with; empty where none did."""
+    for stage in record.stages:
+        for check in stage.checks:
+            boot = check.facts.get("boot")
+            settings = boot.get("settings") if isinstance(boot, dict) else None
+            if isinstance(settings, dict):
+                return {str(name): value for name, value in settings.items()}
+    return {}

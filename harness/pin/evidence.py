@@ -1,0 +1,94 @@
+"""EVIDENCE.md: what was shown of the stack, where, when and for which target, what was not, and what is known of it."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from harness.pin.choose import gpu_peak_mib, latency_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.pin.advisories import Audit
+    from harness.pin.write import Pin
+    from harness.records import Record
+
+VERIFY = "`harness pin verify` on this folder installs it afresh and compares."
+
+
+def evidence(pin: Pin, notes: Sequence[str]) -> str:
+    """The whole file.
+
+    Args:
+        pin: what is pinned, and why.
+        notes: what is to be known of the folder's other files.
+    """
+    record, answer, wish = pin.chosen.record, pin.chosen.answer, pin.wish
+    lines = [f"# Evidence for {record.id}", "", answer.claim, ""]
+    lines += [f"- Not shown: {each}" for each in answer.not_proven]
+    lines += [
+        f"- Verdict: `{record.verdict}`, attempt {record.attempt}",
+        f"- Tested {record.finished:%Y-%m-%d %H:%M} UTC, {_age(pin)} before this pin was made ({pin.made:%Y-%m-%d})",
+        _place(record),
+        (
+            f"- Target: Python {wish.python or 'any'}, backend {wish.backend or 'any'}, "
+            f"GPU memory {f'{wish.gpu_memory_gib:g} GiB' if wish.gpu_memory_gib else 'not said'}"
+        ),
+        f"- GPU memory taken: {_memory(pin)}",
+        f"- Both passes, warm: {_latency(record)}",
+        f"- Stack: `{pin.chosen.lock.name}`, {len(pin.chosen.lock.stack)} packages",
+        f"- Known vulnerabilities: {pin.audited.sentence()}",
+        f"- Reproduction: {VERIFY}",
+        "",
+        "| stage | verdict | seconds |",
+        "|---|---|---|",
+        *(f"| {each.stage} | `{each.verdict}` | {each.seconds:.1f} |" for each in record.stages),
+        "",
+    ]
+    lines += [line for note in notes for line in (note, "")]
+    lines += _advisories(pin.audited)
+    lines += ["## Not taken", "", *(f"- {name}: {why}" for name, why in sorted(pin.outcome.rejected.items()))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def with_reproduction(text: str, said: str) -> str:
+    """The evidence with what a fresh installation came to.
+
+    Args:
+        text: the file as :func:`evidence` made it.
+        said: one sentence.
+    """
+    return text.replace(f"- Reproduction: {VERIFY}", f"- Reproduction: {said} {VERIFY}", 1)
+
+
+def _age(pin: Pin) -> str:
+    days = (pin.made - pin.chosen.record.finished.astimezone(UTC)).days
+    return f"{days} day{'' if days == 1 else 's'}"
+
+
+def _place(record: Record) -> str:
+    machine = record.machine
+    system = f"{machine.os}{' under WSL2' if machine.wsl else ''}"
+    return f"- On {system}, GPU: {', '.join(machine.gpus) or 'none'}, driver: {machine.driver or 'none'}"
+
+
+def _memory(pin: Pin) -> str:
+    peak = gpu_peak_mib(pin.chosen.record)
+    return f"{peak:.0f} MiB" if peak else f"not measured; by the model spec {pin.spec.memory.gpu_gib:g} GiB"
+
+
+def _latency(record: Record) -> str:
+    latency = latency_of(record)
+    return f"{latency:.3f} s" if latency is not None else "not measured"
+
+
+def _advisories(audited: Audit) -> Iterator[str]:
+    if not audited.found:
+        return
+    yield from ("## Known vulnerabilities", "", "| package | advisory | fixed in | what |", "|---|---|---|---|")
+    for each in audited.found:
+        names = ", ".join((each.id, *each.aliases))
+        what = each.summary.replace("|", "\\|").replace("<", "&lt;")
+        yield f"| {each.package} {each.version} | {names} | {', '.join(each.fixed) or 'no release yet'} | {what} |"
+    yield ""
