@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -111,6 +112,23 @@ def test_what_metadata_demands_moves_along_and_is_told() -> None:
     assert found.along == {"hub": "big 5.0 requires hub>=1"}
     assert found.unresolved == 0
     assert found.alone is False
+
+
+def chain_of(*names: str) -> dict[str, list[Requirement]]:
+    """Requirements under which each of the names moves only with the next."""
+    versions = {"big": "5.0", "hub": "1.0", "web": "2.0"}
+    return {
+        owner: [Requirement(f"{needed}>={versions.get(needed, '2')}")] for owner, needed in itertools.pairwise(names)
+    }
+
+
+@pytest.mark.parametrize("blamed", ["big", "hub", "p03", "p05"])
+def test_coupled_changes_take_no_more_trials_than_a_single_one(blamed: str) -> None:
+    """Eleven changes, each of which brings the next along; any of them may be to blame."""
+    needs = Needs(chain_of("big", "hub", *NAMES[:9]))
+    found = search(lambda stack: RED if stack[blamed] in {"5.0", "1.0", "2"} else PASSED, red=needs).run()
+    assert list(found.cause) == [blamed]
+    assert found.tests <= found.bounds[0] + 1
 
 
 def test_another_failure_is_neither_green_nor_red() -> None:

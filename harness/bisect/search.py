@@ -11,7 +11,7 @@ from harness.bisect.ddmin import Outcome, bound_at_worst, bound_for_one, ddmin
 from harness.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from harness.bisect.coupling import Needs
     from harness.lock import Lock
@@ -138,7 +138,7 @@ class Search:
         everything = frozenset(changes)
         self._told = {mixer.mix(everything).name: Outcome.RED, mixer.mix(()).name: Outcome.GREEN}
 
-        def test(moved: Sequence[str] | frozenset[str]) -> Outcome:
+        def test(moved: Collection[str]) -> Outcome:
             return self._test(mixer, coupling.closed(moved), red)
 
         found = coupling.closed(ddmin(coupling.ordered(), test))
@@ -179,17 +179,27 @@ def _outcome(verdict: Verdict, red: Verdict) -> Outcome:
     return Outcome.GREEN if beyond or passed else Outcome.UNRESOLVED
 
 
-def _shrunk(found: frozenset[str], coupling: Coupling, test: Callable[[frozenset[str]], Outcome]) -> frozenset[str]:
-    """The smallest red set within ``found`` from which no change can be taken with all that depend on it."""
-    shrinking = True
-    while shrinking:
-        shrinking = False
-        for name in sorted(found):
-            smaller = coupling.without(found, name)
-            if smaller and smaller != found and test(smaller) is Outcome.RED:
-                found, shrinking = smaller, True
-                break
-    return found
+def _shrunk(found: frozenset[str], coupling: Coupling, test: Callable[[Collection[str]], Outcome]) -> frozenset[str]:
+    """The smallest red set within ``found``: what it brings along may be to blame without what brings it.
+
+    Changes that no other of the set brings along are taken out one at a time. Where that is green, everything smaller
+    lies within a green stack, so nothing more is tried; where it cannot be told, every other change is tried as well.
+    """
+    while True:
+        leads = [name for name in sorted(found) if coupling.without(found, name) == found - {name}]
+        told = {name: test(found - {name}) if len(found) > 1 else Outcome.GREEN for name in leads}
+        if Outcome.UNRESOLVED in told.values():
+            for name in sorted(found - set(leads)):
+                smaller = coupling.without(found, name)
+                if smaller and test(smaller) is Outcome.RED:
+                    told[name] = Outcome.RED
+                    break
+        red = next((name for name, outcome in told.items() if outcome is Outcome.RED), None)
+        if red is None:
+            return found
+        found = coupling.without(found, red)
+        inside = [name for name in coupling.ordered() if name in found]
+        found = coupling.closed(ddmin(inside, test))
 
 
 def _cause(found: frozenset[str], coupling: Coupling, red: Verdict) -> list[str]:
