@@ -128,7 +128,9 @@ def _install(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on miniatures: offline, under a minute."""
     _install(session)
-    session.run("pytest", "-m", "not real and not browser", "-n", "auto", "--dist", "loadgroup", *session.posargs)
+    session.run(
+        "pytest", "-m", "not real and not long and not browser", "-n", "auto", "--dist", "loadgroup", *session.posargs
+    )
 
 
 @nox.session
@@ -143,6 +145,13 @@ def real(session: nox.Session) -> None:
     """Run the tests on the real packages, two combinations emulated: gigabytes and minutes the first time."""
     _install(session)
     session.run("pytest", "-m", "real", *session.posargs)
+
+
+@nox.session
+def long(session: nox.Session) -> None:
+    """Run the tests on the real packages that take longer than a change should wait, such as a whole bisection."""
+    _install(session)
+    session.run("pytest", "-m", "long", *session.posargs)
 
 
 @nox.session

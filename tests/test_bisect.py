@@ -1,4 +1,4 @@
-"""Bisection finds the change that turns a verdict: on sets, on made-up locks and (marked real) on real packages."""
+"""Bisection finds the change that turns a verdict: on sets, on made-up locks and (marked long) on real packages."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_a_change_brings_along_what_it_needs_and_no_more() -> None:
     assert coupling.without({"big", "hub"}, "big") == {"hub"}
 
 
-@pytest.mark.real
+@pytest.mark.long
 @pytest.mark.timeout(3000)
 def test_the_real_culprit_is_found(tmp_path: Path) -> None:
     """As of the troubleshooting log's day lmdeploy 0.11.1 imports; as of today it does not."""

@@ -198,6 +198,19 @@ def test_a_diff_touches_only_what_it_comes_from(accepted: Path, gate: Callable[.
     assert (outcome["bump_file"], outcome["bump_line"]) == ("requirements.txt", 1)
 
 
+def test_a_diff_of_several_packages_touches_what_stands_at_all_of_them(
+    accepted: Path, gate: Callable[..., Any], run_harness: Harness
+) -> None:
+    diff = accepted / "both.diff"
+    lines = "@@ -1,2 +1,2 @@\n-lmdeploy=={0}\n-transformers==4.57.3\n+lmdeploy==1.1\n+transformers==4.38.2\n"
+    for before, touched in (("1.0", 1), ("0.9", 2)):
+        diff.write_text("--- a/requirements.txt\n+++ b/requirements.txt\n" + lines.format(before))
+        done = run_harness(MiniProject(accepted), "gate", "--from-diff", str(diff), "--dry-run")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1].endswith(f"{touched} comparisons")
+    assert gate("--from-diff", str(accepted / "accepted.yaml"))[0] == 2
+
+
 def test_shards_together_are_the_whole(accepted: Path, gate: Callable[..., Any], run_harness: Harness) -> None:
     for part in (1, 2):
         code, outcome = gate("transformers==4.38.2", "--shard", f"{part}/2", "--out", f"part-{part}")

@@ -138,6 +138,27 @@ def test_poetry_carets_and_pylocks_are_read() -> None:
     assert [bump.requirement for bump in read_diff(text).bumps] == ["torch==2.8", "transformers<6,>=5.0"]
 
 
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("Pipfile", 'transformers = "==4.57.3"', 'transformers = "==5.0.0"'),
+        ("Pipfile", 'transformers = {version = "==4.57.3"}', 'transformers = {version = "==5.0.0"}'),
+        ("setup.cfg", "    transformers==4.57.3", "    transformers==5.0.0"),
+        ("app/requirements/base.in", "transformers == 4.57.3  # why", "transformers == 5.0.0  # why"),
+        ("constraints.txt", 'transformers==4.57.3;python_version>"3.9"', 'transformers==5.0.0;python_version>"3.9"'),
+    ],
+)
+def test_every_file_that_a_bot_bumps_is_read(file: str, before: str, after: str) -> None:
+    (bump,) = read_diff(f"--- a/{file}\n+++ b/{file}\n@@ -7 +7 @@\n-{before}\n+{after}\n").bumps
+    assert (bump.requirement, bump.before, bump.line) == ("transformers==5.0.0", "4.57.3", 7)
+
+
+def test_a_line_that_moved_to_another_hunk_is_no_bump() -> None:
+    text = "--- a/requirements.txt\n+++ b/requirements.txt\n@@ -1 +0,0 @@\n-torch==2.8\n@@ -9,0 +9 @@\n+torch=={0}\n"
+    assert read_diff(text.format("2.8")).bumps == ()
+    assert [(each.requirement, each.before) for each in read_diff(text.format("2.9")).bumps] == [("torch==2.9", "2.8")]
+
+
 def test_what_is_no_diff_is_refused_and_an_empty_one_is_not() -> None:
     with pytest.raises(UnusableChange):
         read_diff("hello\n")

@@ -67,8 +67,8 @@ def bumped(
     axes = {bump.package: _version_of(bump, releases) for bump in bumps if bump.package in AXES}
     moved = {
         each.id: target
-        for each in chosen
-        if each.excluded is None and (target := _target(each, axes, bumps)) is not None
+        for each in _standing_together([each for each in chosen if each.excluded is None], bumps)
+        if (target := _target(each, axes, bumps)) is not None
     }
     matrix = load_matrix(bench.project.matrix_file)
     remade = _Remaking(matrix, bench.models, releases)
@@ -91,6 +91,18 @@ def _version_of(bump: Bump, releases: Releases) -> Version:
     if not known:
         raise UnusableChange(f"no release of {bump.package} is in the range {bump.wanted}")
     return known[-1]
+
+
+def _standing_together(chosen: Sequence[Combination], bumps: Sequence[Bump]) -> Sequence[Combination]:
+    """Those that stand where all of several bumps come from, as the project does that is bumped; all if there are none.
+
+    Otherwise a change of lmdeploy and transformers together would also try each of them with what it never met.
+    """
+    told = [bump for bump in bumps if bump.package in AXES and bump.before is not None]
+    together = [
+        each for each in chosen if all(_was(bump.before or "", Version(getattr(each, bump.package))) for bump in told)
+    ]
+    return together if len(told) > 1 and together else chosen
 
 
 def _target(combination: Combination, axes: Mapping[str, Version], bumps: Sequence[Bump]) -> dict[str, Version] | None:

@@ -124,6 +124,7 @@ def baseline(  # noqa: PLR0913, PLR0917 - one parameter for each option
 @file_option
 @click.option("--shard", "share", metavar="I/N", help="Run only this part; 'harness gate-merge' puts them together.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the outputs [reports/gate].")
+@click.option("--dry-run", is_flag=True, help="List the comparisons and run nothing.")
 @click.option("--retries", type=click.IntRange(0, 5), default=1, show_default=True, help="Tries of a new failure.")
 @click.option("--samples", type=click.IntRange(1, 20), default=1, help="Attempts at what passes, for measurements.")
 @jobs_option
@@ -142,6 +143,7 @@ def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
     file: Path | None,
     share: str | None,
     out: Path | None,
+    dry_run: bool,
     retries: int,
     samples: int,
     jobs: int | None,
@@ -169,6 +171,8 @@ def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
     _demand_known(accepted, {each.id for each in bench.combinations} | {each.id for each in candidates})
     plan = make_plan(describe(wanted), accepted, candidates)
     mine = part_of(candidates, shard) if shard is not None else candidates
+    if dry_run:
+        return _foretell(mine, describe(wanted))
     verbosity = -1 if form == "json" else verbose
     tries = run_candidates(bench, mine, accepted, retries=retries, verbosity=verbosity)
     if samples > 1:
@@ -241,6 +245,15 @@ def _candidates(  # noqa: PLR0913 - what a choice depends on
         changed = changed_in_matrix(chosen, accepted)
         found += changed if whole else [each for each in changed if each.combination is not None]
     return found
+
+
+def _foretell(candidates: Sequence[Candidate], bump: str) -> int:
+    """Say what would be compared."""
+    for each in candidates:
+        was = f"  (was {each.reference})" if each.id != each.reference else ""
+        click.echo(f"{each.id}{was}" if each.combination is not None else f"{each.reference}  (gone)")
+    click.echo(f"{bump}: {len(candidates)} comparisons")
+    return ExitCode.OK if candidates else ExitCode.NOTHING_TO_DO
 
 
 def _demand_known(accepted: Baseline, ids: set[str]) -> None:

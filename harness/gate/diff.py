@@ -58,15 +58,17 @@ def read_diff(text: str) -> DiffReading:
     if text.strip() and not hunks and "diff --git" not in text:
         raise UnusableChange("this is not a unified diff; give the output of 'git diff', or a revision to compare with")
     found: dict[str, Bump] = {}
-    for hunk in hunks:
-        reader = _reader_of(hunk.file)
-        if reader is None:
-            continue
+    read = [(hunk, reader) for hunk in hunks if (reader := _reader_of(hunk.file)) is not None]
+    elsewhere: dict[tuple[str, str], SpecifierSet] = {}
+    for hunk, reader in read:
+        elsewhere |= {(hunk.file, name): spec for _, name, spec in reader([(0, line) for line in hunk.old])}
+    for hunk, reader in read:
         before = {name: spec for _, name, spec in reader([(0, line) for line in hunk.old])}
         for line, name, spec in reader(hunk.new):
-            if before.get(name) == spec:
+            was = before.get(name, elsewhere.get((hunk.file, name)))  # a line may move to another hunk
+            if was == spec:
                 continue
-            bump = Bump(name, spec, str(before[name]).removeprefix("==") if name in before else None, hunk.file, line)
+            bump = Bump(name, spec, str(was).removeprefix("==") if was is not None else None, hunk.file, line)
             if name not in found or bump.exact is not None or found[name].exact is None:
                 found[name] = bump
     return DiffReading(tuple(found[name] for name in sorted(found)), tuple(dict.fromkeys(each.file for each in hunks)))
@@ -144,8 +146,10 @@ _Pins = list[tuple[int, str, SpecifierSet]]
 def _reader_of(file: str) -> Callable[[list[tuple[int, str]]], _Pins] | None:
     path = PurePosixPath(file)
     name = path.name.lower()
-    if name == "pyproject.toml":
+    if name in {"pyproject.toml", "pipfile"}:
         return _project_pins
+    if name == "setup.cfg":
+        return _requirement_pins
     if name.endswith(".lock") or re.fullmatch(r"pylock(\..+)?\.toml", name):
         return _lock_pins
     if path.suffix in {".txt", ".in"} and (
