@@ -13,6 +13,8 @@ import click
 
 from harness.child import CHILDREN, Cancelled
 from harness.collect import RunUnderWay
+from harness.interpreters import NoInterpreter
+from harness.lock import InvalidLock
 from harness.matrix import IndexUnavailable, MatrixError
 from harness.run import RunBroken
 from harness.uv import UvFailure
@@ -52,7 +54,7 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
         except MatrixError as error:
             click.echo(str(error), err=True)
             code = ExitCode.USAGE
-        except NothingSelected as error:
+        except (NothingSelected, NoInterpreter, InvalidLock) as error:
             click.echo(f"harness: {error}", err=True)
             code = ExitCode.USAGE
         except click.UsageError:

@@ -24,6 +24,13 @@ _NETWORK = re.compile(
     r"|could not connect|broken pipe|unexpected eof",
     re.IGNORECASE,
 )
+_NO_ANSWER = re.compile(
+    r"because the network was disabled|was not found in the cache"
+    r"|could not be queried due to a lack of valid authentication credentials"
+    r"|Failed to read from zip file|unable to locate the end of central directory",
+    re.IGNORECASE,
+)
+"""What uv words as a stack without a solution, and is an index that did not answer or a wheel that did not arrive."""
 _DISK = re.compile(
     r"No space left on device|os error 28|Disk quota exceeded|os error 122|Read-only file system", re.IGNORECASE
 )
@@ -106,6 +113,7 @@ def _kind(message: str) -> str:
     for kind, pattern in (
         ("disk", _DISK),
         ("hash", _HASH),
+        ("network", _NO_ANSWER),
         ("no-wheel", _WHEEL),
         ("conflict", _UNSATISFIABLE),
         ("network", _NETWORK),

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import tempfile
 import zipfile
 from dataclasses import dataclass, field
 from email.parser import HeaderParser
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import httpx
+import stamina
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
@@ -23,12 +26,17 @@ from harness.bundle.manifest import PackedStack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from harness.lock import Lock, LockedWheel
 
 HOST_KEEPS = ("torch", "torchvision", "torchaudio", "triton", "nvidia-*", "cuda-*", "numpy")
 """What a host with a GPU brings itself: replacing it would mean gigabytes, or breaks what is built against it."""
+_ATTEMPTS = 4
+_PATIENCE = 600.0
+"""Seconds for all attempts at one wheel."""
+_TOO_MANY = 429
+_LONGEST_WAIT = 60.0
+"""Seconds that a server may ask us to wait."""
 
 
 class WheelUnavailable(RuntimeError):  # noqa: N818 - reads as what happened
@@ -63,28 +71,50 @@ class WheelStore:
         Raises:
             WheelUnavailable: it could not be downloaded, or its hash is not the lock's.
         """
-        path = self.folder / wheel.sha256[:16] / wheel.name
+        path = self.folder / wheel.sha256[:16] / Path(wheel.name).name
         if path.exists():
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        hashed = hashlib.sha256()
-        try:
-            with (
-                httpx.stream("GET", wheel.url, follow_redirects=True, timeout=60) as answer,
-                partial.open("wb") as file,
-            ):
-                answer.raise_for_status()
-                for block in answer.iter_bytes(1 << 20):
-                    hashed.update(block)
-                    file.write(block)
-        except httpx.HTTPError as error:
-            raise WheelUnavailable(f"{wheel.name} could not be downloaded: {type(error).__name__}") from error
-        if hashed.hexdigest() != wheel.sha256:
-            partial.unlink()
-            raise WheelUnavailable(f"{wheel.name} does not have the hash that the lock names; it was thrown away")
+        with tempfile.NamedTemporaryFile(prefix=".partial-", dir=path.parent, delete=False) as file:
+            partial = Path(file.name)
+            try:
+                self._download(wheel, file)
+            except BaseException:
+                partial.unlink()
+                raise
+        partial.chmod(0o644)
         partial.rename(path)
         return path
+
+    @staticmethod
+    def _download(wheel: LockedWheel, file: IO[bytes]) -> None:
+        try:
+            for attempt in stamina.retry_context(on=_worth_another, attempts=_ATTEMPTS, timeout=_PATIENCE):
+                with attempt:
+                    file.seek(0)
+                    file.truncate()
+                    hashed = hashlib.sha256()
+                    with httpx.stream("GET", wheel.url, follow_redirects=True, timeout=60) as answer:
+                        answer.raise_for_status()
+                        for block in answer.iter_bytes(1 << 20):
+                            hashed.update(block)
+                            file.write(block)
+        except httpx.HTTPStatusError as error:
+            raise WheelUnavailable(f"{wheel.name}: its server answered {error.response.status_code}") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise WheelUnavailable(f"{wheel.name} could not be downloaded: {type(error).__name__}") from error
+        if hashed.hexdigest() != wheel.sha256:
+            raise WheelUnavailable(f"{wheel.name} does not have the hash that the lock names; it was thrown away")
+
+
+def _worth_another(error: Exception) -> bool | float:
+    """Whether a failed download may pass, and after how many seconds, where the server says so."""
+    if not isinstance(error, httpx.HTTPStatusError):
+        return isinstance(error, httpx.TransportError)
+    if error.response.status_code != _TOO_MANY:
+        return error.response.is_server_error
+    asked = error.response.headers.get("retry-after", "")
+    return min(float(asked), _LONGEST_WAIT) if asked.isdecimal() else True
 
 
 def choose(

@@ -148,7 +148,10 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
     roots: dict[str, tuple[str, ...]] = {}
     for combination in chosen:
         interpreter = find_interpreter(combination.python)
-        lock = bench.resolver.resolve(resolve_request(combination, interpreter), interpreter).lock
+        resolution = bench.resolver.resolve(resolve_request(combination, interpreter), interpreter)
+        lock = resolution.lock
+        if resolution.failure is not None and resolution.failure.kind not in {"conflict", "no-wheel"}:
+            raise resolution.failure  # the network's or the disk's: it says nothing about the combination
         if lock is None:
             click.echo(f"not packed: {combination.id}: the resolver refuses it", err=True)
             continue
@@ -210,10 +213,11 @@ def _runtime(bench: Workbench, python: str, store: WheelStore, host: Mapping[str
     if weights:
         wanted += [name for name in FOR_WEIGHTS if name not in host]
     interpreter = find_interpreter(python)
-    lock = bench.resolver.resolve(Request(str(interpreter), tuple(sorted(wanted)), (), None, ()), interpreter).lock
-    if lock is None:
-        raise WheelUnavailable(f"the harness's own dependencies do not resolve for Python {python}")
-    return [store.fetch(wheel) for wheel in lock.wheels(python).values()]
+    found = bench.resolver.resolve(Request(str(interpreter), tuple(sorted(wanted)), (), None, ()), interpreter)
+    if found.lock is None:
+        why = f": {found.failure.message}" if found.failure is not None else ""
+        raise WheelUnavailable(f"the harness's own dependencies do not resolve for Python {python}{why}")
+    return [store.fetch(wheel) for wheel in found.lock.wheels(python).values()]
 
 
 def _model_files(folder: Path, specs: Mapping[str, ModelSpec]) -> dict[str, Path]:

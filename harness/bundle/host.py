@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from pydantic import ValidationError
 
 from harness.answers import AnswerBook
 from harness.bundle.manifest import MANIFEST, Manifest
@@ -47,8 +48,17 @@ class HostWorkbench(Workbench):
 
     @cached_property
     def manifest(self) -> Manifest:
-        """What the bundle says of itself."""
-        return Manifest.model_validate_json((self.bundle / MANIFEST).read_bytes())
+        """What the bundle says of itself.
+
+        Raises:
+            NothingSelected: it is damaged, or of another version of the harness.
+        """
+        file = self.bundle / MANIFEST
+        try:
+            return Manifest.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError) as error:
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
+            raise NothingSelected(f"{file} is not a bundle's: {why}; unpack the bundle again") from error
 
     @cached_property
     def locks(self) -> dict[str, Lock]:
@@ -153,12 +163,14 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     chosen = bench.select(patterns, tags, words)
     bench.make_weights(chosen)
     records = climb_all(bench, chosen, verbosity=1, publish=False)
-    with tarfile.open(results / "results.tar.gz", "w:gz") as archive:
+    partial = results / ".results.tar.gz"
+    with tarfile.open(partial, "w:gz") as archive:
         archive.add(bench.store.file, "results.jsonl")
         for log in sorted(project.logs.glob("*.log")):
             archive.add(log, f"logs/{log.name}")
         for lock in sorted(project.locks.glob("*/pylock.toml")):
             archive.add(lock, f"locks/{lock.parent.name}/pylock.toml")
+    partial.replace(results / "results.tar.gz")
     print_summary(make_console(), records, results / "results.tar.gz")
     return exit_code(records)
 

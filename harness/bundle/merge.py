@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import lzma
+import gzip
+import io
 import re
 import tarfile
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from pydantic import ValidationError
 
@@ -19,15 +20,37 @@ if TYPE_CHECKING:
 
     from harness.results import ResultStore
 
+_GZIP = b"\x1f\x8b"
 _KEPT = re.compile(r"logs/[0-9a-f]{8,64}\.log|locks/[0-9a-f]{16}/pylock\.toml")
-MAX_MEMBER_BYTES = 256 * 2**20
-"""Results larger than this are not of our making."""
 MAX_BYTES = 1024 * 2**20
-"""The same for all of an archive together, wanted or not: skipping a member still unpacks it."""
+"""What an archive may unpack to, wanted or not: results that are larger are not of our making."""
+MAX_MEMBERS = 100_000
+"""The same for its members: each takes memory, even an empty one."""
 
 
 class NotResults(ValueError):  # noqa: N818 - reads as what it says of the file
     """The file is no bundle's results; the message says why."""
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that ends with a complaint before it fills the memory, whatever the headers in it claim."""
+
+    def __init__(self, stream: BinaryIO | gzip.GzipFile) -> None:
+        self._stream = stream
+        self._left = MAX_BYTES
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """The next bytes."""
+        data = self._stream.read(len(buffer))
+        self._left -= len(data)
+        if self._left < 0:
+            raise NotResults(f"the archive unpacks to more than {MAX_BYTES / 2**20:.0f} MiB; those are no results")
+        buffer[: len(data)] = data
+        return len(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +70,15 @@ def merge(archive_path: Path, store: ResultStore) -> Merged:
         OSError: the reports folder cannot be written.
     """
     try:
-        with tarfile.open(archive_path, "r:*") as archive:
-            files = _files(archive)
-    except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
+        with archive_path.open("rb") as file:
+            packed = file.read(len(_GZIP)) == _GZIP
+            file.seek(0)
+            plain = gzip.GzipFile(fileobj=file) if packed else file
+            with tarfile.open(fileobj=io.BufferedReader(_Bounded(plain)), mode="r|") as archive:
+                files = _files(archive)
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
+        if isinstance(error, NotResults):
+            raise
         raise NotResults(f"{archive_path} cannot be read as the results of a bundle: {error}") from error
     if "results.jsonl" not in files:
         raise NotResults(
@@ -75,23 +104,16 @@ def merge(archive_path: Path, store: ResultStore) -> Merged:
 
 
 def _files(archive: tarfile.TarFile) -> dict[str, bytes]:
-    """What is wanted of the archive, as long as it is no more than results can be."""
+    """What is wanted of the archive."""
     files: dict[str, bytes] = {}
-    left = MAX_BYTES
-    for item in archive:
-        left -= item.size
-        if left < 0:
-            raise NotResults(f"the archive unpacks to more than {MAX_BYTES / 2**20:.0f} MiB; those are no results")
-        if item.isfile() and (item.name == "results.jsonl" or _KEPT.fullmatch(item.name)):
-            files[item.name] = _read(archive, item)
+    for number, item in enumerate(archive):
+        if number >= MAX_MEMBERS:
+            raise NotResults(f"the archive has more than {MAX_MEMBERS} members; those are no results")
+        # a sparse file would grow in memory to whatever size it claims
+        if item.isreg() and not item.issparse() and (item.name == "results.jsonl" or _KEPT.fullmatch(item.name)):
+            stream = archive.extractfile(item)
+            files[item.name] = stream.read() if stream is not None else b""
     return files
-
-
-def _read(archive: tarfile.TarFile, item: tarfile.TarInfo) -> bytes:
-    if item.size > MAX_MEMBER_BYTES:
-        raise NotResults(f"{item.name} in the archive is {item.size / 2**20:.0f} MiB; that is no result")
-    stream = archive.extractfile(item)
-    return stream.read() if stream is not None else b""
 
 
 def _records(archive_path: Path, data: bytes) -> list[Record]:

@@ -13,13 +13,17 @@ import subprocess
 import sys
 import sysconfig
 import time
+import zlib
 from dataclasses import dataclass, field
 from importlib.metadata import distributions
+from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 from filelock import FileLock
 from installer import install
 from installer.destinations import SchemeDictionaryDestination
+from installer.exceptions import InstallerError
 from installer.sources import WheelFile
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
@@ -29,7 +33,6 @@ from harness.resolve import Resolution, Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from harness.bundle.manifest import Manifest
     from harness.lock import Lock
@@ -85,15 +88,19 @@ class OverlayEnvironments(Environments):
         folder = self.folder(lock)
         shutil.rmtree(folder, ignore_errors=True)
         started = time.monotonic()
-        subprocess.run([interpreter, "-m", "venv", "--without-pip", folder], check=True, capture_output=True)
+        made = subprocess.run(
+            [interpreter, "-m", "venv", "--without-pip", folder], check=False, capture_output=True, text=True
+        )
+        if made.returncode:
+            said = (made.stderr or made.stdout).strip().splitlines()
+            raise OSError(f"{interpreter} made no environment in {folder}: {said[-1] if said else made.returncode}")
         site = folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
         scheme = dict.fromkeys(("purelib", "platlib"), str(site))
         scheme |= {"scripts": str(folder / "bin"), "data": str(folder), "headers": str(folder / "include")}
         python = str(folder / "bin" / "python")
         for name in self.manifest.stacks[lock.name].wheels:
-            with WheelFile.open(self.bundle / "wheels" / name) as wheel:
-                target = SchemeDictionaryDestination(scheme, interpreter=python, script_kind="posix")
-                install(wheel, target, additional_metadata={"INSTALLER": b"harness"})
+            target = SchemeDictionaryDestination(scheme, interpreter=python, script_kind="posix")
+            _install_wheel(self.bundle / "wheels" / Path(name).name, target)
         (site / HOST_PATH).write_text("".join(f"{path}\n" for path in self._behind()))
         differences = self._differences(lock, site)
         seconds = round(time.monotonic() - started, 3)
@@ -129,6 +136,19 @@ class OverlayEnvironments(Environments):
             elif present != version:
                 found[name] = present
         return found
+
+
+def _install_wheel(path: Path, target: SchemeDictionaryDestination) -> None:
+    """Lay out one wheel; no member of it lands outside.
+
+    Raises:
+        OSError: it is damaged, or the disk is full.
+    """
+    try:
+        with WheelFile.open(path) as wheel:
+            install(wheel, target, additional_metadata={"INSTALLER": b"harness"})
+    except (BadZipFile, zlib.error, EOFError, InstallerError, ValueError, KeyError) as error:
+        raise OSError(f"the carried wheel {path.name} is damaged ({error}); unpack the bundle again") from error
 
 
 def host_paths() -> list[str]:

@@ -9,13 +9,22 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import lzma
 import os
+import shutil
 import sys
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FINISHED = ".unpacked"
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError)
+"""What a damaged archive makes the standard library raise."""
 
 
 class Parts(io.RawIOBase):
@@ -48,8 +57,10 @@ def check(folder: Path) -> list[Path]:
     parts: list[Path] = []
     try:
         lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        sys.exit(f"unpack.py: SHA256SUMS has to stand beside this script: {error.strerror}")
+    except (OSError, UnicodeDecodeError) as error:
+        sys.exit(f"unpack.py: SHA256SUMS has to stand beside this script: {error}")
+    if not lines:
+        sys.exit("unpack.py: SHA256SUMS is empty; copy it again")
     for line in lines:
         wanted, _, name = line.partition("  ")
         path = folder / Path(name).name
@@ -63,20 +74,36 @@ def check(folder: Path) -> list[Path]:
 
 
 def unpack(parts: list[Path], folder: Path) -> None:
-    """Lay the bundle out in ``folder``; a member that would land outside is refused."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Lay the bundle out in ``folder``; a member that would land outside, or not fit on the disk, is refused."""
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=io.BufferedReader(Parts(parts)), mode="r|*") as archive:
-            archive.extractall(folder, filter="data")
-    except (tarfile.TarError, OSError) as error:
+            archive.extractall(folder, members=_whole_files(archive, folder), filter="data")
+        for kind in ("runtime", "lent"):
+            for wheel in sorted((folder / f"{kind}-wheels").glob("*.whl")):
+                with zipfile.ZipFile(wheel) as content:
+                    _demand_room(folder, sum(item.file_size for item in content.infolist()), wheel.name)
+                    content.extractall(folder / kind)  # noqa: S202 - zipfile keeps members inside
+        (folder / FINISHED).touch()
+    except _BROKEN as error:
         sys.exit(f"unpack.py: the bundle cannot be unpacked: {error}")
-    wheels = [
-        (kind, wheel) for kind in ("runtime", "lent") for wheel in sorted((folder / f"{kind}-wheels").glob("*.whl"))
-    ]
-    for kind, wheel in wheels:
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder / kind)  # noqa: S202 - zipfile keeps members inside; the sums were checked
-    (folder / FINISHED).touch()
+
+
+def _whole_files(archive: tarfile.TarFile, folder: Path) -> Iterator[tarfile.TarInfo]:
+    """The members, each only if it fits: a few bytes of header can claim any size."""
+    for item in archive:
+        if not (item.isdir() or (item.isreg() and not item.issparse())):
+            raise tarfile.TarError(
+                f"{item.name} is neither a file nor a folder; this is not what 'harness bundle' wrote"
+            )
+        _demand_room(folder, item.size, item.name)
+        yield item
+
+
+def _demand_room(folder: Path, size: int, name: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise OSError(f"{name} needs {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free in {folder}")
 
 
 def main() -> None:

@@ -2,6 +2,9 @@
 
 The sandbox, where the host has one, already prevents both; a package that catches the error would go unnoticed. What
 native code does by itself is prevented too, and not seen here.
+
+And who brought code along: a checkpoint's own Python files run only for a model whose spec says so. Versions of
+lmdeploy that trust every checkpoint (up to 0.12) are held to that here.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 FACT = "reached_outside"
 MAX_REACHED = 20
+REMOTE_CODE = os.sep + "transformers_modules" + os.sep
+"""Folder into which transformers copies a checkpoint's own Python files before it runs them."""
 _WRITES = os.O_WRONLY | os.O_RDWR
 _NO_FILES = ("/dev/", "/proc/")
 _HERE = ("localhost", "127.", "::1", "0.0.0.0", "::", "")  # noqa: S104 - nothing is bound, these are looked for
@@ -21,10 +26,11 @@ REACHED: List[str] = []
 
 
 class _Told:
-    """The events file of the request being answered, and the one folder that may be written."""
+    """The events file of the request being answered, the one folder that may be written, and whose code may run."""
 
     scratch = ""
     events: Optional[Any] = None
+    trusted = False
 
 
 def watch(scratch: str) -> None:
@@ -34,14 +40,23 @@ def watch(scratch: str) -> None:
         sys.addaudithook(_look)
 
 
-def tell(events: Any) -> None:
-    """Write what was tried so far, and whatever follows, as a fact of this check."""
+def tell(events: Any, *, trusted: bool) -> None:
+    """Write what was tried so far, and whatever follows, as a fact of this check.
+
+    ``trusted``: the model's spec lets the checkpoint's own code run.
+    """
     _Told.events = events
+    _Told.trusted = trusted
     if REACHED:
         events.fact(FACT, REACHED)
 
 
 def _look(event: str, arguments: Tuple[Any, ...]) -> None:
+    if event == "exec" and not _Told.trusted and REMOTE_CODE in getattr(arguments[0], "co_filename", ""):
+        raise RuntimeError(
+            "the checkpoint contains custom code which must be executed, and its model spec does not set "
+            "trust_remote_code"
+        )
     look = _LOOKS.get(event)
     if look is None:
         return

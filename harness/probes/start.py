@@ -72,7 +72,7 @@ def answer_request(path: str) -> int:
     events = sibling("events").Events(request.events)
     events.start(request.check)
     sibling("boundary").watch(os.path.dirname(path))
-    sibling("boundary").tell(events)
+    sibling("boundary").tell(events, trusted=request.model.trust_remote_code)
     prepare()
     answer(request, events)
     with contextlib.suppress(OSError):  # a full disk: the next probe compiles once more

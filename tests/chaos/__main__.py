@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import importlib
+import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import click
 
-from tests.chaos.ground import Ground
-from tests.chaos.registry import FAMILIES, all_faults, bring_about
+from tests.chaos.registry import FAMILIES, all_faults
 from tests.chaos.table import TABLE, document, one_line, store, stored
+from tests.chaos.together import bring_all_about
 
 SEED = 8
 
@@ -25,6 +27,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", metavar="PATTERN", help="e.g. disk/* or kills/twice; repeatable")
     parser.add_argument("--seed", type=int, default=SEED, help=f"of every random choice (default {SEED})")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions of the same, for every push")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="faults at a time (default: cores)")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE}")
     parser.add_argument("--outcomes", type=Path, metavar="FILE", help="add the outcomes to this file")
     parser.add_argument("--table-of", type=Path, metavar="FILE", help=f"only write {TABLE.name}, from such a file")
@@ -43,20 +46,26 @@ def main() -> int:
     if options.table_of is not None:
         TABLE.write_text(document(stored(options.table_of), quick=options.quick))
         return 0
+    outcomes = []
+    started = time.monotonic()
+    # not a TemporaryDirectory: every fork that ends like a program would remove it
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    file = options.outcomes or folder / "outcomes.jsonl"
     try:
-        ground = Ground(folder)
-        outcomes = []
-        for each in chosen:
-            outcomes.append(bring_about(each, ground, options.seed, quick=options.quick))
-            click.echo(one_line(outcomes[-1]))
-            if options.outcomes is not None:
-                store(options.outcomes, outcomes[-1])
+        for outcome in bring_all_about(chosen, folder, options.seed, jobs=options.jobs, quick=options.quick):
+            store(file, outcome)
+            outcomes.append(outcome)
+            click.echo(one_line(outcome))
+        took = f"{(time.monotonic() - started) / 60:.0f} minutes, {options.jobs} at a time"
+        click.echo(took)
+        if options.write:
+            TABLE.write_text(document(stored(file), quick=options.quick, took=took))
+            click.echo(f"written: {TABLE}")
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        return 130
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if options.write:
-        TABLE.write_text(document(outcomes, quick=options.quick))
-        click.echo(f"written: {TABLE}")
     return 0 if all(each.tally.good() for each in outcomes) else 1
 
 

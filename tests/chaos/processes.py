@@ -23,7 +23,7 @@ MATRIX = """\
 version: 1
 axes: {{python: "3.11", lmdeploy: ["{version}"], transformers: ["4.57.3"], backend: [pytorch], model: [mini]}}
 timeouts:
-  import: {{wall: 6s, idle: 2s}}
+  import: {{wall: 8s, idle: 3s}}
 """
 FIND_EVENTS = """
 import gc

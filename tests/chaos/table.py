@@ -69,8 +69,8 @@ def stored(file: Path) -> list[Outcome]:
     return [found[each] for each in faults if each in found]
 
 
-def document(outcomes: Sequence[Outcome], *, quick: bool) -> str:
-    """The whole page."""
+def document(outcomes: Sequence[Outcome], *, quick: bool, took: str = "") -> str:
+    """The whole page; ``took`` is what the run took, where it was one run."""
     total = Tally()
     for each in outcomes:
         for name in ("injected", "survived", "lost", "orphans", "leaked", "escaped", "tracebacks"):
@@ -82,7 +82,8 @@ def document(outcomes: Sequence[Outcome], *, quick: bool) -> str:
     )
     where = (
         f"Run of {datetime.now(UTC):%Y-%m-%d} on {facts.cores} cores ({facts.cpu}), Python "
-        f"{platform.python_version()}, Linux {facts.kernel}; {sum(each.seconds for each in outcomes) / 60:.0f} minutes"
+        f"{platform.python_version()}, Linux {facts.kernel}; "
+        f"{took or f'{sum(each.seconds for each in outcomes) / 60:.0f} minutes, one after another'}"
         f"{', --quick' if quick else ''}; load average at the end {os.getloadavg()[0]:.1f}.\n"
     )
     parts = [_HEAD, sums, where]
