@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -49,6 +50,7 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         _stop_on_request()
+        logging.getLogger("stamina").addHandler(logging.NullHandler())  # that it tries again is nobody's concern
         try:
             code = command(*args, **kwargs)
         except MatrixError as error:

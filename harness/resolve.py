@@ -24,6 +24,8 @@ REMEMBERED_FOR = 24 * 3600.0
 """Seconds an undated resolution stays known."""
 
 
+PATIENCE = 300.0
+"""Seconds that uv may take for one resolution."""
 ASKING = "asking"
 """Folder, beside the answers, in which uv works."""
 
@@ -154,7 +156,7 @@ class Resolver:
                 arguments += ["--overrides", "overrides.txt"]
             if request.exclude_newer is not None:
                 arguments += ["--exclude-newer", request.exclude_newer]
-            run_uv([*arguments, *source_arguments(request.allow_source)], folder=folder, timeout=300)
+            run_uv([*arguments, *source_arguments(request.allow_source)], folder=folder, timeout=PATIENCE)
             return (folder / "pylock.toml").read_text()
 
     def _remember(self, request: Request, lock: Lock | None, failure: UvFailure | None, seconds: float) -> None:

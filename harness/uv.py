@@ -26,7 +26,7 @@ _NETWORK = re.compile(
 )
 _NO_ANSWER = re.compile(
     r"because the network was disabled|was not found in the cache"
-    r"|could not be queried due to a lack of valid authentication credentials"
+    r"|could not be queried due to a lack of valid authentication credentials|An index \(\S*\) returned a \d{3} "
     r"|Failed to read from zip file|unable to locate the end of central directory",
     re.IGNORECASE,
 )

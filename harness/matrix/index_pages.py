@@ -63,10 +63,17 @@ def files_of_json(text: str | bytes) -> list[ReleaseFile]:
 
 
 def files_of_html(text: str) -> list[ReleaseFile]:
-    """The files that an HTML page links to; it has no upload times."""
+    """The files that an HTML page links to; it has no upload times.
+
+    Raises:
+        ValueError: not HTML.
+    """
     parser = _Links()
-    parser.feed(text)
-    parser.close()
+    try:
+        parser.feed(text)
+        parser.close()
+    except AssertionError as error:  # the parser's own word for a declaration that it cannot read
+        raise ValueError(f"the page is not HTML: {error}") from error
     return parser.files
 
 

@@ -6,6 +6,7 @@ import argparse
 import fnmatch
 import importlib
 import os
+import pkgutil
 import shutil
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from tests.chaos.registry import FAMILIES, all_faults
+from tests.chaos.registry import all_faults
 from tests.chaos.table import TABLE, document, one_line, store, stored
 from tests.chaos.together import bring_all_about
 
@@ -33,8 +34,9 @@ def main() -> int:
     parser.add_argument("--table-of", type=Path, metavar="FILE", help=f"only write {TABLE.name}, from such a file")
     parser.add_argument("--list", action="store_true", help="only say which faults there are")
     options = parser.parse_args()
-    for family in FAMILIES:
-        importlib.import_module(f"tests.chaos.{family}")
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.name != "__main__":
+            importlib.import_module(f"tests.chaos.{module.name}")
     patterns = options.only or ["*"]
     chosen = [each for each in all_faults() if any(fnmatch.fnmatch(each.identity, one) for one in patterns)]
     if not chosen:

@@ -148,7 +148,7 @@ def torn(setting: Setting, tally: Tally) -> None:
     project = project_of(setting.ground)
     setting.ground.harness(project, "run")
     file = project.root / "reports" / RECORD_FILE
-    for number in range(setting.times(40, 4)):
+    for number in range(setting.times(15, 4)):
         with tally.injection(f"cut {number}"):
             content = file.read_bytes()
             last = content.rstrip(b"\n").rfind(b"\n") + 1
@@ -165,7 +165,7 @@ def damaged(setting: Setting, tally: Tally) -> None:
     project = project_of(setting.ground)
     setting.ground.harness(project, "run")
     before = lines(project)
-    for number in range(setting.times(60, 6)):
+    for number in range(setting.times(30, 6)):
         state = project.root / ".harness"
         kept = [*state.glob("answers/*/*.json"), *state.glob("resolutions/*.json")]
         kept += [*state.glob("environments/*/harness-finished.json"), *project.root.glob("reports/locks/*/pylock.toml")]

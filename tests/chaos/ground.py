@@ -28,6 +28,8 @@ from tests.miniatures import BEHAVIOURS, GOOD_BUILDER, lmdeploy_files, make_inde
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import click
+
     from harness.records import Record
     from tests.miniatures import MiniProject
 
@@ -147,7 +149,13 @@ class Ground:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def start(self, project: MiniProject, *arguments: str, before: Callable[[], None] | None = None) -> Running:
+    def start(
+        self,
+        project: MiniProject,
+        *arguments: str,
+        before: Callable[[], None] | None = None,
+        program: click.Command = command_line,
+    ) -> Running:
         """Start ``harness ARGUMENTS`` in a fork of this process, which has everything loaded already."""
         folder = self.new_folder("printed")
         folder.mkdir()
@@ -157,7 +165,7 @@ class Ground:
             return Running(pid, folder)
         code = 70
         try:
-            code = _become_harness(project.root, folder, environment, arguments, before)
+            code = _become_harness(project.root, folder, environment, arguments, before, program)
         finally:
             os._exit(code)
 
@@ -176,9 +184,15 @@ class Ground:
             )
         return Running(process.pid, folder, process)
 
-    def harness(self, project: MiniProject, *arguments: str, before: Callable[[], None] | None = None) -> Ended:
+    def harness(
+        self,
+        project: MiniProject,
+        *arguments: str,
+        before: Callable[[], None] | None = None,
+        program: click.Command = command_line,
+    ) -> Ended:
         """Run ``harness ARGUMENTS`` to its end."""
-        return self.start(project, *arguments, before=before).wait()
+        return self.start(project, *arguments, before=before, program=program).wait()
 
     def records(self, project: MiniProject) -> list[Record]:
         """What is on record."""
@@ -189,12 +203,13 @@ class Ground:
         shutil.rmtree(project.root, ignore_errors=True)
 
 
-def _become_harness(
+def _become_harness(  # noqa: PLR0913, PLR0917 - what makes a fork a harness
     root: Path,
     folder: Path,
     environment: Mapping[str, str],
     arguments: Sequence[str],
     before: Callable[[], None] | None,
+    program: click.Command,
 ) -> int:
     """What a fork does to be a harness; its exit code."""
     os.chdir(root)
@@ -212,7 +227,7 @@ def _become_harness(
     try:
         if before is not None:
             before()
-        command_line(list(arguments), prog_name="harness")
+        program(list(arguments), prog_name="harness")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:

@@ -134,7 +134,7 @@ def twice(setting: Setting, tally: Tally) -> None:
     """Somebody is impatient."""
     project = _project(setting.ground)
     whole = _whole_run(setting, project)
-    for number in range(setting.times(20, 2)):
+    for number in range(setting.times(12, 2)):
         with tally.injection(f"impatience {number}"):
             shutil.rmtree(project.root / ".harness", ignore_errors=True)
             running = setting.ground.start(project, "run", "--fresh")
@@ -152,7 +152,7 @@ def twice(setting: Setting, tally: Tally) -> None:
 @fault("kills", "warden", "a warden of the running harness gets SIGKILL, its child lives on")
 def warden_killed(setting: Setting, tally: Tally) -> None:
     """The child dies with it; the question is asked again, or the verdict blames nobody's version."""
-    for number in range(setting.times(10, 2)):
+    for number in range(setting.times(6, 2)):
         version = setting.ground.lmdeploy(f"8.{number}", "import time\ntime.sleep(1.5)")
         project = setting.ground.project(MATRIX.format(versions=f'"{version}"', backend="pytorch"))
         with tally.injection(f"warden {number}"):

@@ -121,7 +121,7 @@ def _figure(what: str, count: int, seconds: float, memory: int) -> str:
 @fault("load", "sessions", "8 harnesses at once run the same combinations in one folder")
 def sessions(setting: Setting, tally: Tally) -> None:
     """Whoever comes second finds the other's answers and records."""
-    for number in range(setting.times(3, 1)):
+    for number in range(setting.times(1, 1)):
         models = setting.times(10, 4)
         project = _project(setting.ground, models, 2, 4)
         expected = models * 2 * 4 * 2

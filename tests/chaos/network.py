@@ -6,11 +6,12 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from harness import resolve
 from tests.chaos.disk import project_of
 from tests.chaos.ground import orphans, scratch_left
 from tests.chaos.registry import expect, fault
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 MATRIX_WORD = "7.0"
 PACKAGE = "transformers"
 """The package about which the index misbehaves."""
+OFFLINE = "http://127.0.0.1:1/simple"
+"""An index that uv is not allowed to ask."""
+PATIENCE = 15.0
+"""Seconds that a resolution may take here."""
 FOR_A_WHILE = 2
 """Requests that fail before the index comes to its senses, where it does."""
 
@@ -58,6 +63,9 @@ class _Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Behave or not, as the mode says."""
         path = unquote(self.path)
+        if self.server.mode == "private" and path.startswith("/simple") and not self.headers.get("Authorization"):
+            self._send(401, b"who are you?", "text/plain")
+            return
         self.server.asked[path] += 1
         mode = self.server.mode
         body, kind = self._content(path)
@@ -79,10 +87,11 @@ class _Answers(BaseHTTPRequestHandler):
             self.server.over.wait(30)
         elif mode == "drip":
             self._start(200, "text/html", len(body))
-            for number in range(len(body)):
-                if self.server.over.wait(0.3):
-                    break
-                self.wfile.write(body[number : number + 1])
+            with suppress(OSError):  # whoever asked has had enough
+                for number in range(len(body)):
+                    if self.server.over.wait(0.3):
+                        break
+                    self.wfile.write(body[number : number + 1])
         elif mode == "hangs up":
             self.close_connection = True
         else:
@@ -136,26 +145,24 @@ def index(setting: Setting, mode: str) -> Iterator[Misbehaving]:
         server.server_close()
 
 
+def _impatient() -> None:
+    """Five minutes are right for a slow index, and too long for a suite."""
+    resolve.PATIENCE = PATIENCE
+
+
 def _run(setting: Setting, tally: Tally, url: str, right: tuple[str, ...]) -> tuple[str, float]:
-    """One combination from that index, as a program of its own; its verdict and the message that goes with it."""
+    """One combination from that index; the message that goes with its verdict, and the seconds it took."""
     ground = setting.ground
     project = project_of(ground)
     config = ground.new_folder("uv").with_suffix(".toml")
     config.write_text(f'[[index]]\nurl = "{url}"\ndefault = true\n')
     cache = ground.new_folder("cache")
     started = time.monotonic()
-    running = ground.start_anew(
-        project,
-        "run",
-        "-k",
-        MATRIX_WORD,
-        UV_CONFIG_FILE=str(config),
-        UV_CACHE_DIR=str(cache),
-        UV_OFFLINE="0",
-        UV_HTTP_TIMEOUT="1",
-        UV_HTTP_RETRIES="2",
-    )
-    ended = running.wait(120)
+    offline = "1" if url == OFFLINE else "0"
+    variables = {"UV_CONFIG_FILE": str(config), "UV_CACHE_DIR": str(cache), "UV_OFFLINE": offline}
+    ground.extra = {**variables, "UV_HTTP_TIMEOUT": "1", "UV_HTTP_RETRIES": "2"}
+    ended = ground.harness(project, "run", "-k", MATRIX_WORD, before=_impatient)
+    ground.extra = {}
     seconds = time.monotonic() - started
     tally.tracebacks += ended.traceback
     tally.orphans += orphans() + scratch_left(project)
@@ -179,7 +186,9 @@ MODES: dict[str, tuple[str, tuple[str, ...]]] = {
     "hangs up": ("hangs up without an answer", INFRA),
     "truncated": ("breaks off in the middle of a wheel", INFRA),
     "wrong hash": ("announces another hash than the wheel has", INFRA),
-    "drip": ("sends a byte every 0.3 s, or in the end all of it", (*INFRA, "pass")),
+    "401": ("answers 401, for ever", INFRA),
+    "403": ("answers 403, for ever", INFRA),
+    "drip": ("sends a byte every 0.3 s", INFRA),
     "passing 429": ("answers 429 with Retry-After twice, then as it should", ("pass",)),
     "passing 500": ("answers 500 twice, then as it should", ("pass",)),
     "passing hangs up": ("hangs up twice, then answers as it should", ("pass",)),
@@ -211,9 +220,9 @@ def tls(setting: Setting, tally: Tally) -> None:
         expect(not server.asked, "it was asked in plain text")
 
 
-@fault("network", "dns", "the index's name does not resolve; nobody listens at its address")
+@fault("network", "dns", "the index's name does not resolve; nobody listens at its address; uv is set offline")
 def dns(setting: Setting, tally: Tally) -> None:
     """Trouble of this machine's, not of any version."""
-    for url in ("http://no-such-host.invalid/simple", "http://127.0.0.1:9/simple"):
+    for url in ("http://no-such-host.invalid/simple", "http://127.0.0.1:9/simple", OFFLINE):
         with tally.injection(url):
             _run(setting, tally, url, INFRA)

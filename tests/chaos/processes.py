@@ -14,6 +14,8 @@ from tests.chaos.ground import orphans, scratch_left
 from tests.chaos.registry import expect, fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.records import Record
     from tests.chaos.ground import Ground
     from tests.chaos.registry import Setting, Tally
@@ -23,7 +25,7 @@ MATRIX = """\
 version: 1
 axes: {{python: "3.11", lmdeploy: ["{version}"], transformers: ["4.57.3"], backend: [pytorch], model: [mini]}}
 timeouts:
-  import: {{wall: 8s, idle: 3s}}
+  import: {{wall: {wall}s, idle: {idle}s}}
 """
 FIND_EVENTS = """
 import gc
@@ -43,6 +45,8 @@ class Behaviour:
     """Beginning of the canonical string."""
     left: int = 0
     """Processes the record has to say it left behind, at least."""
+    idle: int = 3
+    """Seconds without a sign of life that it is given."""
 
 
 BEHAVIOURS = (
@@ -93,6 +97,7 @@ while True:
     time.sleep(0.01)
 """,
         "fail/import/crash",
+        idle=30,
     ),
     Behaviour("aborts", "calls abort()", "import os\nos.abort()", "fail/import/crash(SIGABRT)"),
     Behaviour("segfaults", "reads address zero", "import ctypes\nctypes.string_at(0)", "fail/import/crash(SIGSEGV)"),
@@ -161,11 +166,11 @@ time.sleep(3600)
 )
 
 
-def run_one(ground: Ground, tally: Tally, code: str) -> Record:
+def run_one(ground: Ground, tally: Tally, code: str, idle: int = 3, before: Callable[[], None] | None = None) -> Record:
     """Run one combination whose vision builder is ``code``; its record, and whatever it left counted."""
     version = ground.lmdeploy(f"9.{len(list((ground.index / 'wheels').glob('lmdeploy-9.*')))}", code)
-    project = ground.project(MATRIX.format(version=version))
-    ended = ground.harness(project, "run")
+    project = ground.project(MATRIX.format(version=version, idle=idle, wall=idle + 5))
+    ended = ground.harness(project, "run", before=before)
     tally.tracebacks += ended.traceback
     tally.orphans += orphans() + scratch_left(project)
     records = ground.records(project)
@@ -179,7 +184,7 @@ def _register(behaviour: Behaviour) -> None:
     @fault("processes", behaviour.name, f"the child {behaviour.what}")
     def scenario(setting: Setting, tally: Tally) -> None:
         with tally.injection(behaviour.name):
-            record = run_one(setting.ground, tally, behaviour.code)
+            record = run_one(setting.ground, tally, behaviour.code, behaviour.idle)
             text = str(Verdict.parse(record.verdict))
             expect(text.startswith(behaviour.verdict), f"the verdict is {text}, not {behaviour.verdict}…")
             facts = [check.facts.get("processes_left_behind", 0) for each in record.stages for check in each.checks]

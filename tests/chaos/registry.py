@@ -135,5 +135,10 @@ def bring_about(chosen: Fault, ground: Ground, seed: int, *, quick: bool) -> Out
     """Run one scenario with numbers drawn from its name and the seed, so that it can be repeated alone."""
     tally = Tally()
     started = time.monotonic()
-    chosen.scenario(Setting(ground, random.Random(f"{seed} {chosen.identity}"), quick), tally)  # noqa: S311 - repeatable
+    chance = random.Random(f"{seed} {chosen.identity}")  # noqa: S311 - repeatable
+    try:
+        chosen.scenario(Setting(ground, chance, quick), tally)
+    except Missed as missed:  # before or after the faults themselves
+        tally.injected += 1
+        tally.complaints.append(str(missed))
     return Outcome(chosen, seed, tally, time.monotonic() - started)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.chaos.registry import Setting, Tally
 
-_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
+LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 _SHAPES = (
     # text with {} where the secret stands, secret's own beginning, its length
     ("HF_TOKEN={}", "hf_", 34),
@@ -47,14 +47,14 @@ _SHAPES = (
 )
 
 
-def _planted(chance: random.Random) -> list[tuple[str, str]]:
+def planted(chance: random.Random) -> list[tuple[str, str]]:
     """Texts and the secrets in them."""
     found = []
     for text, beginning, length in _SHAPES:
-        letters = _LETTERS.upper() if beginning == "AKIA" else _LETTERS
+        letters = LETTERS.upper() if beginning == "AKIA" else LETTERS
         secret = beginning + "".join(chance.choice(letters) for _ in range(length))
         found.append((text.format(secret), secret))
-    secret = "".join(chance.choice(_LETTERS) for _ in range(20))
+    secret = "".join(chance.choice(LETTERS) for _ in range(20))
     basic = base64.b64encode(f"user:{secret}".encode()).decode()
     return [*found, (f"Proxy-Authorization: Basic {basic}", basic)]
 
@@ -63,7 +63,7 @@ def _planted(chance: random.Random) -> list[tuple[str, str]]:
 def shapes(setting: Setting, tally: Tally) -> None:
     """What stands around them stays readable."""
     for _ in range(setting.times(40, 4)):
-        for text, secret in _planted(setting.random):
+        for text, secret in planted(setting.random):
             with tally.injection(text.replace(secret, "…")[:60]):
                 clean = redact(f"before\n{text}")
                 tally.leaked += secret in clean
@@ -76,8 +76,8 @@ def everywhere(setting: Setting, tally: Tally) -> None:
     """Searched for in every file of the reports and the working folder, and in what the harness printed."""
     ground = setting.ground
     for number in range(setting.times(3, 1)):
-        corpus = _planted(setting.random)
-        known = "".join(setting.random.choice(_LETTERS) for _ in range(24))
+        corpus = planted(setting.random)
+        known = "".join(setting.random.choice(LETTERS) for _ in range(24))
         texts = [text for text, _ in corpus]
         code = f"""
 texts = {texts!r}
@@ -94,7 +94,7 @@ except ValueError as error:
 """
         # the code is a file of the environment, so it is not looked for there
         version = ground.lmdeploy(f"4.{number}", code)
-        project = ground.project(MATRIX.format(version=version))
+        project = ground.project(MATRIX.format(version=version, idle=30, wall=60))
         with tally.injection(f"corpus {number}"):
             ground.extra["CHAOS_API_KEY"] = known
             try:
