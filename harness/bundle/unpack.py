@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FINISHED = ".unpacked"
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError)
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,
+)
 """What a damaged archive makes the standard library raise."""
 
 

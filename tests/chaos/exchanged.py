@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
 import os
 import tarfile
 import zipfile
@@ -245,7 +246,8 @@ def bundles(setting: Setting, tally: Tally) -> None:
         with tally.injection("sums"), suppress(SystemExit):
             sums(content)
             unpack.check(folder)
-    feed(setting, tally, _tar(good), 2500, read)
+    feed(setting, tally, _tar(good), 2000, read)
+    feed(setting, tally, lzma.compress(_tar(good)), 1000, read)
 
 
 @fault("input", "wheels", "hostile and broken wheels that a bundle carries")
