@@ -131,6 +131,18 @@ def test_coupled_changes_take_no_more_trials_than_a_single_one(blamed: str) -> N
     assert found.tests <= found.bounds[0] + 1
 
 
+def test_what_moves_only_together_is_told_from_what_it_brings_along() -> None:
+    """``big`` and ``hub`` cannot be had without each other, and bring ``web`` along, which is to blame alone."""
+    green = Needs({"big": [Requirement("hub<1")]})
+    red = Needs({"big": [Requirement("hub>=1"), Requirement("web>=2")]})
+    found = search(lambda stack: RED if stack["web"] == "2.0" else PASSED, green, red).run()
+    assert list(found.cause) == ["web"]
+    found = search(lambda stack: RED if stack["big"] == "5.0" else PASSED, green, red).run()
+    assert set(found.cause) | set(found.along) == {"big", "hub", "web"}
+    assert found.cause[0] in {"big", "hub"}
+    assert any(set(each.moved) == {"web"} for each in found.trials)
+
+
 def test_another_failure_is_neither_green_nor_red() -> None:
     def rule(stack: dict[str, str]) -> Verdict:
         moved = (stack["big"] == "5.0", stack["web"] == "2.0")

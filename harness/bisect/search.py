@@ -182,24 +182,19 @@ def _outcome(verdict: Verdict, red: Verdict) -> Outcome:
 def _shrunk(found: frozenset[str], coupling: Coupling, test: Callable[[Collection[str]], Outcome]) -> frozenset[str]:
     """The smallest red set within ``found``: what it brings along may be to blame without what brings it.
 
-    Changes that no other of the set brings along are taken out one at a time. Where that is green, everything smaller
-    lies within a green stack, so nothing more is tried; where it cannot be told, every other change is tried as well.
+    The largest parts that can be had without some change are tried. Where they are green, everything smaller lies
+    within a green stack, so nothing more is tried; where it cannot be told, every other part is tried as well.
     """
     while True:
-        leads = [name for name in sorted(found) if coupling.without(found, name) == found - {name}]
-        told = {name: test(found - {name}) if len(found) > 1 else Outcome.GREEN for name in leads}
-        if Outcome.UNRESOLVED in told.values():
-            for name in sorted(found - set(leads)):
-                smaller = coupling.without(found, name)
-                if smaller and test(smaller) is Outcome.RED:
-                    told[name] = Outcome.RED
-                    break
-        red = next((name for name, outcome in told.items() if outcome is Outcome.RED), None)
+        parts = sorted({coupling.without(found, name) for name in found} - {frozenset()}, key=sorted)
+        largest = [part for part in parts if not any(part < other for other in parts)]
+        told = {part: test(part) for part in largest}
+        if Outcome.UNRESOLVED in told.values() and Outcome.RED not in told.values():
+            told |= {part: test(part) for part in parts if part not in told}
+        red = next((part for part, outcome in told.items() if outcome is Outcome.RED), None)
         if red is None:
             return found
-        found = coupling.without(found, red)
-        inside = [name for name in coupling.ordered() if name in found]
-        found = coupling.closed(ddmin(inside, test))
+        found = coupling.closed(ddmin([name for name in coupling.ordered() if name in red], test))
 
 
 def _cause(found: frozenset[str], coupling: Coupling, red: Verdict) -> list[str]:
