@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.emulate_table import GPU, KEPT, PLANTED, TABLE, agree, compared, gpu_verdicts, table
+from benchmarks.emulate_table import GPU, KEPT, NOTES, PLANTED, TABLE, agree, compared, gpu_verdicts, table
 from harness.verdict import Reason, Stage, Status, Verdict
 
 MEASURED = ("0.9.2", "0.14.0", "0.16.0", "0.18.0")
@@ -50,6 +50,13 @@ def test_planted_defects_were_caught() -> None:
     assert planted.pop("nothing")["within"]
     assert len(planted) == 5
     assert not any(values["within"] for values in planted.values())
+
+
+def test_one_line_cures_0_10_2() -> None:
+    found = json.loads(NOTES.read_text("utf-8"))
+    assert [values["outcome"] for values in found.values()] == ["fail", "pass"]
+    differences = found["as it is"]["largest_differences"]
+    assert differences["image prefill"] < 0.05 < 1 < differences["image decode"]
 
 
 @pytest.mark.parametrize(
