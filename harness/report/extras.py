@@ -68,6 +68,28 @@ class ScanCell(_Part):
     """The import stage's true outcome; None where no run has been."""
 
 
+class ScanTruthRow(_Part):
+    """One pair of the scan's measurement: foreseen, and found by climbing it for real."""
+
+    lmdeploy: str
+    transformers: str
+    predicted: Literal["pass", "warn", "fail", "refused"]
+    names: list[str] = []
+    """What decided the prediction."""
+    verdict: str
+    decided: str
+    """The stage's verdict that decided the truth, or the last one reached."""
+    truth: Literal["pass", "fail"] | None = None
+    kind: Literal["right", "miss", "false alarm", "unknown"]
+
+
+class ScanTruth(_Part):
+    """How the scan's predictions compare with real environments."""
+
+    summary: dict[str, int]
+    pairs: list[ScanTruthRow]
+
+
 class ScanView(_Part):
     """The compatibility map read from the wheels' sources: predictions, labelled so."""
 
@@ -78,6 +100,7 @@ class ScanView(_Part):
     columns: list[str]
     """transformers versions."""
     cells: list[list[ScanCell | None]]
+    truth: ScanTruth | None = None
 
 
 class IncidentRow(_Part):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.scan.surface import parse, parse_headers
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 _TAKES_ANYTHING = frozenset({"from_pretrained", "from_config", "_from_config"})
 """Methods that pass on whatever they are given, in every release: most calls, and never refused."""
-_CALLS, _SIGNATURES = "calls-1", "signatures-4"
+_CALLS, _SIGNATURES = "calls-2", "signatures-4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,10 @@ def calls_of(release: Release, provider: str) -> list[Call]:
         IndexUnavailable: the release's sources cannot be fetched.
     """
     found = []
+    kind, read = f"{_CALLS}:{provider}", partial(_read_calls, provider=provider)
     for module in sorted(release.modules):
-        for name_module, name, attribute, keywords, line, function in release.reading(module, _CALLS, _read_calls):
-            if name_module.split(".")[0] == provider and attribute not in _TAKES_ANYTHING:
+        for name_module, name, attribute, keywords, line, function in release.reading(module, kind, read):
+            if attribute not in _TAKES_ANYTHING:
                 place = (module, release.path_of(module), line, function)
                 found.append(Call(name_module, name, attribute, tuple(keywords), *place))
     return found
@@ -94,7 +96,9 @@ def signatures_of(release: Release, module: str) -> Signatures:
     )
 
 
-def _read_calls(source: bytes) -> list[Any]:
+def _read_calls(source: bytes, *, provider: str) -> list[Any]:
+    if provider.encode() not in source:
+        return []  # most files, and parsing is what takes time
     try:
         tree = parse(source)
     except (SyntaxError, ValueError):
@@ -102,7 +106,7 @@ def _read_calls(source: bytes) -> list[Any]:
     imported = {
         alias.asname or alias.name: (node.module, alias.name)
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and not node.level and node.module
+        if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == provider
         for alias in node.names
     }
     if not imported:

@@ -229,6 +229,13 @@ def symbol(name: str, package: str, cache: Path | None, index_url: str | None, f
 @click.option("--folder", "work", type=_FOLDER, default=Path(".harness/scan-truth"), show_default=True)
 @click.option("--keep", is_flag=True, help="Keep the environments.")
 @click.option("--compare-only", is_flag=True, help="Climb nothing; compare with what was climbed before.")
+@click.option(
+    "--records",
+    "also",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    multiple=True,
+    help="Compare with the records of this reports folder too (repeatable).",
+)
 @click.option("--write", type=_FOLDER, metavar="REPORTS", help="Keep the table there (scan-truth.json).")
 @_models
 @_cache
@@ -240,6 +247,7 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     work: Path,
     keep: bool,
     compare_only: bool,
+    also: tuple[Path, ...],
     write: Path | None,
     folder: Path,
     cache: Path | None,
@@ -261,6 +269,7 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
         records = ResultStore(work / "reports").records()
     else:
         records = truth.climb(chosen, models=folder, folder=work.absolute(), keep=keep, progress=_progress(form))
+    records = [*(record for reports in also for record in ResultStore(reports).records()), *records]
     with _library(cache, index_url) as library:
         rows = truth.compare(Scanner(library, target), records)
     sums = truth.summary(rows)
@@ -272,13 +281,15 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 
 def _map(library: Library, target: Target, write: Path | None, form: str) -> int:
-    from harness.durable import write_atomically  # noqa: PLC0415 - keeps `harness --help` quick
+    from harness.durable import read_json, write_atomically  # noqa: PLC0415 - keeps `harness --help` quick
     from harness.results import ResultStore  # noqa: PLC0415 - as above
     from harness.scan.grid import make_grid  # noqa: PLC0415 - as above
     from harness.scan.page import map_context  # noqa: PLC0415 - as above
 
     grid = make_grid(library, target, progress=_progress(form))
-    context: dict[str, Any] = map_context(grid, ResultStore(write).records() if write is not None else ())
+    records = ResultStore(write).records() if write is not None else ()
+    truth = read_json(write / "scan-truth.json") if write is not None else None
+    context: dict[str, Any] = map_context(grid, records, truth=truth)
     if write is not None:
         write_atomically(write / "scan.json", json.dumps(context))
     click.echo(json.dumps(context) if form == "json" else text.grid(grid))

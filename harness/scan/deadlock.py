@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SINCE = Version("4.30.0")
 """The oldest transformers that is considered."""
+_AHEAD = 12
+"""Versions whose tables of contents are fetched before their turn."""
 _LARGEST = 4
 """Requirements in a conflict that is searched for exactly; larger ones are found greedily."""
 
@@ -99,6 +101,8 @@ class _Settling:
     own: EngineScan
     evidence: _Evidence = field(default_factory=_Evidence)
     witnesses: dict[Requirement, Question] = field(default_factory=dict)
+    _helpful: set[str] = field(default_factory=set)
+    """Modules that witnesses were looked up in: fetched together from the next version."""
 
     def quick(self, version: Version) -> list[Requirement]:
         """What a version lacks, as far as one reason is enough."""
@@ -107,9 +111,12 @@ class _Settling:
         if refused:
             return refused
         world = self.scanner.world(self.own, provider)
-        for requirement, question in self.witnesses.items():
+        provider.release.fetch(self._helpful)
+        for requirement, question in sorted(self.witnesses.items(), key=_effort):
             if not self._asked(world, version, requirement, question):
+                self._helpful.update(provider.release.read)
                 return [requirement]
+        self._helpful.update(provider.release.read)
         return self.everything(version)
 
     def everything(self, version: Version) -> list[Requirement]:
@@ -185,7 +192,7 @@ def settle(
     found = settling.evidence.lacks
     order = _outermost_first(versions)
     for place, version in enumerate(order):
-        scanner.library.look_ahead(PROVIDER, order[place + 1 : place + 5])
+        scanner.library.look_ahead(PROVIDER, order[place + 1 : place + _AHEAD])
         if progress is not None:
             progress(f"{PROVIDER} {version}")
         found[version] = settling.quick(version)
@@ -284,6 +291,12 @@ def _ranges(evidence: _Evidence, versions: Sequence[Version]) -> dict[Requiremen
                 open_ = False
         found[requirement] = tuple(runs)
     return found
+
+
+def _effort(witness: tuple[Requirement, Question]) -> bool:
+    """Names of the package itself come last: to prove that one is nowhere takes every file it may be served from."""
+    question = witness[1]
+    return question[0] == "name" and question[1] == PROVIDER
 
 
 def _unconditional(problem: Problem) -> Question | None:

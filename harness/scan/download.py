@@ -22,9 +22,9 @@ _SECONDS = 60.0
 _NOT_FOUND = 404
 _PARTIAL = 206
 _TOO_MANY, _SERVER_ERRORS = 429, 500
-_CONNECTIONS = 4
+_CONNECTIONS = 8
 """Requests at a time: polite, and enough to hide most of the waiting."""
-_AHEAD = 6
+_AHEAD = 12
 """Stretches fetched before they are asked for."""
 
 

@@ -21,7 +21,8 @@ _FEW = 40
 """A folder of so few files is read whole at once."""
 _SKIPPED = ("convert_", "modular_")
 _REQUIRED = re.compile(rb"^@(?:\w+\.)?requires\b.*?^(?:class|def)\s+(\w+)", re.DOTALL | re.MULTILINE)
-_ALL = re.compile(rb"^__all__\s*(?::[^=]+)?\+?=\s*", re.MULTILINE)
+_ALL = re.compile(rb"\n__all__\s*(?::[^=]+)?\+?=\s*")
+"""Begins with what the search can leap to; an anchor would be tried at every line."""
 
 
 class _Folder:
@@ -94,6 +95,7 @@ def exported_names(source: bytes) -> set[str]:
     Only the assignment itself is parsed: the files are many and large.
     """
     names = {match.decode() for match in _REQUIRED.findall(source)} if b"@requires" in source else set()
+    source = b"\n" + source
     for match in _ALL.finditer(source):
         names |= set(_list_at(source, match.end()))
     return names

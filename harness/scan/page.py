@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from harness.records import Record
     from harness.scan.grid import Cell, Grid
@@ -17,15 +17,24 @@ _RUNGS = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS)
 """Stages that the scan predicts."""
 
 
-def map_context(grid: Grid, records: Iterable[Record] = (), *, date: str | None = None) -> dict[str, Any]:
-    """The report's view of the map (``ScanView``): ``{model, date, rows, columns, cells}``.
+def map_context(
+    grid: Grid,
+    records: Iterable[Record] = (),
+    *,
+    truth: Mapping[str, Any] | None = None,
+    date: str | None = None,
+) -> dict[str, Any]:
+    """The report's view of the map (``ScanView``): ``{model, date, rows, columns, cells, truth}``.
 
     Args:
         grid: the predictions.
         records: what was measured; records of other models and backends are left out.
+        truth: the table that ``harness scan-truth`` kept; laid over the predictions too, and shown beside them.
         date: when the predictions were made, ISO 8601; None: today.
     """
-    measured = measured_outcomes(records, grid.model, grid.backend)
+    pairs: list[dict[str, Any]] = [] if truth is None else truth["pairs"]
+    measured = {(row["lmdeploy"], row["transformers"]): row["truth"] for row in pairs if row["truth"] is not None}
+    measured |= measured_outcomes(records, grid.model, grid.backend)
     cells = [
         [_cell(grid.cells[row, column], measured.get((str(row), str(column)))) for column in grid.transformers]
         for row in grid.lmdeploy
@@ -36,6 +45,7 @@ def map_context(grid: Grid, records: Iterable[Record] = (), *, date: str | None 
         "rows": [str(version) for version in grid.lmdeploy],
         "columns": [str(version) for version in grid.transformers],
         "cells": cells,
+        "truth": None if truth is None else {"summary": truth["summary"], "pairs": pairs},
     }
 
 

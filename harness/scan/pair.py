@@ -93,6 +93,8 @@ class Scanner:
     _engines: dict[Version, EngineScan] = field(default_factory=dict)
     _providers: dict[Version, Provider] = field(default_factory=dict)
     _shapes: dict[Version, Shapes] = field(default_factory=dict)
+    _worlds: dict[Version, dict[Version | None, World]] = field(default_factory=dict)
+    """By transformers release and torch, which is all that differs between engine releases."""
     _floors: dict[str, Version | None] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
     """Modules of transformers that were read in any release: fetched together from the next one."""
@@ -207,6 +209,7 @@ class Scanner:
         """Drop what is known of a transformers release from memory."""
         self._providers.pop(version, None)
         self._shapes.pop(version, None)
+        self._worlds.pop(version, None)
         self.library.forget(PROVIDER, version)
 
     def world(self, own: EngineScan, provider: Provider) -> World:
@@ -218,7 +221,11 @@ class Scanner:
         version = provider.release.version
         if version not in self._shapes:
             self._shapes[version] = Shapes(provider)
-        return World({PROVIDER: provider}, self._shapes[version], surroundings, self.target.checkpoint)
+        worlds = self._worlds.setdefault(version, {})
+        if own.torch not in worlds:
+            shapes = self._shapes[version]
+            worlds[own.torch] = World({PROVIDER: provider}, shapes, surroundings, self.target.checkpoint)
+        return worlds[own.torch]
 
     def torch_floor(self, provider: Provider) -> Version | None:
         """The oldest torch that a transformers release does not switch off."""

@@ -46,13 +46,14 @@ def read_module(source: bytes, *, functions: bool) -> ModuleFacts:
         source: the file's content.
         functions: also what happens inside functions; needed of packages that import, not of those imported from.
     """
+    importing = _importing(source) if functions else []
     try:
-        tree = parse(source) if functions else parse_surface(source)
+        tree = parse(source) if importing else parse_surface(source)
     except (SyntaxError, ValueError) as error:
         return ModuleFacts((), (), f"{type(error).__name__}: {error}")
     reader = _ModuleReader(lazy=b"define_import_structure" in source or b"image_processing_(" in source)
     steps = _completed(reader.block(tree.body), reader.lazy_module)
-    return ModuleFacts(_merged(steps), tuple(_functions(tree, source)) if functions else ())
+    return ModuleFacts(_merged(steps), tuple(_functions(tree, importing)) if importing else ())
 
 
 class _ModuleReader:
@@ -255,9 +256,14 @@ def error_name(node: ast.expr | None) -> str:
     return "" if node is None else last_name(node.func if isinstance(node, ast.Call) else node)
 
 
-def _functions(tree: ast.Module, source: bytes) -> Iterator[Function]:
+def _importing(source: bytes) -> list[int]:
+    """The numbers of the lines that import inside something."""
+    lines = enumerate(source.split(b"\n"), 1)
+    return [number for number, line in lines if b"import" in line and _INDENTED_IMPORT.match(line)]
+
+
+def _functions(tree: ast.Module, importing: list[int]) -> Iterator[Function]:
     """Functions with imports in them, nested ones under their outer one's name."""
-    importing = [number for number, line in enumerate(source.split(b"\n"), 1) if _INDENTED_IMPORT.match(line)]
     pending: list[tuple[str, ast.stmt]] = [("", node) for node in tree.body]
     while pending:
         prefix, node = pending.pop(0)

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
@@ -24,7 +25,6 @@ from harness.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from harness.records import Record
     from harness.scan.pair import Scanner
@@ -125,7 +125,8 @@ def climb(
     """Climb the pairs, one engine release after the other, and return their records.
 
     Environments of an engine release are deleted before the next one's are built, unless ``keep``: then only their
-    answers stay. What was climbed before from the same packages is not climbed again.
+    answers stay. What was climbed before from the same packages is not climbed again. With ``HARNESS_HOME`` set,
+    environments are shared with every other command, and none is deleted.
 
     Args:
         pairs: engine version and transformers versions.
@@ -141,7 +142,8 @@ def climb(
     link = folder / "models"
     if not link.exists():
         link.symlink_to(models.resolve())
-    reports, state = folder / "reports", folder / "state"
+    given = os.environ.get("HARNESS_HOME")
+    reports, state = folder / "reports", Path(given) if given else folder / "state"
     for engine, providers in pairs:
         if progress is not None:
             progress(f"lmdeploy {engine} with transformers {', '.join(providers)}")
@@ -151,7 +153,7 @@ def climb(
         environment = {**os.environ, "HARNESS_HOME": str(state)}
         with (folder / "run.log").open("ab") as log:
             subprocess.run([*command, "--jobs", "1", "-q"], stdout=log, stderr=log, env=environment, check=False)
-        if not keep:
+        if not keep and not given:
             shutil.rmtree(state / "environments", ignore_errors=True)
     return ResultStore(reports).records()
 
@@ -171,30 +173,28 @@ def matrix_text(engine: str, providers: Sequence[str]) -> str:
 
 
 def compare(scanner: Scanner, records: Iterable[Record]) -> list[Comparison]:
-    """Predictions beside what the records say, oldest engine first.
+    """Predictions beside what the records say, oldest engine first; of several attempts on a pair, the last counts.
 
     Raises:
         IndexUnavailable: the index cannot be asked.
     """
-    found = []
+    found: dict[tuple[str, str], Comparison] = {}
     for record in records:
         axes = record.axes
         if axes.get("model") != MODEL or axes.get("backend") != scanner.target.backend or "as_of" in axes:
             continue
         predicted, names = scanner.verdict(Version(axes["lmdeploy"]), Version(axes["transformers"]))
         truth = outcome_of(record)
-        found.append(
-            Comparison(
-                lmdeploy=axes["lmdeploy"],
-                transformers=axes["transformers"],
-                predicted=predicted,
-                names=tuple(names[:3]),
-                verdict=record.verdict,
-                decided=_deciding(record),
-                truth=truth if truth != "blocked" else None,
-            )
+        found[axes["lmdeploy"], axes["transformers"]] = Comparison(
+            lmdeploy=axes["lmdeploy"],
+            transformers=axes["transformers"],
+            predicted=predicted,
+            names=tuple(names[:3]),
+            verdict=record.verdict,
+            decided=_deciding(record),
+            truth=truth if truth != "blocked" else None,
         )
-    return sorted(found, key=lambda row: (Version(row.lmdeploy), Version(row.transformers)))
+    return sorted(found.values(), key=lambda row: (Version(row.lmdeploy), Version(row.transformers)))
 
 
 def summary(rows: Sequence[Comparison]) -> dict[str, int]:

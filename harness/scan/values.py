@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from harness.scan.importing import Consumers
@@ -69,6 +70,8 @@ Value: TypeAlias = "Known | Object | Symbol | EngineClass | Instance | EngineFun
 """None: nothing is known."""
 
 _EMPTY = ast.Module([], [])
+_OUTSIDE: WeakKeyDictionary[ast.Module, dict[str, Symbol]] = WeakKeyDictionary()
+"""What trees import from other packages; releases that ship the same file share its tree."""
 
 FunctionNode: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef"
 
@@ -78,7 +81,6 @@ class Sources:
 
     def __init__(self, consumers: Consumers) -> None:
         self._consumers = consumers
-        self._outside: dict[str, dict[str, Symbol]] = {}
 
     def tree(self, module: str) -> ast.Module:
         """A module's syntax tree; empty when it is not the engine's or cannot be parsed."""
@@ -145,13 +147,14 @@ class Sources:
 
     def _imported(self, module: str) -> dict[str, Symbol]:
         """Names that a module imports from other packages."""
-        if module not in self._outside:
-            found = self._outside[module] = {}
-            for node in ast.walk(self.tree(module)):
+        tree = self.tree(module)
+        if tree not in _OUTSIDE:
+            found = _OUTSIDE[tree] = {}
+            for node in ast.walk(tree):
                 if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                     for alias in node.names:
                         found[alias.asname or alias.name] = Symbol(node.module, alias.name)
-        return self._outside[module]
+        return _OUTSIDE[tree]
 
 
 def constant(node: ast.expr) -> Value:
