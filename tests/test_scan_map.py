@@ -216,6 +216,23 @@ def test_the_reports_map_lays_the_truth_over_the_predictions(library: Library) -
     assert shown.findings[0] == "transformers.processing_utils.ImagesKwargs"
 
 
+def test_the_kept_measurement_comes_into_the_report_too(library: Library) -> None:
+    rows = truth.compare(
+        Scanner(library, QWEN2_VL), [record("0.9.0", "4.42.0", *GOOD), record("0.9.0", "4.41.0", *BAD)]
+    )
+    kept = {"summary": truth.summary(rows), "pairs": [row.to_json() for row in rows]}
+    view = ScanView.model_validate(map_context(make_grid(library, QWEN2_VL, jobs=1), truth=kept))
+    assert view.truth is not None
+    assert [(row.transformers, row.kind) for row in view.truth.pairs] == [("4.41.0", "right"), ("4.42.0", "right")]
+    cells = dict(zip(view.columns, view.cells[0], strict=True))
+    assert [cell.measured for cell in (cells["4.41.0"], cells["4.42.0"]) if cell is not None] == ["fail", "pass"]
+
+
+def test_of_several_attempts_on_a_pair_the_last_counts(library: Library) -> None:
+    records = [record("0.9.0", "4.42.0", *BAD), record("0.9.0", "4.42.0", *GOOD)]
+    assert [row.kind for row in truth.compare(Scanner(library, QWEN2_VL), records)] == ["right"]
+
+
 def test_misses_and_false_alarms_are_told_apart(library: Library) -> None:
     records = [
         record("0.9.0", "4.42.0", *GOOD),
@@ -223,6 +240,7 @@ def test_misses_and_false_alarms_are_told_apart(library: Library) -> None:
         record("0.9.0", "4.41.0", *GOOD),
         record("0.9.1", "4.40.0", "fail/resolve/resolver-conflict"),
         record("0.9.0", "4.44.0", "pass/resolve", "infra/install/hub-network"),
+        record("0.9.1", "4.42.0", "pass/resolve", "pass/install", "fail/import/timeout"),
         record("0.9.0", "4.40.0", *BAD, model="another"),
     ]
     rows = truth.compare(Scanner(library, QWEN2_VL), records)
@@ -233,14 +251,15 @@ def test_misses_and_false_alarms_are_told_apart(library: Library) -> None:
         ("0.9.0", "4.43.0"): "miss",
         ("0.9.0", "4.44.0"): "unknown",
         ("0.9.1", "4.40.0"): "right",
+        ("0.9.1", "4.42.0"): "unknown",
     }
     assert truth.summary(rows) == {
-        "pairs": 5,
+        "pairs": 6,
         "hard_failures": 2,
         "right": 2,
         "misses": 1,
         "false_alarms": 1,
-        "unknown": 1,
+        "unknown": 2,
     }
 
 

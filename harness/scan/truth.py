@@ -2,8 +2,8 @@
 
 The pairs are climbed by the harness itself, as a matrix of their own with the canary, up to the engine's own image and
 prompt path. A *hard failure* is a failed import, configure or preprocess stage, or a refusal by the resolver. The
-scan has to foresee each of them (no miss) and nothing else (no false alarm). Trouble of the infrastructure says
-nothing about a prediction and is left out of the table's sums.
+scan has to foresee each of them (no miss) and nothing else (no false alarm). Trouble of the infrastructure, and a stage
+that ran out of time, say nothing about a prediction: they stand in the table as unknown.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from packaging.version import InvalidVersion, Version
 from harness.results import ResultStore
 from harness.scan.findings import Outcome
 from harness.scan.page import outcome_of
-from harness.verdict import Stage, Status, Verdict
+from harness.verdict import Reason, Stage, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -64,7 +64,7 @@ class Comparison:
     decided: str
     """The stage's verdict that decided the truth, or the last one reached."""
     truth: str | None
-    """``pass`` or ``fail``; None: infrastructure trouble, nothing learned."""
+    """``pass`` or ``fail``; None: infrastructure trouble or out of time, nothing learned."""
 
     @property
     def kind(self) -> str:
@@ -184,15 +184,15 @@ def compare(scanner: Scanner, records: Iterable[Record]) -> list[Comparison]:
         if axes.get("model") != MODEL or axes.get("backend") != scanner.target.backend or "as_of" in axes:
             continue
         predicted, names = scanner.verdict(Version(axes["lmdeploy"]), Version(axes["transformers"]))
-        truth = outcome_of(record)
+        truth, decided = outcome_of(record), _deciding(record)
         found[axes["lmdeploy"], axes["transformers"]] = Comparison(
             lmdeploy=axes["lmdeploy"],
             transformers=axes["transformers"],
             predicted=predicted,
             names=tuple(names[:3]),
             verdict=record.verdict,
-            decided=_deciding(record),
-            truth=truth if truth != "blocked" else None,
+            decided=decided,
+            truth=None if truth == "blocked" or _out_of_time(decided) else truth,
         )
     return sorted(found.values(), key=lambda row: (Version(row.lmdeploy), Version(row.transformers)))
 
@@ -208,6 +208,11 @@ def summary(rows: Sequence[Comparison]) -> dict[str, int]:
         "false_alarms": kinds.count("false alarm"),
         "unknown": kinds.count("unknown"),
     }
+
+
+def _out_of_time(verdict: str) -> bool:
+    """Whether a stage hit its time limit: that tells of a busy machine at least as much as of the packages."""
+    return bool(verdict) and Verdict.parse(verdict).reason is Reason.TIMEOUT
 
 
 def _deciding(record: Record) -> str:
