@@ -220,7 +220,7 @@ def _deciding(record: Record) -> str:
     last = ""
     for stage in record.stages:
         verdict = Verdict.parse(stage.verdict)
-        if stage.stage in (Stage.BOOT, Stage.SEE, Stage.STRUCTURE):
+        if stage.stage in (Stage.EMULATE, Stage.BOOT, Stage.SEE, Stage.STRUCTURE):
             break
         last = stage.verdict if verdict.status is not Status.PASS else f"pass/{stage.stage}"
         if verdict.status is not Status.PASS:
