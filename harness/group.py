@@ -36,8 +36,8 @@ def ask_together(
     models: Mapping[str, ModelSpec],
     checkpoints: Mapping[str, Checkpoint],
     workshop: Workshop,
-) -> None:
-    """Find out what the group's climbs will ask, as far as it can be asked together.
+) -> list[Answer]:
+    """Find out what the group's climbs will ask, as far as it can be asked together, and return the answers.
 
     Trouble on the way (no lock, no environment) is left to the climbs to tell.
 
@@ -47,18 +47,19 @@ def ask_together(
     """
     first = group[0]
     if first.excluded is not None:
-        return
+        return []
     try:
         interpreter = find_interpreter(first.python)
         lock = workshop.resolver.resolve(resolve_request(first, interpreter), interpreter).lock
         if lock is None:
-            return
+            return []
         environment = workshop.environments.build(lock, interpreter, first.allow_source)
     except (NoInterpreter, UvFailure, InvalidLock):
-        return
+        return []
     climbing = [
         Subject(each, models[each.model], checkpoints[each.model], lock) for each in group if each.excluded is None
     ]
+    found: dict[str, Answer] = {}
     for stage in BATCHED:
         wanted = {subject.combination.id: _questions(subject, stage) for subject in climbing}
         by_key = {question.key: question for questions in wanted.values() for question in questions}
@@ -67,7 +68,9 @@ def ask_together(
             lambda keys, by_key=by_key: workshop.asker.ask([by_key[key] for key in keys], environment),  # type: ignore[misc]
             fresh_since=workshop.fresh_since,
         )
+        found |= answers
         climbing = [subject for subject in climbing if _goes_on(subject, stage, wanted, answers)]
+    return list(found.values())
 
 
 def _questions(subject: Subject, stage: Stage) -> list[Question]:

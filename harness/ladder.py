@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.checks import ASKED_STAGES, Check, checks_of, needs_gpu, needs_weights
+from harness.checks import ASKED_STAGES, ENGINES, Check, checks_of, needs_gpu, needs_weights
 from harness.interpreters import NoInterpreter, find_interpreter
 from harness.lock import InvalidLock
 from harness.machine import machine
@@ -57,6 +57,8 @@ class Workshop:
     asker: Asker
     fresh_since: float | None = None
     """Answers from before this moment do not count; None: all do."""
+    gpu_elsewhere: bool = False
+    """Another machine, with a GPU, goes on from the boot of an engine: this one does not try it without."""
 
 
 @dataclass(slots=True)
@@ -91,7 +93,8 @@ class Climb:
         if environment is None:
             return verdict
         subject = Subject(self.combination, self.spec, self.checkpoint, self.lock)
-        for stage in ASKED_STAGES:
+        elsewhere = {Stage.EMULATE} if self.workshop.gpu_elsewhere else set()  # an engine on a GPU says more
+        for stage in (each for each in ASKED_STAGES if each not in elsewhere):
             verdict = self._ask_stage(stage, subject, environment)
             if verdict.status is not Status.PASS and not self.goes_on(stage, verdict):
                 return verdict
@@ -105,6 +108,10 @@ class Climb:
         """
         emulation_blocked = stage is Stage.EMULATE and verdict.status is Status.BLOCKED
         return emulation_blocked and not needs_gpu(self.combination, Stage.BOOT)
+
+    def break_off(self, message: str) -> Verdict:
+        """Say that the machines, and not the versions, were the trouble."""
+        return self._harness_stage(Stage.RESOLVE, Status.INFRA, Reason.CRASH, message, 0.0)
 
     def _resolve(self, interpreter: Path) -> Verdict:
         request = resolve_request(self.combination, interpreter)
@@ -171,7 +178,8 @@ class Climb:
             return self._harness_stage(
                 stage, Status.BLOCKED, Reason.WEIGHTS, lacking, 0.0, detail=self.checkpoint.missing, remedy=remedy
             )
-        if needs_gpu(self.combination, stage) and not machine().gpus:
+        left = self.workshop.gpu_elsewhere and stage is Stage.BOOT and self.combination.backend in ENGINES
+        if (needs_gpu(self.combination, stage) or left) and not machine().gpus:
             message = "no NVIDIA GPU is visible on this machine (asked through NVML)"
             return self._harness_stage(stage, Status.BLOCKED, Reason.DRIVER_OR_GPU, message, 0.0, detail="")
         return None

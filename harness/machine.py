@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+NODE = "HARNESS_NODE"
+"""Environment variable with the name of this machine among several, set by whoever runs on several."""
+
+
 @functools.cache
 def machine() -> MachineRecord:
     """The facts, read once a process."""
-    names, memories, driver = _gpus()
+    names, memories, capabilities, driver = _gpus()
     return MachineRecord(
         os=_os_name(),
         kernel=platform.release(),
@@ -33,7 +37,9 @@ def machine() -> MachineRecord:
         memory_mib=psutil.virtual_memory().total // 2**20,
         gpus=names,
         gpu_memory_mib=memories,
+        gpu_capability=capabilities,
         driver=driver,
+        node=os.environ.get(NODE, ""),
     )
 
 
@@ -51,20 +57,24 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _gpus() -> tuple[list[str], list[int], str | None]:
-    """Names, memory in MiB and driver, of the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves visible."""
+def _gpus() -> tuple[list[str], list[int], list[str], str | None]:
+    """Names, memory in MiB, compute capabilities and driver, of the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves visible."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        return [], [], None  # no driver library, or a driver without a GPU
+        return [], [], [], None  # no driver library, or a driver without a GPU
     try:
         driver = pynvml.nvmlSystemGetDriverVersion()
-        names, memories = [], []
+        names: list[str] = []
+        memories: list[int] = []
+        capabilities: list[str] = []
         for index in visible_devices(device_uuids()):
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             names.append(str(pynvml.nvmlDeviceGetName(handle)))
             memories.append(int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) // 2**20)
-        return names, memories, str(driver)
+            major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+            capabilities.append(f"{major}.{minor}")
+        return names, memories, capabilities, str(driver)
     finally:
         pynvml.nvmlShutdown()
 

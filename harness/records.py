@@ -109,7 +109,11 @@ class MachineRecord(_Frozen):
     memory_mib: int
     gpus: list[str] = []
     gpu_memory_mib: list[int] = []
+    gpu_capability: list[str] = []
+    """Compute capability of each GPU, e.g. ``9.0``."""
     driver: str | None = None
+    node: str = ""
+    """Which of several machines: the name it has in the cluster; empty for a run on one machine."""
 
 
 class Record(_Frozen):

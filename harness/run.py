@@ -1,49 +1,44 @@
-"""Running many combinations: which are known already, which wait for which, and one writer for the results.
+"""Running many combinations: which are known already, in which order the rest is done, and one writer for the results.
 
-Combinations that ask the resolver the same thing share a stack, so they form a group and one worker climbs them one
-after another: what they share is found out once, by whoever comes first, and nobody waits.
+Who does the work, and where, is the executor's business (:mod:`harness.executors`).
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pydantic import ValidationError
 
-from harness import __version__
-from harness.child import CHILDREN, Cancelled
-from harness.durable import digest, digest_of_files, write_atomically
-from harness.group import ask_together
-from harness.interpreters import NoInterpreter, find_interpreter
-from harness.ladder import Climb, Workshop, resolve_request
-from harness.machine import machine
-from harness.questions import probes_digest
-from harness.records import Record
+from harness.child import Cancelled
+from harness.durable import write_atomically
+from harness.executors import LocalExecutor
+from harness.guide import Guide, groups_of
+from harness.interpreters import find_interpreter
+from harness.ladder import resolve_request
+from harness.order import InTurn
 from harness.resolve import ASKING
 from harness.rooms import sweep
-from harness.verdict import Expectation, Status, Verdict
-from harness.weights import Checkpoint, find_checkpoint, folder_digest
+from harness.verdict import Reason, Status, Verdict
+from harness.weights import Checkpoint, find_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.budget import Budget
+    from harness.executors import Executor, Work
+    from harness.guide import Climbed
+    from harness.ladder import Workshop
     from harness.lock import Lock
     from harness.matrix import Combination
     from harness.models import ModelSpec
+    from harness.order import Order
     from harness.project import Project
-    from harness.records import StageRecord
+    from harness.records import Record, StageRecord
     from harness.results import Known, ResultStore
-
-LADDER_VERSION = 1
-"""Raised when the same events would be judged otherwise, so that what is known is judged again."""
 
 
 class Listener(Protocol):
@@ -73,11 +68,8 @@ class RunBroken(RuntimeError):  # noqa: N818 - reads as what happened
     """The harness itself cannot go on (a full disk, a folder that cannot be written); the message says why."""
 
 
-@cache
-def catalogue_digest() -> str:
-    """Hash of the code and data that judge answers."""
-    folder = Path(__file__).with_name("diagnose")
-    return digest_of_files(folder, [*folder.glob("*.py"), *folder.glob("*.yaml"), *folder.glob("*.json")])
+class LeftOver(Exception):  # noqa: N818 - no error: it says what became of a combination
+    """The run's budget was used up before it was this combination's turn, or before it was done."""
 
 
 @dataclass(slots=True)
@@ -92,13 +84,19 @@ class Run:
     listener: Listener
     jobs: int
     fresh: bool = False
+    executor: Executor | None = None
+    """Who does the work; None: this machine, ``jobs`` at a time."""
+    order: Order = field(default_factory=InTurn)
+    budget: Budget | None = None
     _records: dict[str, Future[Record]] = field(default_factory=dict)
     _known: dict[str, Known] = field(default_factory=dict)
     _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
-    _groups: queue.SimpleQueue[list[Combination]] = field(default_factory=queue.SimpleQueue)
-    _workers: list[threading.Thread] = field(default_factory=list)
+    _by_id: dict[str, Combination] = field(default_factory=dict)
     _kept: set[str] = field(default_factory=set)
     _stopping: threading.Event = field(default_factory=threading.Event)
+    _expired: threading.Event = field(default_factory=threading.Event)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+    _watch: threading.Thread | None = None
 
     def known_verdicts(self) -> dict[str, str]:
         """What earlier runs reached from the same inputs, by id."""
@@ -106,30 +104,33 @@ class Run:
         return {each.id: self._known[each.id].verdict for each in self.combinations if self._is_known(each)}
 
     def start(self) -> None:
-        """Clear up after runs that were killed, settle what is known, and start workers for the rest."""
+        """Clear up after runs that were killed, settle what is known, and have the rest done.
+
+        Raises:
+            RunBroken: the executor cannot begin.
+        """
         for folder in (self.project.scratch, self.project.resolutions / ASKING):
             sweep(folder)
         self._look_around()
         self._records = {each.id: Future() for each in self.combinations}
-        groups: dict[str, list[Combination]] = {}
-        for combination in self.combinations:
-            if not self._settle(combination):
-                groups.setdefault(_group(combination), []).append(combination)
+        self._by_id = {each.id: each for each in self.combinations}
+        groups = groups_of(each for each in self.combinations if not self._settle(each))
         if not groups:
             return
         self.store.write_schema()
-        for group in groups.values():
-            self._groups.put(group)
-        for number in range(min(self.jobs, len(groups))):
-            worker = threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
-            self._workers.append(worker)
-            worker.start()
+        self.order.begin(groups, self._known)
+        if self.budget is not None:
+            self.budget.begin()
+            self._watch = threading.Thread(target=self._keep_time, args=(self.budget,), name="budget", daemon=True)
+            self._watch.start()
+        self._executor.start(self, self._guide, len(groups))
 
     def record(self, identity: str) -> Record:
         """The record of a combination, once it is there.
 
         Raises:
             Cancelled: the run was stopped first.
+            LeftOver: the budget was used up first.
             RunBroken: the harness could not go on.
         """
         future = self._records[identity]
@@ -143,12 +144,94 @@ class Run:
         return all(future.done() for future in self._records.values())
 
     def stop(self) -> None:
-        """Kill every child, unless all is done anyway, and wait for the workers; results are on the disk already."""
+        """Leave nothing running, and kill what is, unless all is done anyway; results are on the disk already."""
         self._stopping.set()
-        if not self.done():
-            CHILDREN.stop()
-        for worker in self._workers:
-            worker.join(timeout=10)
+        self._executor.stop(done=self.done() and not self._expired.is_set())
+        if self._watch is not None:
+            self._watch.join(timeout=10)
+
+    def next_work(self) -> Work | None:
+        """What the executor is to do next; None when all is given out, or the budget allows no more."""
+        with self._guard:
+            if self._stopping.is_set() or self._expired.is_set():
+                return None
+            if self.budget is None:
+                return self.order.take()
+            if self.budget.exhausted():
+                self._expire()
+                return None
+            return self.order.take()
+
+    def goes_on(self) -> bool:
+        """Whether work that was begun may go on with its next combination."""
+        return not (self._stopping.is_set() or self._expired.is_set())
+
+    def stage_reached(self, combination: Combination, stage: StageRecord) -> None:
+        """The executor's word on a rung."""
+        self.listener.stage_reached(combination, stage)
+
+    def climbed(self, climbed: Climbed) -> None:
+        """The executor's result: append it, and tell everybody.
+
+        Raises:
+            OSError: the record or its lock could not be written.
+        """
+        if climbed.lock is not None:
+            self._keep(climbed.lock)
+        previous = self._known.get(climbed.record.id)
+        attempt = previous.attempt + 1 if previous is not None else 1
+        record = climbed.record.model_copy(update={"attempt": attempt})
+        record = self.store.append(record, unless_known=not self.fresh)
+        with self._guard:
+            self.order.learn(record)
+            if self.budget is not None:
+                self.budget.spend(record)
+        self.listener.finished(self._by_id[record.id], record, known=False)
+        future = self._records[record.id]
+        if not future.done():
+            future.set_result(record)
+
+    def failed(self, work: Sequence[Combination], error: Exception) -> None:
+        """The executor's word on what it could not do."""
+        if isinstance(error, OSError):
+            error = RunBroken(str(error))
+        if isinstance(error, Cancelled) and self._expired.is_set():
+            error = LeftOver()
+        for each in work:
+            future = self._records[each.id]
+            if not future.done():
+                future.set_exception(error)
+
+    @property
+    def _executor(self) -> Executor:
+        if self.executor is None:
+            self.executor = LocalExecutor(self.jobs)
+        return self.executor
+
+    @property
+    def _guide(self) -> Guide:
+        return Guide(self.models, self._checkpoints, self.workshop)
+
+    def _keep_time(self, budget: Budget) -> None:
+        """Wait for the budget's end, and end the run there."""
+        while not self._stopping.wait(budget.pause()):
+            if self.done():
+                return
+            with self._guard:
+                if budget.exhausted():
+                    self._expire()
+                if not (self._expired.is_set() and budget.overdue()):
+                    continue
+            self._executor.stop(done=False)
+            self.failed(self.combinations, LeftOver())
+            return
+
+    def _expire(self) -> None:
+        """Give out no more work; what was not begun is left over."""
+        if not self._expired.is_set():
+            self._expired.set()
+            while (work := self.order.take()) is not None:
+                self.failed(work, LeftOver())
 
     def _look_around(self) -> None:
         self._known = self.store.latest()
@@ -158,11 +241,14 @@ class Run:
         }
 
     def _is_known(self, combination: Combination) -> bool:
-        """Whether an earlier run had the same inputs and said something about versions."""
+        """Whether an earlier run had the same inputs, on such a machine, and said something about versions."""
         known = self._known.get(combination.id)
         if known is None or known.is_infra:
             return False
-        return known.inputs == self._inputs(combination)
+        machines = self._executor.machines(combination)
+        if _wants_gpu(known.verdict):
+            machines = [each for each in machines if each.gpus] or machines
+        return any(known.inputs == self._guide.inputs(combination, on=each) for each in machines)
 
     def _settle(self, combination: Combination) -> bool:
         """Answer from an earlier run, where that is enough."""
@@ -177,51 +263,6 @@ class Run:
         self._records[combination.id].set_result(record)
         self.listener.finished(combination, record, known=True)
         return True
-
-    def _inputs(self, combination: Combination) -> str:
-        """Hash of everything the record depends on; differs as soon as anything could come out otherwise."""
-        checkpoint = self._checkpoints[combination.model]
-        return digest(
-            [
-                LADDER_VERSION,
-                __version__,
-                probes_digest(),
-                catalogue_digest(),
-                _identity(combination),
-                self._lock_name(combination),
-                self.models[combination.model].model_dump(mode="json"),
-                folder_digest(checkpoint.folder) if checkpoint.folder is not None else checkpoint.missing,
-                [machine().gpus, machine().driver],
-            ]
-        )
-
-    def _lock_name(self, combination: Combination) -> str:
-        """The remembered lock, or what stands in its place; never asks uv."""
-        if combination.excluded is not None:
-            return "excluded"
-        try:
-            interpreter = find_interpreter(combination.python)
-        except NoInterpreter as missing:
-            return str(missing)
-        resolution = self.workshop.resolver.recall(resolve_request(combination, interpreter))
-        if resolution is None:
-            return "unresolved"
-        return resolution.lock.name if resolution.lock is not None else str(resolution.failure)
-
-    def _work(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                group = self._groups.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                ask_together(group, self.models, self._checkpoints, self.workshop)
-                for combination in group:
-                    self._records[combination.id].set_result(self._climb(combination))
-            except OSError as error:
-                self._give_up(group, RunBroken(str(error)))
-            except Exception as error:  # noqa: BLE001 - a stop or a defect: it reaches whoever asks for the record
-                self._give_up(group, error)
 
     def _keep(self, lock: Lock) -> None:
         """Put the lock beside the records, once a run; a file that is not that lock any more is replaced."""
@@ -238,92 +279,7 @@ class Run:
         if resolution is not None and resolution.lock is not None and resolution.lock.name == name:
             self._keep(resolution.lock)
 
-    def _give_up(self, group: Sequence[Combination], error: Exception) -> None:
-        for combination in group:
-            future = self._records[combination.id]
-            if not future.done():
-                future.set_exception(error)
 
-    def _climb(self, combination: Combination) -> Record:
-        if self._stopping.is_set():
-            raise Cancelled
-        started = datetime.now(UTC)
-        climb = Climb(
-            combination,
-            self.models[combination.model],
-            self._checkpoints[combination.model],
-            self.workshop,
-            on_stage=lambda stage: self.listener.stage_reached(combination, stage),
-        )
-        verdict = climb.run()
-        lock = climb.lock
-        if lock is not None:
-            self._keep(lock)
-        previous = self._known.get(combination.id)
-        record = Record(
-            id=combination.id,
-            attempt=previous.attempt + 1 if previous is not None else 1,
-            axes=combination.axes,
-            tags=list(combination.tags),
-            verdict=str(verdict),
-            expected=str(combination.expect),
-            as_expected=as_expected(combination.expect, verdict),
-            note=combination.note,
-            stages=climb.stages,
-            lock=lock.name if lock is not None else None,
-            stack=dict(lock.stack) if lock is not None else {},
-            differences=dict(self.workshop.environments.differences(lock)) if lock is not None else {},
-            machine=machine(),
-            command=f"uvx --from . harness run {combination.id} --fresh",
-            inputs=self._inputs(combination),
-            harness=__version__,
-            started=started,
-            finished=datetime.now(UTC),
-        )
-        record = self.store.append(record, unless_known=not self.fresh)
-        self.listener.finished(combination, record, known=False)
-        return record
-
-
-def as_expected(expectation: Expectation, verdict: Verdict) -> bool | None:
-    """Whether the verdict is what the matrix expects; None when nothing was learned about it.
-
-    A climb that was blocked above the rung on which a failure was expected did learn something: the failure is gone.
-    """
-    if expectation.met_by(verdict):
-        return True
-    if verdict.status in {Status.INFRA, Status.SKIPPED}:
-        return None
-    if verdict.status is Status.BLOCKED:
-        awaited, reached = expectation.stage, verdict.stage
-        missed = expectation.status is Status.FAIL and awaited and reached and reached.rung > awaited.rung
-        return False if missed else None
-    return False
-
-
-def _group(combination: Combination) -> str:
-    return digest(
-        [
-            combination.python,
-            sorted(combination.requirements),
-            sorted(combination.overrides),
-            sorted(combination.allow_source),
-            combination.exclude_newer,
-            combination.id if combination.excluded is not None else "",
-        ]
-    )
-
-
-def _identity(combination: Combination) -> list[object]:
-    """What the matrix says of it, its comments to the reader included, since records carry them."""
-    return [
-        combination.id,
-        combination.axes,
-        _group(combination),
-        combination.options,
-        list(combination.tags),
-        str(combination.expect),
-        combination.note,
-        combination.excluded,
-        sorted((str(stage), str(limit)) for stage, limit in combination.timeouts.items()),
-    ]
+def _wants_gpu(verdict: str) -> bool:
+    """Whether a climb ended for want of a GPU."""
+    return verdict.startswith(f"{Status.BLOCKED}/") and Verdict.parse(verdict).reason is Reason.DRIVER_OR_GPU

@@ -10,12 +10,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from harness.answers import AnswerBook
+from harness.durable import read_json
 from harness.environment import Environments
 from harness.gpus import this_garage
 from harness.ladder import Workshop
 from harness.machine import machine
 from harness.matrix import PackageIndex, expand, load_matrix
 from harness.models import load_models
+from harness.order import InTurn, MostInformative, predictions_of
 from harness.questions import Asker
 from harness.resolve import REMEMBERED_FOR, Resolver
 from harness.results import ResultStore
@@ -24,8 +26,11 @@ from harness.run import SILENT, Listener, Run
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.budget import Budget
+    from harness.executors import Executor
     from harness.matrix import Combination
     from harness.models import ModelSpec
+    from harness.order import Order
     from harness.project import Project
 
 
@@ -47,6 +52,10 @@ class Workbench:
     refresh: bool = False
     measure: bool = False
     """Boot one engine at a time on each GPU, so that latencies mean something."""
+    executor: Executor | None = None
+    """Who does the work; None: this machine."""
+    budget: Budget | None = None
+    """What a run may spend; with one, the most informative combinations come first."""
 
     @cached_property
     def models(self) -> Mapping[str, ModelSpec]:
@@ -135,4 +144,12 @@ class Workbench:
             listener=listener,
             jobs=self.workers,
             fresh=self.fresh,
+            executor=self.executor,
+            order=self._order(combinations),
+            budget=self.budget,
         )
+
+    def _order(self, combinations: Sequence[Combination]) -> Order:
+        if self.budget is None:
+            return InTurn()
+        return MostInformative(predictions_of(read_json(self.project.reports / "scan.json"), combinations))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.run import as_expected
+from harness.guide import as_expected
 from harness.verdict import Expectation, Reason, Stage, Status, Verdict
 
 non_pass = st.builds(

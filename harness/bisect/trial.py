@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.durable import digest, read_json, write_atomically
+from harness.guide import catalogue_digest
 from harness.ladder import Climb
 from harness.machine import machine
 from harness.questions import probes_digest
 from harness.resolve import Resolution, Resolver
-from harness.run import SILENT, catalogue_digest
+from harness.run import SILENT
 from harness.verdict import Stage, Status, Verdict
 from harness.weights import find_checkpoint
 

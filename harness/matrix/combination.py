@@ -30,6 +30,8 @@ class TargetMachine:
     platform: Platform | None = None
     driver: str | None = None
     """A PEP 440 range such as ``>=550``."""
+    compute_capability: str | None = None
+    """A PEP 440 range such as ``>=8.0``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,8 @@ class _Finish:
         self._rules = Rulebook.of((rule.when, rule) for rule in matrix.rules)
         self._tags = Rulebook.of((rule.when, rule.name) for rule in matrix.tags)
         self._timeouts = {stage: Timeout(limit.wall, limit.idle) for stage, limit in matrix.timeouts.items()}
-        self._target = TargetMachine(matrix.target.gpu_memory, matrix.target.platform, matrix.target.driver)
+        wanted = matrix.target
+        self._target = TargetMachine(wanted.gpu_memory, wanted.platform, wanted.driver, wanted.compute_capability)
 
     def combination(self, point: _Point) -> Combination:
         """The point with every rule applied."""

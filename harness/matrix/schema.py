@@ -228,6 +228,9 @@ class Target(_Part):
     gpu_memory: Size | None = Field(default=None, description="Memory of its GPU, such as 8GiB.")
     platform: Platform | None = Field(default=None, description="linux or wsl2.")
     driver: VersionRange | None = Field(default=None, description="Its NVIDIA driver, such as '>=550'.")
+    compute_capability: VersionRange | None = Field(
+        default=None, description="The compute capability of its GPU, such as '>=8.0'."
+    )
 
 
 class Matrix(_Part):
