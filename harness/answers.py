@@ -120,6 +120,11 @@ class AnswerBook:
             self._new.discard(key)
         return answer, known
 
+    def take_over(self, answer: Answer, *, fresh_since: float | None = None) -> None:
+        """Keep an answer that another machine found, unless there is one already that still counts."""
+        if answer.final and self._still_good(answer.key, fresh_since) is None:
+            write_atomically(self._file(answer.key), answer.model_dump_json(), durable=True)
+
     def _still_good(self, key: str, fresh_since: float | None) -> Answer | None:
         passing = self._passing.get(key)
         if passing is not None:

@@ -8,37 +8,43 @@ from __future__ import annotations
 
 import importlib
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
 from harness import __version__
+from harness.budget import Budget
 from harness.collect import collect_garbage
-from harness.console import make_console, print_plan, print_summary
+from harness.console import make_console, print_plan, print_summary, tell_left
 from harness.endings import ExitCode, exit_code, guarded
 from harness.execute import climb_all
+from harness.executors.choose import make_executor
+from harness.merge import merge, part_of, write_part
 from harness.models import RandomWeights
 from harness.options import (
+    address_option,
+    budget_option,
+    executor_option,
     format_option,
+    gpu_hours_option,
     jobs_option,
     matrix_option,
     patterns_option,
     quiet_option,
     refresh_option,
     reports_option,
+    shard_option,
     tags_option,
     verbose_option,
     words_option,
 )
 from harness.project import Project
 from harness.publish import Publisher
+from harness.shards import parse_shard
 from harness.weights import make_random_weights
 from harness.workbench import Workbench
 from harness.workplan import make_plan
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 _ELSEWHERE = {
     "bisect": "harness.bisect.cli:bisect",
@@ -53,6 +59,8 @@ _ELSEWHERE = {
     "explain": "harness.diagnose.command:explain",
     "incidents": "harness.incidents.cli:incidents",
     "remedy": "harness.remedy.cli:remedy",
+    "results": "harness.query.cli:results",
+    "node": "harness.executors.cli:node",
     "scan": "harness.scan.command:scan",
     "suggest": "harness.scan.command:suggest",
     "symbol": "harness.scan.command:symbol",
@@ -102,6 +110,11 @@ def main() -> None:
 @jobs_option
 @click.option("--fresh", is_flag=True, help="Run again what is known already.")
 @refresh_option
+@executor_option
+@address_option
+@budget_option
+@gpu_hours_option
+@shard_option
 @format_option
 @verbose_option
 @quiet_option
@@ -115,6 +128,11 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     jobs: int | None,
     fresh: bool,
     refresh: bool,
+    executor: str,
+    address: str | None,
+    budget: float | None,
+    gpu_hours: float | None,
+    share: str | None,
     form: str,
     verbose: int,
     quiet: bool,
@@ -124,9 +142,15 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     ID may be a shell pattern such as 'lmdeploy0.11.1-*'. What an earlier run answered from the same lock, model and
     probes is not asked again.
     """
-    bench = Workbench(Project.of(matrix_file, reports), jobs or 0, fresh=fresh, refresh=refresh)
+    allowed = Budget(budget, gpu_hours * 3600 if gpu_hours is not None else None) if budget or gpu_hours else None
+    bench = Workbench(Project.of(matrix_file, reports), jobs or 0, fresh=fresh, refresh=refresh, budget=allowed)
     chosen = bench.select(patterns, tags, words)
+    if share is not None:
+        chosen, part = part_of(chosen, parse_shard(share))
+        write_part(bench.project.reports, part)
+    bench = replace(bench, executor=make_executor(bench, chosen, executor, address))
     records = climb_all(bench, chosen, verbosity=-1 if quiet or form == "json" else verbose)
+    tell_left(chosen, records, allowed, verbosity=verbose)
     publisher = Publisher(bench.store, bench)
     page = publisher.publish_if_older()
     for complaint in bench.store.damage():
@@ -136,6 +160,23 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     else:
         print_summary(make_console(), records, page)
     return exit_code(records)
+
+
+@main.command("merge")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, file_okay=False), metavar="REPORTS...")
+@matrix_option
+@reports_option
+@guarded
+def merge_shards(folders: tuple[Path, ...], matrix_file: Path, reports: Path | None) -> int:
+    """Put the shards of one run together; incomplete ones, or shards of different runs, are refused.
+
+    REPORTS are the folders that 'harness run --shard K/N --reports FOLDER' wrote, one for each shard.
+    """
+    bench = Workbench(Project.of(matrix_file, reports))
+    merged = merge(folders, bench.store)
+    page = Publisher(bench.store, bench).publish()
+    click.echo(f"{merged.taken} records added to {bench.store.file}, {merged.known} were there; report: {page}")
+    return ExitCode.OK
 
 
 @main.command()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from harness.budget import Budget
     from harness.matrix import Combination
     from harness.records import Record, StageRecord
     from harness.workplan import Planned, Workplan
@@ -31,6 +32,9 @@ STYLE = {
     Status.INFRA: "magenta",
     Status.SKIPPED: "dim",
 }
+
+SHOWN_LEFT = 5
+"""Ids named when a budget leaves more than that over."""
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -176,6 +180,25 @@ def _closing(records: Sequence[Record], wrong: Sequence[Record]) -> str:
     if statuses[Status.INFRA]:
         text += f", {statuses[Status.INFRA]} hit infrastructure trouble"
     return f"[{'red' if wrong else 'green'}]{text}[/]" + (f"; {len(wrong)} unexpected" if wrong else "")
+
+
+def tell_left(
+    chosen: Sequence[Combination], records: Sequence[Record], budget: Budget | None, *, verbosity: int
+) -> None:
+    """What a budget left over; nothing when it sufficed, or there was none."""
+    done = {each.id for each in records}
+    left = [each for each in chosen if each.id not in done]
+    if not left or budget is None:
+        return
+    console = make_console(stderr=True)
+    console.print(
+        f"[yellow]the budget ({budget}) is used up[/]: {len(records)} of {len(chosen)} combinations are answered, "
+        f"{len(left)} are left; run again to go on with them"
+    )
+    for each in left[: len(left) if verbosity > 0 else SHOWN_LEFT]:
+        console.print(f"  left: {each.id}")
+    if verbosity <= 0 and len(left) > SHOWN_LEFT:
+        console.print(f"  and {len(left) - SHOWN_LEFT} more (-v lists them)")
 
 
 def print_plan(console: Console, plan: Workplan, *, every: bool) -> None:

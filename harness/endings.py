@@ -17,7 +17,9 @@ from harness.collect import RunUnderWay
 from harness.interpreters import NoInterpreter
 from harness.lock import InvalidLock
 from harness.matrix import IndexUnavailable, MatrixError
+from harness.query.language import BadQuery
 from harness.run import RunBroken
+from harness.shards import UnusableShards
 from harness.uv import UvFailure
 from harness.verdict import Status, Verdict
 from harness.workbench import NothingSelected
@@ -56,7 +58,7 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
         except MatrixError as error:
             click.echo(str(error), err=True)
             code = ExitCode.USAGE
-        except (NothingSelected, NoInterpreter, InvalidLock) as error:
+        except (NothingSelected, NoInterpreter, InvalidLock, UnusableShards, BadQuery) as error:
             click.echo(f"harness: {error}", err=True)
             code = ExitCode.USAGE
         except click.UsageError:

@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING
 
 from harness.console import RunDisplay, make_console
 from harness.publish import Publisher
+from harness.run import LeftOver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.matrix import Combination
     from harness.records import Record, StageRecord
+    from harness.run import Run
     from harness.workbench import Workbench
 
 
 def climb_all(bench: Workbench, chosen: Sequence[Combination], *, verbosity: int, publish: bool = True) -> list[Record]:
-    """Run the combinations with a display, and return their records in order.
+    """Run the combinations with a display, and return their records in order; what a budget left over has none.
 
     Raises:
         RunBroken: the harness could not go on.
@@ -27,9 +29,16 @@ def climb_all(bench: Workbench, chosen: Sequence[Combination], *, verbosity: int
         running = bench.run(chosen, Announcer(display, publisher if publish else None))
         try:
             running.start()
-            return [running.record(each.id) for each in chosen]
+            return [record for each in chosen if (record := _record(running, each.id)) is not None]
         finally:
             running.stop()
+
+
+def _record(running: Run, identity: str) -> Record | None:
+    try:
+        return running.record(identity)
+    except LeftOver:
+        return None
 
 
 class Announcer:

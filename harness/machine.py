@@ -58,7 +58,7 @@ def _cpu_name() -> str:
 
 
 def _gpus() -> tuple[list[str], list[int], list[str], str | None]:
-    """Names, memory in MiB, compute capabilities and driver, of the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves visible."""
+    """Names, memory in MiB, compute capabilities, driver: of the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves visible."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:

@@ -6,6 +6,23 @@ from pathlib import Path
 
 import click
 
+from harness.matrix.quantities import seconds
+
+
+class _Duration(click.ParamType[float]):
+    """Seconds, written as in the matrix."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds; click words the complaint."""
+        try:
+            return float(str(seconds(value)))
+        except ValueError as error:
+            self.fail(f"{value!r} is {error}", param, ctx)
+
+
+DURATION = _Duration()
 matrix_option = click.option(
     "--matrix",
     "matrix_file",
@@ -30,5 +47,24 @@ jobs_option = click.option(
 refresh_option = click.option("--refresh", is_flag=True, help="Ask the index and the resolver again (else once a day).")
 format_option = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 verbose_option = click.option("-v", "--verbose", count=True, help="A line for every stage.")
+executor_option = click.option(
+    "--executor",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where the work is done: here, or on the nodes of a Ray cluster (needs the extra 'ray').",
+)
+address_option = click.option(
+    "--address", metavar="auto|HOST:PORT", help="The Ray cluster to join [default: one is made here for the run]."
+)
+budget_option = click.option(
+    "--budget", type=DURATION, metavar="TIME", help="Stop after this time, such as 2h; what tells most runs first."
+)
+gpu_hours_option = click.option(
+    "--gpu-hours", type=click.FloatRange(min=0, min_open=True), help="Begin no boot beyond this much time on GPUs."
+)
+shard_option = click.option(
+    "--shard", "share", metavar="K/N", help="Run only this part; 'harness merge' puts the parts together."
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only what is unexpected.")
 patterns_option = click.argument("patterns", nargs=-1, metavar="[ID]...")

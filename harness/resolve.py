@@ -141,7 +141,7 @@ class Resolver:
             failure = error
         seconds = round(time.monotonic() - started, 3)
         if failure is None or failure.kind in {"conflict", "no-wheel"}:
-            self._remember(request, lock, failure, seconds)
+            self.remember(request, lock, failure, seconds)
         return Resolution(lock, failure, seconds, reused=False)
 
     def _ask(self, request: Request, interpreter: Path) -> str:
@@ -159,7 +159,8 @@ class Resolver:
             run_uv([*arguments, *source_arguments(request.allow_source)], folder=folder, timeout=PATIENCE)
             return (folder / "pylock.toml").read_text()
 
-    def _remember(self, request: Request, lock: Lock | None, failure: UvFailure | None, seconds: float) -> None:
+    def remember(self, request: Request, lock: Lock | None, failure: UvFailure | None, seconds: float) -> None:
+        """Keep what uv said of ``request``, here or on another machine."""
         answer = {
             "at": time.time(),
             "lock": lock.text if lock is not None else None,

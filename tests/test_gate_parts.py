@@ -20,8 +20,9 @@ from harness.gate.judge import count, decide
 from harness.gate.junit import junit
 from harness.gate.markdown import COMMENT_BYTES, SUMMARY_BYTES, markdown
 from harness.gate.noise import measure
-from harness.gate.outcome import Cause, Outcome, Plan, Row, Shard
+from harness.gate.outcome import Cause, Outcome, Plan, Row
 from harness.gate.shards import merge, pair_name, parse_shard
+from harness.shards import Shard
 from harness.verdict import Stage, Verdict
 
 ROOT = Path(__file__).parent.parent

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from harness.gate.compare import ORDER, Change
+from harness.shards import Shard
 from harness.verdict import Stage
 
 
@@ -69,13 +70,6 @@ class Plan(_Frozen):
     """Hash of the change, the baseline, the matrix's combinations and the harness; shards of different ones differ."""
     combinations: list[str]
     """Reference and candidate of every comparison, ``a → b``, sorted."""
-
-
-class Shard(_Frozen):
-    """Which part of the plan this is."""
-
-    index: int = Field(ge=1)
-    count: int = Field(ge=1)
 
 
 class Outcome(_Frozen):

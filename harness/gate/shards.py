@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from harness import __version__
+from harness import __version__, shards
 from harness.durable import digest
 from harness.gate.baseline import asks_of
 from harness.gate.change import UnusableChange
 from harness.gate.compare import Change
 from harness.gate.judge import count, decide
-from harness.gate.outcome import Cause, Outcome, Plan, Shard
+from harness.gate.outcome import Cause, Outcome, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from harness.gate.baseline import Baseline
     from harness.gate.candidates import Candidate
+    from harness.shards import Shard
 
 
 def make_plan(bump: str, baseline: Baseline, candidates: Sequence[Candidate]) -> Plan:
@@ -40,10 +41,10 @@ def parse_shard(text: str) -> Shard:
     Raises:
         UnusableChange: it is no shard.
     """
-    index, slash, total = text.partition("/")
-    if not (slash and index.isdecimal() and total.isdecimal() and 1 <= int(index) <= int(total) <= 1000):  # noqa: PLR2004 - more machines than anybody has
-        raise UnusableChange(f"--shard takes a part and a total such as 2/5, not {text!r}")
-    return Shard(index=int(index), count=int(total))
+    try:
+        return shards.parse_shard(text)
+    except shards.UnusableShards as error:
+        raise UnusableChange(str(error)) from error
 
 
 def part_of(candidates: Sequence[Candidate], shard: Shard) -> list[Candidate]:
@@ -53,14 +54,7 @@ def part_of(candidates: Sequence[Candidate], shard: Shard) -> list[Candidate]:
         combination = each.combination
         stack = [combination.python, sorted(combination.requirements), combination.exclude_newer] if combination else []
         groups.setdefault(digest(stack), []).append(each)
-    loads = [0] * shard.count
-    mine: list[Candidate] = []
-    for group in sorted(groups.values(), key=lambda group: (-len(group), group[0].id)):
-        place = loads.index(min(loads))
-        loads[place] += len(group)
-        if place == shard.index - 1:
-            mine += group
-    return mine
+    return shards.deal(sorted(groups.values(), key=lambda group: (-len(group), group[0].id)), shard)
 
 
 def read_outcome(file: Path) -> Outcome:
@@ -88,23 +82,12 @@ def merge(parts: Sequence[Outcome]) -> Outcome:
     first = parts[0]
     if any(each.shard is None for each in parts):
         raise UnusableChange("one of the files is a whole gate and no shard; give the files of 'harness gate --shard'")
-    shards = [each.shard for each in parts if each.shard is not None]
-    if len({each.plan.digest for each in parts}) > 1 or len({shard.count for shard in shards}) > 1:
-        raise UnusableChange(
-            "the shards are of different gates (another change, baseline, matrix, harness or number of shards); "
-            "run all of them from the same commit"
+    try:
+        shards.demand_complete(
+            [each.shard for each in parts if each.shard is not None], [each.plan.digest for each in parts], "gates"
         )
-    total = shards[0].count
-    seen = [shard.index for shard in shards]
-    twice = sorted({index for index in seen if seen.count(index) > 1})
-    missing = sorted(set(range(1, total + 1)) - set(seen))
-    if twice or missing:
-        parts_said = [
-            f"{word} {', '.join(map(str, which))}"
-            for word, which in (("twice:", twice), ("missing:", missing))
-            if which
-        ]
-        raise UnusableChange(f"the {total} shards are not complete: {'; '.join(parts_said)}")
+    except shards.UnusableShards as error:
+        raise UnusableChange(str(error)) from error
     rows = [row for each in parts for row in each.rows]
     held = sorted(pair_name(row.reference, row.id) for row in rows)
     if held != first.plan.combinations:
