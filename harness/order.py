@@ -183,10 +183,13 @@ class MostInformative:
         """Bits for each second."""
         if all(each.excluded is not None for each in group):
             return math.inf  # costs nothing
-        told = sum(
-            max((self._lines[key].gain(version) for key, version in _places(each.axes)), default=1.0) for each in group
-        )
+        told = sum(self._gain(each) for each in group)
         return told / (STACK_SECONDS + sum(self._usual(each) for each in group))
+
+    def _gain(self, combination: Combination) -> float:
+        """The most that it tells about a line; one that is alone on its lines is a question of its own, a whole bit."""
+        lines = [(self._lines[key], version) for key, version in _places(combination.axes)]
+        return max((line.gain(version) for line, version in lines if len(line.places) > 1), default=1.0)
 
     def _usual(self, combination: Combination) -> float:
         seen = self._seconds.get(str(combination.backend))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import threading
 from dataclasses import dataclass, field
@@ -101,6 +102,7 @@ class RayExecutor:
                 "'pip install \"lmdeploy-harness[ray]\"', or run with --executor local"
             ) from error
         quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
+        asked_to_stop = signal.getsignal(signal.SIGTERM)
         try:
             if self.address is not None:
                 ray.init(address=self.address, **quiet)
@@ -110,6 +112,9 @@ class RayExecutor:
             self._leave()
             where = f"no Ray cluster at {self.address}" if self.address else "no local Ray could be started"
             raise RunBroken(f"{where}: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, asked_to_stop)  # Ray takes it for itself, and clears up less
         self._ray = ray
         try:
             self._look_around()
