@@ -18,12 +18,13 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from harness.results import ResultStore
 
-NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
 
 
 def main() -> int:
@@ -48,7 +49,7 @@ def main() -> int:
         print(f"killed the second node: {killed} processes, after {time.monotonic() - started:.0f} s", flush=True)
     code = running.wait()
     print(f"harness run ended with {code} after {time.monotonic() - started:.0f} s")
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
     return _compare(own.reference, reports)
 
 

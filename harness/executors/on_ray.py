@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 RETRIES = 3
 """How often Ray does a task again: after the loss of its node or worker, and after infrastructure trouble."""
+TROUBLE = [tasks.Again, OSError, Cancelled]
+"""What a task raises when its machine is the trouble: a full disk, a broken pipe, a child that somebody killed."""
 AHEAD = 2
 """Pieces of work that are given out for each core: the next one waits at the node already."""
 OBJECT_STORE = 200 * 2**20
@@ -229,7 +231,7 @@ class RayExecutor:
         under_way = sum(not job.boot for job in self._jobs.values())
         while under_way < AHEAD * self._cpus and (work := outlet.next_work()) is not None:
             onward = frozenset(each.id for each in work if goes_to_gpu(each) and self._demand(each) is not None)
-            task = self._ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=[tasks.Again])(_group_task)
+            task = self._ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=TROUBLE)(_group_task)
             self._jobs[task.remote(self.orders, shipment, work, onward)] = _Job(work, boot=False)
             under_way += 1
 
@@ -239,6 +241,9 @@ class RayExecutor:
         try:
             done: Done = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, OSError | Cancelled):
+                self._give_up(job.work, f"trouble on {RETRIES + 1} attempts, at last: {error.cause}", outlet, guide)
+                return
             if not isinstance(error.cause, tasks.Again):
                 outlet.failed(job.work, RunBroken(f"a task failed on its node: {str(error).strip().splitlines()[-1]}"))
                 return
@@ -276,7 +281,7 @@ class RayExecutor:
             num_gpus=demand.pop("GPU"),
             resources=demand,
             max_retries=RETRIES,
-            retry_exceptions=[tasks.Again],
+            retry_exceptions=TROUBLE,
         )(_boot_task)
         reference = task.remote(self.orders, shipment, combination, done.answers, done.lock)
         self._jobs[reference] = _Job((combination,), boot=True)
@@ -319,7 +324,7 @@ def _boot_task(
 ) -> Done:
     import ray  # noqa: PLC0415 - runs on a node
 
-    gpus = ",".join(str(int(each)) for each in ray.get_gpu_ids())
+    gpus = ",".join(str(each) for each in ray.get_gpu_ids())
     return tasks.climb_on_gpu(orders, shipment, combination, _this_node(), gpus, answers, lock)
 
 
