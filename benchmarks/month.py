@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 COMBINATIONS = 1_000_000
 MONTH = 30 * 86400.0
@@ -73,7 +73,7 @@ class Month:
         self.simulation.process(self._arrive())
         self.simulation.run()
 
-    def _arrive(self) -> Iterator[Any]:
+    def _arrive(self) -> Generator[simpy.Event, Any, None]:
         for _ in range(self.pieces):
             yield self.simulation.timeout(MONTH / self.pieces)
             stack = min(int(self.source.paretovariate(0.6)), STACKS)  # few stacks are asked for often
@@ -85,7 +85,7 @@ class Month:
         nearest = min(holders, key=lambda host: host.pending, default=least)
         return nearest if nearest.pending <= least.pending + 2 else least
 
-    def _work(self, stack: int) -> Iterator[Any]:
+    def _work(self, stack: int) -> Generator[simpy.Event, Any, None]:
         host, asked = self._choose(stack), self.simulation.now
         host.pending += 1
         with host.cores.request() as core:
