@@ -108,7 +108,7 @@ def test_mistakes_are_told_in_words(tested: MiniProject, run_harness: Harness, a
 
 
 HASH = "ab" * 32
-PUBLIC = f"https://files.pythonhosted.org/packages/aa/bb/{'c' * 60}/some-1.0-py3-none-any.whl"
+PUBLIC = f"https://files.example.org/packages/aa/bb/{'c' * 60}/some-1.0-py3-none-any.whl"
 
 
 @pytest.mark.parametrize(

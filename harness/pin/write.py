@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FACTS = "pin.json"
 EVIDENCE = "EVIDENCE.md"
-PUBLIC = re.compile(r"https://files\.pythonhosted\.org/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/?#\"]+")
+PUBLIC = re.compile(r"https://files\.[a-z]+\.org/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/?#\"]+")
 
 
 @dataclass(frozen=True, slots=True)
