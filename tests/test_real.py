@@ -112,7 +112,7 @@ def test_engines_are_blocked_only_by_the_missing_gpu(quick: Mapping[str, Record]
 
 @pytest.mark.parametrize("stack", ["lmdeploy0.11.1-transformers4.57.3", "lmdeploy0.18.0-transformers5.17.0"])
 def test_the_pytorch_engine_emulated_agrees_with_transformers(quick: Mapping[str, Record], stack: str) -> None:
-    record, _ = the({name: each for name, each in quick.items() if is_plain(each)}, stack, "-pytorch-canary-")
+    record, _ = the({name: each for name, each in quick.items() if is_plain(each)}, stack, "-pytorch-canary-py")
     (check,) = next(stage for stage in record.stages if stage.stage is Stage.EMULATE).checks
     facts: Mapping[str, Any] = check.facts
     assert check.outcome is Status.PASS
