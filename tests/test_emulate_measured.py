@@ -10,7 +10,7 @@ import pytest
 from benchmarks.emulate_table import GPU, KEPT, NOTES, PLANTED, TABLE, agree, compared, gpu_verdicts, table
 from harness.verdict import Reason, Stage, Status, Verdict
 
-MEASURED = ("0.9.2", "0.14.0", "0.16.0", "0.18.0")
+MEASURED = ("0.9.2", "0.10.2", "0.11.1", "0.12.3", "0.13.0", "0.14.0", "0.15.0", "0.16.0", "0.17.0", "0.18.0")
 RIGHT = "pass/emulate"
 WRONG = "fail/emulate/wrong-answer"
 GONE = "fail/import/symbol-removed-or-not-yet-added"
