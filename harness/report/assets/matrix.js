@@ -1,7 +1,7 @@
 // The heat map: dims what the filters leave out, explains a cell on hover and focus, and moves by arrow keys.
 
-// Cells in the window follow a filter at once, those of a large map below in the next frames, and maps out of sight when
-// the page is idle: ten thousand cells are many.
+// A filter answers at once: the list, the count and the small maps. Maps with thousands of cells follow once that is on the
+// screen, one in each frame, and those out of sight when the page is idle.
 
 let facets = [];
 let shown = null;
@@ -10,7 +10,7 @@ function prepareMaps() {
   let place = 0;
   facets = [...document.querySelectorAll("#maps .facet")].map((element) => {
     const links = [...element.querySelectorAll(".map a")];
-    const facet = { element, links, indices: data.cells.slice(place, place + links.length), near: false, ready: false, left: links.length, next: 0, waiting: false };
+    const facet = { element, links, indices: data.cells.slice(place, place + links.length), near: false, ready: false, stale: true, wanted: true };
     place += links.length;
     return facet;
   });
@@ -22,7 +22,7 @@ function prepareMaps() {
     }
   });
   for (const facet of facets) watcher.observe(facet.element);
-  window.addEventListener("beforeprint", () => facets.forEach((facet) => dim(facet, Infinity)));
+  window.addEventListener("beforeprint", () => facets.forEach(dim));
   const maps = byId("maps");
   maps.addEventListener("mouseover", (event) => hint(event.target.closest(".map a")));
   maps.addEventListener("mouseleave", () => hint(null));
@@ -41,50 +41,56 @@ function bringUp(facet) {
       if (link !== current) link.tabIndex = -1;
     }
   }
-  dim(facet, CHUNK);
+  dim(facet);
 }
 
-const CHUNK = 400;
-
-/** Brings up to `most` cells that are not yet in line; a map in the window goes on in the next frame. */
-function dim(facet, most) {
-  if (shown === null) return;
-  for (let count = Math.min(most, facet.left); count > 0; count -= 1) {
-    facet.links[facet.next].classList.toggle("out", !shown[facet.indices[facet.next]]);
-    facet.next = (facet.next + 1) % facet.links.length;
-    facet.left -= 1;
-  }
-  if (!facet.left || facet.waiting || !facet.near) return;
-  facet.waiting = true;
-  requestAnimationFrame(() => {
-    facet.waiting = false;
-    dim(facet, CHUNK);
-  });
+/** Brings the cells of a map in line with the filters. */
+function dim(facet) {
+  if (shown === null || !facet.stale) return;
+  facet.stale = false;
+  for (const [place, link] of facet.links.entries()) link.classList.toggle("out", !shown[facet.indices[place]]);
 }
 
-/** Puts every cell out of line, the ones in the window first in turn. */
-function outdate(facet) {
-  facet.left = facet.links.length;
-  facet.next = 0;
-  if (facet.near && facet.left > CHUNK) {
-    const place = facet.element.getBoundingClientRect();
-    facet.next = Math.floor(Math.min(0.99, Math.max(0, -place.top / place.height)) * facet.links.length);
-  }
-}
+const LARGE = 400;
 
 function dimMaps(indices) {
   shown = new Uint8Array(data.rows.length);
   for (const index of indices) shown[index] = 1;
   byId("key-out").hidden = indices.length === data.asked;
   for (const facet of facets) {
-    outdate(facet);
-    facet.element.hidden = !facet.indices.some((index) => shown[index]);
-    if (facet.near && !facet.element.hidden) dim(facet, CHUNK);
+    facet.stale = true;
+    facet.wanted = facet.indices.some((index) => shown[index]);
+    if (!facet.wanted) facet.element.hidden = true;
+    else if (facet.links.length <= LARGE) bringBack(facet);
   }
-  catchUp();
   for (const model of document.querySelectorAll("#maps .model")) {
-    model.hidden = facets.every((facet) => facet.element.hidden || facet.element.parentElement !== model);
+    model.hidden = facets.every((facet) => !facet.wanted || facet.element.parentElement !== model);
   }
+  if (!following) follow();
+  catchUp();
+}
+
+function bringBack(facet) {
+  if (facet.near || facet.element.hidden) dim(facet);
+  facet.element.hidden = false;
+}
+
+let following = false;
+
+/** Brings the large maps in line, one after each frame. */
+function follow() {
+  following = facets.some(isDue);
+  if (!following) return;
+  requestAnimationFrame(() => setTimeout(() => {
+    const facet = facets.find(isDue);
+    if (facet) bringBack(facet);
+    follow();
+  }, 0));
+}
+
+/** Whether a map is in sight, or is to come back, and does not show yet what the filters let through. */
+function isDue(facet) {
+  return facet.wanted && (facet.element.hidden || (facet.near && facet.stale));
 }
 
 let later = 0;
@@ -93,9 +99,9 @@ let later = 0;
 function catchUp() {
   clearTimeout(later);
   later = setTimeout(() => {
-    const facet = facets.find((one) => one.left && !one.near && !one.element.hidden);
+    const facet = facets.find((one) => one.stale && !one.near && one.wanted);
     if (!facet) return;
-    dim(facet, Infinity);
+    dim(facet);
     catchUp();
   }, 300);
 }
