@@ -75,7 +75,8 @@ class Card(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         pynvml.nvmlInit()
-        self._handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+        self._handle = pynvml.nvmlDeviceGetHandleByIndex(int(first))
         self.samples: list[tuple[float, int]] = []
         self.done = threading.Event()
 

@@ -28,7 +28,7 @@ from harness.bundle.manifest import MANIFEST
 from harness.gpus import Garage, this_garage
 from harness.project import Project
 
-ROUNDS, BLOCK, WARM = 12, 10, 12
+ROUNDS, BLOCK, WARM = 20, 15, 12
 BUDGET_MIB = 8192
 
 _CHILD = """

@@ -115,17 +115,20 @@ class Asked:
         self.started = time.perf_counter()
         self.done = threading.Event()
         self._first: Optional[float] = None
+        self._total = 0.0
         self._parts: List[Any] = []
         self._failure: Optional[BaseException] = None
 
     def collect(self, pipeline: Any) -> None:
-        """Make the request and keep its parts, or what it raised."""
+        """Make the request and keep its parts, or what it raised; the clock runs for the request alone."""
         try:
             settings = generation_settings(self.question.max_new_tokens)
+            started = time.perf_counter()
             for part in pipeline.stream_infer(messages(self.question), gen_config=settings):
                 if self._first is None and part.text:
-                    self._first = time.perf_counter() - self.started
+                    self._first = time.perf_counter() - started
                 self._parts.append(part)
+            self._total = time.perf_counter() - started
         except BaseException as error:
             self._failure = error
         finally:
@@ -152,6 +155,7 @@ class Asked:
             prompt_tokens=last.input_token_len,
             new_tokens=last.generate_token_len,
             first_token_seconds=self._first,
+            total_seconds=self._total,
             facts={"finish_reason": last.finish_reason},
         )
 
