@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness.matrix import MatrixError, expand, load_matrix
 from harness.models import ModelSpec, load_model
-from tests.test_matrix import FakeReleases, make_spec
+from tests.matrix_samples import FakeReleases, make_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
