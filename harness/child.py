@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from harness.bytecode import keep_bytecode
+from harness.compiled import lend_compiled
 from harness.durable import write_atomically
 from harness.rooms import room
 from harness.secrets import child_environment, redact
@@ -258,6 +259,8 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
         batch = scratch / "batch.json"
         order = {"batch": [str(each) for each in files], "preload": list(call.preload), "wall": call.limits.wall}
         batch.write_text(json.dumps({**order, "events": str(scratch / "batch.jsonl")}))
+        writable = [scratch] if wanted() else None
+        lend_compiled(CHILDREN, call.python, scratch, writable)
         single = len(files) == 1
         report = CHILDREN.run(
             [str(call.python), "-I", str(PROBES / "start.py"), str(files[0] if single else batch)],
@@ -268,7 +271,7 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
             log=log,
             events=_events_of(files[0]) if single else scratch / "batch.jsonl",
             limits=call.limits if single else replace(call.limits, wall=call.limits.wall * (len(files) + 1)),
-            writable=[scratch] if wanted() else None,
+            writable=writable,
         )
         keep_bytecode(CHILDREN, call.python, scratch, [call.python.parent.parent, PROBES])
         places = {**call.places, str(scratch): "<scratch>"}
