@@ -75,6 +75,12 @@ def test_a_supposed_deadlock_has_a_way_out_with_a_reason_for_each_bound(library:
     assert found.conflict == ()
 
 
+def test_two_processes_settle_the_same(library: Library) -> None:
+    alone, shared = (settle(Scanner(library, QWEN2_VL.with_imports(("gen",))), "0.9.0", jobs=n) for n in (1, 2))
+    assert shared.left == alone.left
+    assert [(run.below, run.above) for run in shared.runs] == [(run.below, run.above) for run in alone.runs]
+
+
 def test_a_true_deadlock_names_the_fewest_requirements_that_cannot_meet(tmp_path: Path) -> None:
     index = tmp_path / "index"
     publish(index, "lmdeploy", engine("0.9.0"))

@@ -210,6 +210,7 @@ KEEPING = """
             self.text_config = self.sub_configs["text_config"](**kwargs)
             super().__init__(**kwargs)
 """
+SPECIFIED = PARTS.replace(": TextConfig}", ": Spec(config_class=TextConfig)}")
 LOOKING = """
         def __getattribute__(self, key):
             return super().__getattribute__(key)
@@ -217,13 +218,15 @@ LOOKING = """
 
 
 @pytest.mark.parametrize(
-    ("body", "flat"), [(KEEPING, True), (MOVING, False), (MOVING + LOOKING, True)], ids=["kept", "moved", "looked-up"]
+    ("source", "flat"),
+    [(PARTS + KEEPING, True), (PARTS + MOVING, False), (PARTS + MOVING + LOOKING, True), (SPECIFIED + MOVING, False)],
+    ids=["kept", "moved", "looked-up", "moved to a part given by its specification"],
 )
 def test_a_key_of_the_checkpoint_is_an_attribute_unless_it_is_handed_to_a_part(
-    provide: Callable[[Mapping[str, str]], Provider], body: str, flat: bool
+    provide: Callable[[Mapping[str, str]], Provider], source: str, flat: bool
 ) -> None:
     path = "transformers/models/qwen2_vl/configuration_qwen2_vl.py"
-    shapes = Shapes(provide(TABLE | {path: PARTS + body}))
+    shapes = Shapes(provide(TABLE | {path: source}))
     config = shapes.config("qwen2_vl")
     assert config is not None
     assert shapes.has(config, "hidden_size", CHECKPOINT) is flat

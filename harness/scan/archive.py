@@ -15,6 +15,7 @@ import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.matrix.index import IndexUnavailable
+from harness.scan.surface import content_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,6 +73,8 @@ class Archive:
         self._downloads = downloads
         self.store = store
         self._entries: dict[str, Entry] | None = None
+        self._coming: list[tuple[list[list[Entry]], list[tuple[int, int]]]] = []
+        """Neighbouring files that are being fetched, with the stretch each group lies in."""
 
     @property
     def entries(self) -> dict[str, Entry]:
@@ -86,19 +89,25 @@ class Archive:
 
     def fetch(self, paths: Iterable[str]) -> None:
         """Bring the sources of these files into the store, in as few requests as is sensible."""
-        wanted = {entry.content: entry for path in paths if (entry := self.entries.get(path)) is not None}
-        missing = self.store.missing_sources(wanted)
-        if not missing:
-            return
-        if not self.file.is_wheel:
+        coming, self._coming = self._coming, []
+        for groups, stretches in coming:
+            self._take(groups, stretches)
+        missing = self._missing(paths)
+        if missing and not self.file.is_wheel:
             self._list_sdist()
-            return
-        groups = _neighbours([wanted[content] for content in missing])
-        stretches = [(group[0].start, max(_end_of(entry) for entry in group)) for group in groups]
-        blocks = self._downloads.parts(self.file.url, stretches)
-        with self.store.together():
-            for group, (start, _), block in zip(groups, stretches, blocks, strict=True):
-                self._keep_from(block, start, group)
+        elif missing:
+            groups = _neighbours(missing)
+            self._take(groups, [_stretch_of(group) for group in groups])
+
+    def look_ahead_for(self, paths: Iterable[str]) -> None:
+        """Begin to fetch the sources of these files; the table of contents has to be at hand."""
+        missing = self._missing(paths) if self.file.is_wheel else []
+        if missing:
+            groups = _neighbours(missing)
+            stretches = [_stretch_of(group) for group in groups]
+            for start, end in stretches:
+                self._downloads.look_ahead(self.file.url, start, end)
+            self._coming.append((groups, stretches))
 
     def look_ahead(self) -> None:
         """Begin to fetch the table of contents, if it is not kept yet."""
@@ -121,6 +130,17 @@ class Archive:
     def _key(self) -> str:
         return f"{_LISTING}:{self.file.sha256 or self.file.url}"
 
+    def _missing(self, paths: Iterable[str]) -> list[Entry]:
+        """The files that the store lacks, each content once."""
+        wanted = {entry.content: entry for path in paths if (entry := self.entries.get(path)) is not None}
+        return [wanted[content] for content in self.store.missing_sources(wanted)]
+
+    def _take(self, groups: Sequence[Sequence[Entry]], stretches: Sequence[tuple[int, int]]) -> None:
+        blocks = self._downloads.parts(self.file.url, stretches)
+        with self.store.together():
+            for group, (start, _), block in zip(groups, stretches, blocks, strict=True):
+                self._keep_from(block, start, group)
+
     def _keep_from(self, block: bytes, start: int, group: Sequence[Entry]) -> None:
         """Keep the files that lie in a stretch of the archive beginning at ``start``."""
         for entry in group:
@@ -138,7 +158,7 @@ class Archive:
             plain = zlib.decompress(raw, -zlib.MAX_WBITS) if entry.method == _DEFLATED else raw
         except zlib.error as error:
             raise IndexUnavailable(f"{self.file.filename}: {entry.path} is damaged: {error}") from error
-        if _content_key(zlib.crc32(plain), len(plain)) != entry.content:
+        if content_key(plain) != entry.content:
             raise IndexUnavailable(f"{self.file.filename}: {entry.path} does not match its checksum")
         self.store.keep_source(entry.content, raw if entry.method == _DEFLATED else _deflate(plain))
 
@@ -154,7 +174,7 @@ class Archive:
         if offset == _MANY_LINKS:
             raise IndexUnavailable(f"{self.file.filename} is larger than 4 GiB; such wheels are not read")
         table = tail[offset - base : at] if offset >= base else self._downloads.part(url, offset, offset + length)
-        rows = [row for row in _rows(table[:length]) if _wanted(row[0])]
+        rows = list(_rows(table[:length]))
         at_hand = [Entry(*row) for row in rows if row[0].endswith("/METADATA") and row[2] >= base]
         self._keep_from(tail, base, at_hand)  # it lies just before the table, and is always asked for
         return rows
@@ -170,7 +190,7 @@ class Archive:
         try:
             with self.store.together():
                 for path, plain in _members(data, self.file.filename):
-                    content = _content_key(zlib.crc32(plain), len(plain))
+                    content = content_key(plain)
                     self.store.keep_source(content, _deflate(plain))
                     rows.append((path, content, -1, 0, 0))
         except (OSError, EOFError, tarfile.TarError, zlib.error, gzip.BadGzipFile) as error:
@@ -191,6 +211,7 @@ def _members(data: bytes, filename: str) -> Iterable[tuple[str, bytes]]:
 
 
 def _rows(table: bytes) -> Iterable[tuple[str, str, int, int, int]]:
+    """The wanted files of a wheel's table of contents."""
     at = 0
     while at + _CENTRAL.size <= len(table):
         row = _CENTRAL.unpack_from(table, at)
@@ -198,17 +219,14 @@ def _rows(table: bytes) -> Iterable[tuple[str, str, int, int, int]]:
         name_length, extra, comment, start = row[10], row[11], row[12], row[16]
         at += _CENTRAL.size
         path = table[at : at + name_length].decode("utf-8", "replace")
-        yield path, _content_key(checksum, size), start, deflated, method
+        if _wanted(path):
+            yield path, f"{checksum:08x}{size:x}", start, deflated, method
         at += name_length + extra + comment
 
 
 def _wanted(path: str) -> bool:
     """Python sources, compiled modules, and what tells a package's requirements."""
     return path.endswith((".py", *COMPILED, ".dist-info/METADATA")) or path == "PKG-INFO"
-
-
-def _content_key(checksum: int, size: int) -> str:
-    return f"{checksum:08x}{size:x}"
 
 
 def _deflate(plain: bytes) -> bytes:
@@ -218,6 +236,10 @@ def _deflate(plain: bytes) -> bytes:
 
 def _end_of(entry: Entry) -> int:
     return entry.start + _LOCAL.size + len(entry.path.encode()) + _SLACK + entry.deflated
+
+
+def _stretch_of(group: Sequence[Entry]) -> tuple[int, int]:
+    return group[0].start, max(_end_of(entry) for entry in group)
 
 
 def _neighbours(entries: list[Entry]) -> list[list[Entry]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _TAKES_ANYTHING = frozenset({"from_pretrained", "from_config", "_from_config"})
 """Methods that pass on whatever they are given, in every release: most calls, and never refused."""
 _CALLS, _SIGNATURES = "calls-2", "signatures-4"
+_IMPORTED = rb"\bfrom\s+%s\b[\w.]*\s+import\s+(\([^)]*\)|(?:\\\n|[^\n])*)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def signatures_of(release: Release, module: str) -> Signatures:
 
 
 def _read_calls(source: bytes, *, provider: str) -> list[Any]:
-    if provider.encode() not in source:
+    if not _may_call(source, provider):
         return []  # most files, and parsing is what takes time
     try:
         tree = parse(source)
@@ -116,6 +118,14 @@ def _read_calls(source: bytes, *, provider: str) -> list[Any]:
         for name, attribute, keywords, line, function in _calls(tree, "")
         if name in imported and keywords
     ]
+
+
+def _may_call(source: bytes, provider: str) -> bool:
+    """Whether a name that the source imports from ``provider`` is followed by an argument list somewhere."""
+    names: set[bytes] = set()
+    for match in re.finditer(_IMPORTED % re.escape(provider.encode()), source):
+        names.update(re.findall(rb"(\w+)\s*(?:,|#|\)|;|$)", match[1].replace(b"\\\n", b" "), re.MULTILINE))
+    return bool(names) and re.search(rb"\b(?:%s)\s*(?:\.\s*\w+\s*)?\(" % b"|".join(sorted(names)), source) is not None
 
 
 def _calls(node: ast.AST, function: str) -> Iterator[tuple[str, str, list[str], int, str]]:

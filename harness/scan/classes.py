@@ -8,12 +8,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from harness.scan.nodes import string_keys, strings
-from harness.scan.surface import parse
+from harness.scan.surface import parse_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KIND = "classes-2"
+KIND = "classes-3"
 _MAKERS = {"__init__", "__post_init__"}
 _HOOKS = {"__getattr__", "__getattribute__"}
 
@@ -54,7 +54,7 @@ def read_classes(source: bytes) -> dict[str, Any]:
     A source that cannot be parsed has none.
     """
     try:
-        tree = parse(source)
+        tree = parse_classes(source)
     except (SyntaxError, ValueError):
         return {"classes": {}, "tables": {}, "aliases": {}}
     classes = {node.name: _to_json(_class(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
@@ -206,13 +206,25 @@ def _pairs(value: ast.expr) -> dict[str, str]:
 
 
 def _class_table(value: ast.expr) -> dict[str, str]:
-    """``{"text_config": TextConfig}``; entries that name no class are left out."""
+    """``{"text_config": TextConfig}``, or with a call that is given the class; entries without one are left out."""
     found = {}
     if isinstance(value, ast.Dict):
         for key, made in zip(value.keys, value.values, strict=True):
-            if isinstance(key, ast.Constant) and isinstance(key.value, str) and isinstance(made, ast.Name):
-                found[key.value] = made.id
+            name = _class_in(made)
+            if isinstance(key, ast.Constant) and isinstance(key.value, str) and name:
+                found[key.value] = name
     return found
+
+
+def _class_in(node: ast.expr) -> str:
+    """``TextConfig`` of itself and of ``Spec(config_class=TextConfig)``; empty when no class is named."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Call(args=args, keywords=keywords):
+            given = (*args, *(keyword.value for keyword in keywords))
+            return next((part.id for part in given if isinstance(part, ast.Name) and part.id.endswith("Config")), "")
+    return ""
 
 
 def _arguments(function: ast.FunctionDef) -> list[ast.arg]:

@@ -7,50 +7,25 @@ version asked everything, because then the smallest set of requirements that exc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from harness.scan import messages
-from harness.scan.engine import ROOT
-from harness.scan.problems import Kind
-from harness.scan.provides import Answer
+from harness.scan.settling import look_at
 from harness.scan.world import PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from harness.scan.pair import EngineScan, Scanner
-    from harness.scan.problems import Problem
-    from harness.scan.provides import Provider
-    from harness.scan.world import Question, World
+    from harness.scan.pair import Scanner
+    from harness.scan.settling import Evidence, Requirement
 
 SINCE = Version("4.30.0")
 """The oldest transformers that is considered."""
-_AHEAD = 12
-"""Versions whose tables of contents are fetched before their turn."""
 _LARGEST = 4
 """Requirements in a conflict that is searched for exactly; larger ones are found greedily."""
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """Something that every version has to satisfy, and where it is written."""
-
-    subject: str
-    """``transformers.processing_utils.ImagesKwargs``, ``model type qwen2_vl``, ``transformers>=4.56.0``."""
-    kind: Kind
-    package: str
-    """The release that requires it: ``lmdeploy 0.11.1``."""
-    file: str
-    line: int
-    """0 when the file is metadata."""
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{self.subject} ({self.package}, {where})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,91 +57,13 @@ class Settlement:
     excluded: dict[Version, tuple[Requirement, ...]]
 
 
-@dataclass
-class _Evidence:
-    """What was found out, version by version."""
-
-    lacks: dict[Version, list[Requirement]] = field(default_factory=dict)
-    has: dict[Requirement, set[Version]] = field(default_factory=dict)
-    misses: dict[Requirement, set[Version]] = field(default_factory=dict)
-
-    def note(self, version: Version, requirement: Requirement, *, there: bool) -> None:
-        """One requirement under one version."""
-        (self.has if there else self.misses).setdefault(requirement, set()).add(version)
-
-
-@dataclass
-class _Settling:
-    scanner: Scanner
-    own: EngineScan
-    evidence: _Evidence = field(default_factory=_Evidence)
-    witnesses: dict[Requirement, Question] = field(default_factory=dict)
-    _helpful: set[str] = field(default_factory=set)
-    """Modules that witnesses were looked up in: fetched together from the next version."""
-
-    def quick(self, version: Version) -> list[Requirement]:
-        """What a version lacks, as far as one reason is enough."""
-        provider = self.scanner.provider(version)
-        refused = self._refused(provider)
-        if refused:
-            return refused
-        world = self.scanner.world(self.own, provider)
-        provider.release.fetch(self._helpful)
-        for requirement, question in sorted(self.witnesses.items(), key=_effort):
-            if not self._asked(world, version, requirement, question):
-                self._helpful.update(provider.release.read)
-                return [requirement]
-        self._helpful.update(provider.release.read)
-        return self.everything(version)
-
-    def everything(self, version: Version) -> list[Requirement]:
-        """All that a version lacks."""
-        provider = self.scanner.provider(version)
-        world = self.scanner.world(self.own, provider)
-        problems = self.scanner.problems(self.own, provider)
-        lacking = [*self._refused(provider)]
-        for problem in problems:
-            requirement = self._requirement(problem)
-            question = _unconditional(problem)
-            if question is not None:
-                self.witnesses.setdefault(requirement, question)
-            self.evidence.note(version, requirement, there=False)
-            lacking.append(requirement)
-        for finding in self.scanner.release_findings(self.own, provider):
-            place = (finding.consumer_file, finding.line)
-            lacking.append(Requirement(finding.name, finding.kind, finding.provider, *place))
-        for requirement, question in self.witnesses.items():
-            if requirement not in lacking:
-                self._asked(world, version, requirement, question)
-        return list(dict.fromkeys(lacking))
-
-    def _asked(self, world: World, version: Version, requirement: Requirement, question: Question) -> bool:
-        answer = world.ask(question)
-        there = bool(answer) if isinstance(answer, Answer) else answer is not False
-        self.evidence.note(version, requirement, there=there)
-        return there
-
-    def _refused(self, provider: Provider) -> list[Requirement]:
-        release = self.own.engine.release
-        found = []
-        for conflict in self.scanner.conflicts(self.own, provider):
-            subject = next((text.partition(" requires ")[2] for text in conflict.requirements), conflict.package)
-            metadata = f"{ROOT}-{release.version}.dist-info/METADATA"
-            found.append(Requirement(subject, messages.conflict(conflict).kind, str(release), metadata, 0))
-        return found
-
-    def _requirement(self, problem: Problem) -> Requirement:
-        release = self.own.engine.consumers.release(problem.consumer)
-        package = str(release) if release is not None else self.scanner.target.model
-        return Requirement(messages.subject(problem), problem.kind, package, problem.file, problem.line)
-
-
-def settle(
+def settle(  # noqa: PLR0913 - what is asked, and how
     scanner: Scanner,
     lmdeploy: str | Version,
     *,
     since: Version = SINCE,
     until: Version | None = None,
+    jobs: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Settlement:
     """The transformers versions an engine release can serve the scanner's model with, or why there are none.
@@ -176,6 +73,7 @@ def settle(
         lmdeploy: the engine's version.
         since: the oldest transformers version to consider.
         until: the newest one; None: the newest there is.
+        jobs: processes; None: two where there are two cores and enough versions to share.
         progress: told each version as it is looked at.
 
     Raises:
@@ -188,19 +86,14 @@ def settle(
         for version in scanner.library.registry.versions(PROVIDER)
         if version >= since and (until is None or version <= until)
     ]
-    settling = _Settling(scanner, own)
-    found = settling.evidence.lacks
-    order = _outermost_first(versions)
-    for place, version in enumerate(order):
-        scanner.library.look_ahead(PROVIDER, order[place + 1 : place + _AHEAD])
-        if progress is not None:
-            progress(f"{PROVIDER} {version}")
-        found[version] = settling.quick(version)
-        scanner.forget(version)
+    evidence = look_at(scanner, own, versions, jobs=jobs, progress=progress)
+    found = evidence.lacks
     left = [version for version in versions if not found[version]]
     conflict: tuple[Requirement, ...] = ()
     if not left and versions:
-        conflict = _smallest_cover(_complete(settling, versions, progress))
+        evidence = look_at(scanner, own, versions, evidence, jobs=jobs, progress=progress)
+        found = evidence.lacks
+        conflict = _smallest_cover(found)
     return Settlement(
         lmdeploy=own.engine.release.version,
         model=scanner.target.model,
@@ -209,26 +102,9 @@ def settle(
         left=tuple(left),
         runs=tuple(_runs(versions, found)),
         conflict=conflict,
-        satisfied_by=_ranges(settling.evidence, versions),
+        satisfied_by=_ranges(evidence, versions),
         excluded={version: tuple(lacking) for version, lacking in found.items() if lacking},
     )
-
-
-def _outermost_first(versions: Sequence[Version]) -> list[Version]:
-    """The ends first: what they lack excludes most of the others."""
-    return [*versions[-1:], *versions[:-1]]
-
-
-def _complete(
-    settling: _Settling, versions: Iterable[Version], progress: Callable[[str], None] | None
-) -> dict[Version, list[Requirement]]:
-    complete = settling.evidence.lacks
-    for version in versions:
-        if progress is not None:
-            progress(f"{PROVIDER} {version}, everything")
-        complete[version] = settling.everything(version)
-        settling.scanner.forget(version)
-    return complete
 
 
 def _smallest_cover(lacks: dict[Version, list[Requirement]]) -> tuple[Requirement, ...]:
@@ -277,7 +153,7 @@ def _runs(versions: Sequence[Version], lacks: dict[Version, list[Requirement]]) 
         start = end + 1
 
 
-def _ranges(evidence: _Evidence, versions: Sequence[Version]) -> dict[Requirement, tuple[tuple[Version, Version], ...]]:
+def _ranges(evidence: Evidence, versions: Sequence[Version]) -> dict[Requirement, tuple[tuple[Version, Version], ...]]:
     """Where each requirement was found satisfied; versions that were not asked interrupt nothing."""
     found = {}
     for requirement in evidence.misses:
@@ -291,18 +167,3 @@ def _ranges(evidence: _Evidence, versions: Sequence[Version]) -> dict[Requiremen
                 open_ = False
         found[requirement] = tuple(runs)
     return found
-
-
-def _effort(witness: tuple[Requirement, Question]) -> bool:
-    """Names of the package itself come last: to prove that one is nowhere takes every file it may be served from."""
-    question = witness[1]
-    return question[0] == "name" and question[1] == PROVIDER
-
-
-def _unconditional(problem: Problem) -> Question | None:
-    """The question whose answer alone makes the problem, for what is asked on every path."""
-    if problem.kind is Kind.MODEL_TYPE:
-        return ("knows", problem.name)
-    if problem.kind in (Kind.NAME, Kind.MODULE) and not problem.function:
-        return ("name", problem.module, problem.name) if problem.name else ("module", problem.module)
-    return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias, Union
 
-READER = 4
+READER = 5
 """Raised whenever :mod:`harness.scan.syntax` would read a file differently; older readings are then made again."""
 
 Json: TypeAlias = Any

@@ -17,7 +17,7 @@ from harness.scan.download import Downloads
 from harness.scan.facts import READER, ModuleFacts, OpenNames, from_json, to_json
 from harness.scan.registry import Registry, choose_file
 from harness.scan.store import Store, default_folder
-from harness.scan.surface import parse
+from harness.scan.surface import condensed, content_key, parse
 from harness.scan.syntax import read_module
 
 if TYPE_CHECKING:
@@ -34,8 +34,11 @@ _SDIST_METADATA = "PKG-INFO"
 _INIT = "/__init__.py"
 _TREES = 1500
 """Syntax trees kept in memory."""
-_FACTS = 8000
+_MOST = 8000
 """Files whose facts are kept in memory."""
+_FACTS = {True: f"facts-{READER}f", False: f"facts-{READER}"}
+"""How readings are called, with what happens inside functions and without."""
+_SURFACE = f"surface-{READER}"
 CONSUMERS = frozenset({"lmdeploy", "transformers-stream-generator", "peft", "qwen-vl-utils", "auto-gptq", "optimum"})
 """Packages whose functions are read too, because they import from others inside them."""
 
@@ -145,8 +148,19 @@ class Release:
         Raises:
             IndexUnavailable: they cannot be fetched.
         """
+        self.archive.fetch(self._sources(modules))
+
+    def look_ahead_for(self, modules: Iterable[str]) -> None:
+        """Begin to fetch the sources of these modules.
+
+        Raises:
+            IndexUnavailable: the table of contents cannot be fetched.
+        """
+        self.archive.look_ahead_for(self._sources(modules))
+
+    def _sources(self, modules: Iterable[str]) -> list[str]:
         paths = (self.modules.get(module, "") for module in modules)
-        self.archive.fetch([path for path in paths if path.endswith(".py")])
+        return [path for path in paths if path.endswith(".py")]
 
     def reading(self, module: str, kind: str, read: Callable[[bytes], Json]) -> Json:
         """What ``read`` makes of a module's source, read once per content and kept; ``kind`` names the reader.
@@ -204,17 +218,40 @@ class Release:
             return ModuleFacts(())
         if self.modules[module].endswith(COMPILED):
             return ModuleFacts((OpenNames(),))  # what a compiled module binds cannot be read off
-        functions = self.package in CONSUMERS
-        found = self._shared.get((content, functions))
+        if self.package not in CONSUMERS:
+            return self._surface_facts(module, content)
+        found = self._known(content, functions=True)
         if found is None:
-            kind = f"facts-{READER}{'f' if functions else ''}"
-            kept = self._store.reading(content, kind)
-            if kept is None:
-                found = read_module(self.source(module), functions=functions)
-                self._store.keep_reading(content, kind, to_json(found))
-            else:
-                found = from_json(kept)
-            self._shared[content, functions] = found
+            found = self._keep(content, read_module(self.source(module), functions=True), functions=True)
+        return found
+
+    def _surface_facts(self, module: str, content: str) -> ModuleFacts:
+        """Facts of a module that is only imported from, read once for all releases whose surface is the same."""
+        key = self._store.reading(content, _SURFACE)
+        found = None if key is None else self._known(key, functions=False)
+        if found is not None:
+            return found
+        source = self.source(module)
+        surface = condensed(source)
+        key = content_key(surface)
+        found = self._known(key, functions=False)
+        if found is None:
+            found = read_module(surface, functions=False, cut=True)
+            if found.broken is not None:  # cutting may have broken it
+                key, found = content, read_module(source, functions=False)
+            self._keep(key, found, functions=False)
+        self._store.keep_reading(content, _SURFACE, key)
+        return found
+
+    def _known(self, key: str, *, functions: bool) -> ModuleFacts | None:
+        found = self._shared.get((key, functions))
+        if found is None and (kept := self._store.reading(key, _FACTS[functions])) is not None:
+            found = self._shared[key, functions] = from_json(kept)
+        return found
+
+    def _keep(self, key: str, found: ModuleFacts, *, functions: bool) -> ModuleFacts:
+        self._store.keep_reading(key, _FACTS[functions], to_json(found))
+        self._shared[key, functions] = found
         return found
 
 
@@ -261,7 +298,7 @@ class Library:
         return self._releases[name, number]
 
     def look_ahead(self, package: str, versions: Iterable[Version]) -> None:
-        """Begin to fetch what will be asked of these releases first."""
+        """Begin to fetch the tables of contents of these releases."""
         for version in versions:
             self.release(package, version).archive.look_ahead()
 
@@ -271,8 +308,8 @@ class Library:
 
     def trim(self) -> None:
         """Keep what was read of single files within bounds; it is on disk anyway."""
-        if len(self._shared) > _FACTS:
-            for key in list(self._shared)[: _FACTS // 2]:
+        if len(self._shared) > _MOST:
+            for key in list(self._shared)[: _MOST // 2]:
                 del self._shared[key]
 
     def newest(self, package: str, fitting: Sequence[Requirement] = ()) -> Release | None:

@@ -171,11 +171,9 @@ class Shapes:
     def _resolve(self, module: str, name: str) -> ClassRef | None:
         """The class that a name in a module stands for."""
         last = name.rpartition(".")[2]
-        if last in self._classes(module):
-            return ClassRef(module, last)
         found = self._provider.definition(module, last)
         if found is None:
-            return None
+            return ClassRef(module, last) if last in self._classes(module) else None
         home, defined = found
         return ClassRef(home, self._facts(home).aliases.get(defined, defined))
 

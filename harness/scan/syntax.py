@@ -28,7 +28,7 @@ from harness.scan.facts import (
     Try,
 )
 from harness.scan.nodes import is_function, last_name, string_keys, string_pairs, strings, targets
-from harness.scan.surface import parse, parse_surface
+from harness.scan.surface import parse, parse_around, parse_surface
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,16 +39,17 @@ _SIBLING_WALKS = {"walk_packages", "iter_modules"}
 _INDENTED_IMPORT = re.compile(rb"[ \t]+(?:[^#]*;\s*|[^#]*:\s*)?(?:import|from)\s")
 
 
-def read_module(source: bytes, *, functions: bool) -> ModuleFacts:
+def read_module(source: bytes, *, functions: bool, cut: bool = False) -> ModuleFacts:
     """What a source says about imports and names.
 
     Args:
         source: the file's content.
         functions: also what happens inside functions; needed of packages that import, not of those imported from.
+        cut: the source is only its surface already.
     """
     importing = _importing(source) if functions else []
     try:
-        tree = parse(source) if importing else parse_surface(source)
+        tree = parse_around(source, importing) if importing else parse(source) if cut else parse_surface(source)
     except (SyntaxError, ValueError) as error:
         return ModuleFacts((), (), f"{type(error).__name__}: {error}")
     reader = _ModuleReader(lazy=b"define_import_structure" in source or b"image_processing_(" in source)

@@ -12,10 +12,11 @@ from harness.scan.world import PROVIDER
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.scan.deadlock import Requirement, Settlement
+    from harness.scan.deadlock import Settlement
     from harness.scan.findings import Finding, PairScan
     from harness.scan.grid import Grid
     from harness.scan.release import Library
+    from harness.scan.settling import Requirement
     from harness.scan.suggestion import Suggestion
     from harness.scan.truth import Comparison
 
