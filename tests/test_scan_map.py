@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from harness.verdict import Stage
 from tests.scan_miniatures import TABLE, engine, provider, publish, wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 NO_KWARGS = "class ProcessorMixin:\n    pass\n"
@@ -222,10 +223,36 @@ def test_the_reports_map_lays_the_truth_over_the_predictions(library: Library) -
     assert shown.findings[0] == "transformers.processing_utils.ImagesKwargs"
 
 
-def test_the_kept_measurement_comes_into_the_report_too(library: Library) -> None:
-    rows = truth.compare(
-        Scanner(library, QWEN2_VL), [record("0.9.0", "4.42.0", *GOOD), record("0.9.0", "4.41.0", *BAD)]
+def compare(
+    library: Library, records: Iterable[Record], measured: Iterable[truth.Measured] = ()
+) -> list[truth.Comparison]:
+    scanner = Scanner(library, QWEN2_VL)
+    return truth.compare(
+        lambda model, backend: scanner if (model, backend) == ("canary", "pytorch") else None, records, measured
     )
+
+
+def test_what_was_measured_elsewhere_counts_until_a_run_tells(library: Library, tmp_path: Path) -> None:
+    path = tmp_path / "measured.json"
+    rows = [
+        {"lmdeploy": "0.9.0", "transformers": version, "backend": "pytorch", "model": "canary", "how": "overlay"}
+        | {"decided": "fail/import/unknown(says why)"}
+        for version in ("4.41.0", "4.42.0")
+    ]
+    path.write_text(json.dumps(rows))
+    measured = truth.read_measured(path)
+    found = compare(library, [record("0.9.0", "4.42.0", *GOOD)], measured)
+    assert [(row.transformers, row.how, row.kind) for row in found] == [
+        ("4.41.0", "overlay", "right"),
+        ("4.42.0", "environment", "right"),
+    ]
+    path.write_text("[{}]")
+    with pytest.raises(truth.BadPairs, match="does not hold measured pairs"):
+        truth.read_measured(path)
+
+
+def test_the_kept_measurement_comes_into_the_report_too(library: Library) -> None:
+    rows = compare(library, [record("0.9.0", "4.42.0", *GOOD), record("0.9.0", "4.41.0", *BAD)])
     kept = {"summary": truth.summary(rows), "pairs": [row.to_json() for row in rows]}
     view = ScanView.model_validate(map_context(make_grid(library, QWEN2_VL, jobs=1), truth=kept))
     assert view.truth is not None
@@ -236,7 +263,7 @@ def test_the_kept_measurement_comes_into_the_report_too(library: Library) -> Non
 
 def test_of_several_attempts_on_a_pair_the_last_counts(library: Library) -> None:
     records = [record("0.9.0", "4.42.0", *BAD), record("0.9.0", "4.42.0", *GOOD)]
-    assert [row.kind for row in truth.compare(Scanner(library, QWEN2_VL), records)] == ["right"]
+    assert [row.kind for row in compare(library, records)] == ["right"]
 
 
 def test_misses_and_false_alarms_are_told_apart(library: Library) -> None:
@@ -249,7 +276,7 @@ def test_misses_and_false_alarms_are_told_apart(library: Library) -> None:
         record("0.9.1", "4.42.0", "pass/resolve", "pass/install", "fail/import/timeout"),
         record("0.9.0", "4.40.0", *BAD, model="another"),
     ]
-    rows = truth.compare(Scanner(library, QWEN2_VL), records)
+    rows = compare(library, records)
     kinds = {(row.lmdeploy, row.transformers): row.kind for row in rows}
     assert kinds == {
         ("0.9.0", "4.41.0"): "false alarm",
@@ -271,18 +298,27 @@ def test_misses_and_false_alarms_are_told_apart(library: Library) -> None:
 
 def test_the_truths_matrix_is_a_valid_one(tmp_path: Path) -> None:
     path = tmp_path / truth.MATRIX
-    path.write_text(truth.matrix_text("0.11.1", ["4.38.2", "5.0.0"]), "utf-8")
+    path.write_text(truth.matrix_text(truth.Group("0.11.1", "turbomind", "canary", ("4.38.2", "5.0.0"))), "utf-8")
     load_matrix(path)
 
 
 def test_the_shipped_pairs_are_enough() -> None:
-    assert sum(len(versions) for _, versions in truth.DEFAULT_PAIRS) >= 25
+    assert sum(len(group.transformers) for group in truth.read_pairs()) >= 25
 
 
 def test_pairs_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "pairs"
-    path.write_text("0.11.1 4.38.2  # the log\n\n0.11.1 4.57.3\n0.18.0 5.17.0\n")
-    assert truth.read_pairs(path) == [("0.11.1", ("4.38.2", "4.57.3")), ("0.18.0", ("5.17.0",))]
+    path.write_text(
+        "0.11.1 4.38.2  # the log\n\n0.11.1 4.57.3\n0.18.0 5.17.0 turbomind\n0.18.0 5.17.0 pytorch another\n"
+    )
+    assert truth.read_pairs(path) == [
+        truth.Group("0.11.1", "pytorch", "canary", ("4.38.2", "4.57.3")),
+        truth.Group("0.18.0", "turbomind", "canary", ("5.17.0",)),
+        truth.Group("0.18.0", "pytorch", "another", ("5.17.0",)),
+    ]
+    path.write_text("0.11.1 4.57.3 pytroch\n")
+    with pytest.raises(truth.BadPairs, match="there is no backend 'pytroch'"):
+        truth.read_pairs(path)
     path.write_text("0.11.1\n")
     with pytest.raises(truth.BadPairs, match=r"pairs:1: .* write e\.g\. 0\.11\.1 4\.57\.3"):
         truth.read_pairs(path)

@@ -73,6 +73,8 @@ class ScanTruthRow(_Part):
 
     lmdeploy: str
     transformers: str
+    backend: str = "pytorch"
+    model: str = "canary"
     predicted: Literal["pass", "warn", "fail", "refused"]
     names: list[str] = []
     """What decided the prediction."""
@@ -80,6 +82,8 @@ class ScanTruthRow(_Part):
     decided: str
     """The stage's verdict that decided the truth, or the last one reached."""
     truth: Literal["pass", "fail"] | None = None
+    how: Literal["environment", "overlay"] = "environment"
+    """An environment of its own, or one whose packages that differ came first on the path."""
     kind: Literal["right", "miss", "false alarm", "unknown"]
 
 

@@ -225,7 +225,11 @@ def symbol(name: str, package: str, cache: Path | None, index_url: str | None, f
 
 
 @click.command("scan-truth")
-@click.option("--pairs", type=click.Path(path_type=Path), help="File with 'LMDEPLOY TRANSFORMERS' on each line.")
+@click.option(
+    "--pairs",
+    type=click.Path(path_type=Path),
+    help="File with 'LMDEPLOY TRANSFORMERS [BACKEND [MODEL]]' on each line [default: those of the package].",
+)
 @click.option("--folder", "work", type=_FOLDER, default=Path(".harness/scan-truth"), show_default=True)
 @click.option("--keep", is_flag=True, help="Keep the environments.")
 @click.option("--compare-only", is_flag=True, help="Climb nothing; compare with what was climbed before.")
@@ -235,6 +239,13 @@ def symbol(name: str, package: str, cache: Path | None, index_url: str | None, f
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     multiple=True,
     help="Compare with the records of this reports folder too (repeatable).",
+)
+@click.option(
+    "--measured",
+    "elsewhere",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="Compare with a table of benchmarks/scan_overlays.py too (repeatable).",
 )
 @click.option("--write", type=_FOLDER, metavar="REPORTS", help="Keep the table there (scan-truth.json).")
 @_models
@@ -248,6 +259,7 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     keep: bool,
     compare_only: bool,
     also: tuple[Path, ...],
+    elsewhere: tuple[Path, ...],
     write: Path | None,
     folder: Path,
     cache: Path | None,
@@ -263,15 +275,19 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from harness.scan import truth  # noqa: PLC0415 - as above
     from harness.scan.pair import Scanner  # noqa: PLC0415 - as above
 
-    chosen = truth.read_pairs(pairs) if pairs is not None else list(truth.DEFAULT_PAIRS)
-    target = _target(truth.MODEL, folder, PYTORCH, PYTHON)
+    groups = truth.read_pairs(pairs or truth.PAIRS)
+    measured = [each for path in elsewhere for each in truth.read_measured(path)]
+    for model in {group.model for group in groups}:
+        find_target(model, folder)
     if compare_only:
         records = ResultStore(work / "reports").records()
     else:
-        records = truth.climb(chosen, models=folder, folder=work.absolute(), keep=keep, progress=_progress(form))
+        records = truth.climb(groups, models=folder, folder=work.absolute(), keep=keep, progress=_progress(form))
     records = [*(record for reports in also for record in ResultStore(reports).records()), *records]
+    wanted = {(group.model, group.backend) for group in groups}
     with _library(cache, index_url) as library:
-        rows = truth.compare(Scanner(library, target), records)
+        scanners = {each: Scanner(library, find_target(each[0], folder, each[1])) for each in wanted}
+        rows = truth.compare(lambda model, backend: scanners.get((model, backend)), records, measured)
     sums = truth.summary(rows)
     data = {"summary": sums, "pairs": [row.to_json() for row in rows]}
     if write is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from harness.scan.target import DEFAULT_MODEL
 from harness.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ def map_context(
         date: when the predictions were made, ISO 8601; None: today.
     """
     pairs: list[dict[str, Any]] = [] if truth is None else truth["pairs"]
-    measured = {(row["lmdeploy"], row["transformers"]): row["truth"] for row in pairs if row["truth"] is not None}
+    measured = {
+        (row["lmdeploy"], row["transformers"]): row["truth"]
+        for row in pairs
+        if row["truth"] is not None and row["backend"] == grid.backend and _same_model(row["model"], grid.model)
+    }
     measured |= measured_outcomes(records, grid.model, grid.backend)
     cells = [
         [_cell(grid.cells[row, column], measured.get((str(row), str(column)))) for column in grid.transformers]
@@ -58,12 +63,15 @@ def measured_outcomes(records: Iterable[Record], model: str, backend: str) -> di
     found: dict[tuple[str, str], str] = {}
     for record in records:
         axes = record.axes
-        same_model = axes.get("model", "").startswith(model) or axes.get("model") == "canary"
-        if same_model and axes.get("backend") == backend and "as_of" not in axes:
+        if _same_model(axes.get("model", ""), model) and axes.get("backend") == backend and "as_of" not in axes:
             outcome = outcome_of(record)
             if outcome is not None:
                 found[axes["lmdeploy"], axes["transformers"]] = outcome
     return found
+
+
+def _same_model(name: str, model: str) -> bool:
+    return name.startswith(model) or (name == "canary" and model == DEFAULT_MODEL)
 
 
 def outcome_of(record: Record) -> str | None:

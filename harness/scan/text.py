@@ -136,9 +136,11 @@ def grid(found: Grid) -> str:
 
 def truth(rows: Sequence[Comparison], sums: dict[str, int]) -> str:
     """The comparison of predictions with what really happened."""
-    lines = [f"{'lmdeploy':>12} {'transformers':>12}  {'foreseen':<8}  {'found':<40}  "]
+    lines = [f"{'lmdeploy':>12} {'transformers':>12}  {'backend':<9}  {'model':<17}  {'foreseen':<8}  found"]
     lines.extend(
-        f"{row.lmdeploy:>12} {row.transformers:>12}  {row.predicted:<8}  {row.decided:<40}  {row.kind}" for row in rows
+        f"{row.lmdeploy:>12} {row.transformers:>12}  {row.backend:<9}  {row.model:<17}  {row.predicted:<8}  "
+        f"{row.kind}: {row.decided or 'nothing'}"
+        for row in rows
     )
     told = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in sums.items())
     return "\n".join([*lines, told])

@@ -1,18 +1,20 @@
 """Measuring the predictions: real environments, the real ladder, and where the scan was wrong.
 
-The pairs are climbed by the harness itself, as a matrix of their own with the canary, up to the engine's own image and
-prompt path. A *hard failure* is a failed import, configure or preprocess stage, or a refusal by the resolver. The
-scan has to foresee each of them (no miss) and nothing else (no false alarm). Trouble of the infrastructure, and a stage
-that ran out of time, say nothing about a prediction: they stand in the table as unknown.
+The pairs are climbed by the harness itself, as matrices of their own, with the canary as far as the engine's own image
+and prompt path; a model whose configuration is not on this machine goes as far as its imports. A *hard failure* is a
+failed import, configure or preprocess stage, or a refusal by the resolver. The scan has to foresee each of them (no
+miss) and nothing else (no false alarm). Trouble of the infrastructure, and a stage that ran out of time, say nothing
+about a prediction: they stand in the table as unknown.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ from packaging.version import InvalidVersion, Version
 
 from harness.results import ResultStore
 from harness.scan.findings import Outcome
-from harness.scan.page import outcome_of
+from harness.scan.target import BACKENDS, PYTHON, PYTORCH
 from harness.verdict import Reason, Stage, Status, Verdict
 
 if TYPE_CHECKING:
@@ -30,24 +32,38 @@ if TYPE_CHECKING:
     from harness.scan.pair import Scanner
 
 MODEL = "canary"
-"""The model the pairs are climbed with: a real architecture, small enough to lie in the repository."""
+"""The model a pair is climbed with unless its line names another: a real architecture that lies in the repository."""
 MATRIX = "scan-truth.yaml"
-DEFAULT_PAIRS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("0.9.2", ("4.44.2", "4.46.3", "4.47.0", "4.57.6", "5.0.0")),
-    ("0.10.2", ("4.41.2", "4.48.3", "4.56.2", "5.10.4")),
-    ("0.11.1", ("4.38.2", "4.42.0", "4.46.3", "4.47.0", "4.56.2", "4.57.3", "5.23.0")),
-    ("0.12.0", ("4.46.2", "4.51.3", "4.57.6", "5.0.0")),
-    ("0.12.3", ("4.52.4", "4.55.4", "4.56.0", "5.0.0", "5.23.0")),
-    ("0.13.0", ("4.53.3", "4.56.1", "5.8.1")),
-    ("0.14.0", ("4.56.0", "5.5.4", "5.9.0")),
-    ("0.16.0", ("4.57.6", "5.16.1")),
-    ("0.18.0", ("4.55.4", "4.56.0", "5.6.2", "5.17.0", "5.23.0")),
-)
-"""Engine release to transformers releases: both sides of every bound the map draws, and the newest of everything."""
+PAIRS = Path(__file__).with_name("truth_pairs.txt")
+"""The pairs that are climbed unless others are given."""
 
 
 class BadPairs(Exception):  # noqa: N818 - says what is wrong with the file
     """A list of pairs that cannot be read; the message says where and what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pairs that are climbed together."""
+
+    lmdeploy: str
+    backend: str
+    model: str
+    transformers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was found out about a pair outside a run of the harness."""
+
+    lmdeploy: str
+    transformers: str
+    backend: str
+    model: str
+    decided: str
+    """The verdict of the stage that decided, or the last one reached; empty when there is none."""
+    how: str
+    """In what kind of environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +72,8 @@ class Comparison:
 
     lmdeploy: str
     transformers: str
+    backend: str
+    model: str
     predicted: Outcome
     names: tuple[str, ...]
     """What decided the prediction."""
@@ -65,6 +83,8 @@ class Comparison:
     """The stage's verdict that decided the truth, or the last one reached."""
     truth: str | None
     """``pass`` or ``fail``; None: infrastructure trouble or out of time, nothing learned."""
+    how: str = "environment"
+    """``environment``: one of its own; ``overlay``: one whose packages that differ came first on the path."""
 
     @property
     def kind(self) -> str:
@@ -82,22 +102,25 @@ class Comparison:
         return {
             "lmdeploy": self.lmdeploy,
             "transformers": self.transformers,
+            "backend": self.backend,
+            "model": self.model,
             "predicted": str(self.predicted),
             "names": list(self.names),
             "verdict": self.verdict,
             "decided": self.decided,
             "truth": self.truth,
+            "how": self.how,
             "kind": self.kind,
         }
 
 
-def read_pairs(path: Path) -> list[tuple[str, tuple[str, ...]]]:
-    """Pairs from a file with an engine version and a transformers version on each line; ``#`` begins a comment.
+def read_pairs(path: Path = PAIRS) -> list[Group]:
+    """Pairs from a file with ``LMDEPLOY TRANSFORMERS [BACKEND [MODEL]]`` on each line; ``#`` begins a comment.
 
     Raises:
         BadPairs: a line is not a pair.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[tuple[str, str, str], list[str]] = {}
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -107,15 +130,31 @@ def read_pairs(path: Path) -> list[tuple[str, tuple[str, ...]]]:
         if not words:
             continue
         try:
-            engine, provider = (str(Version(word)) for word in words)
+            engine, provider = (str(Version(word)) for word in words[:2])
+            backend, model = (*words[2:], *(PYTORCH, MODEL)[len(words) - 2 :])
         except (InvalidVersion, ValueError):
             raise BadPairs(f"{path}:{number}: '{line.strip()}' is not a pair; write e.g. 0.11.1 4.57.3") from None
-        found.setdefault(engine, []).append(provider)
-    return [(engine, tuple(providers)) for engine, providers in found.items()]
+        if backend not in BACKENDS:
+            raise BadPairs(f"{path}:{number}: there is no backend '{backend}'; one of {', '.join(BACKENDS)}")
+        found.setdefault((engine, backend, model), []).append(provider)
+    return [Group(*key, tuple(dict.fromkeys(providers))) for key, providers in found.items()]
+
+
+def read_measured(path: Path) -> list[Measured]:
+    """What a file tells that a measurement outside the harness has written.
+
+    Raises:
+        BadPairs: it does not hold such a table.
+    """
+    try:
+        names = [field.name for field in fields(Measured)]
+        return [Measured(**{name: row[name] for name in names}) for row in json.loads(path.read_text("utf-8"))]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadPairs(f"{path} does not hold measured pairs: {error!r}") from error
 
 
 def climb(
-    pairs: Iterable[tuple[str, Sequence[str]]],
+    groups: Iterable[Group],
     *,
     models: Path,
     folder: Path,
@@ -129,7 +168,7 @@ def climb(
     environments are shared with every other command, and none is deleted.
 
     Args:
-        pairs: engine version and transformers versions.
+        groups: what to climb.
         models: folder of the model specs.
         folder: where matrices, environments and records go.
         keep: keep the environments.
@@ -144,11 +183,11 @@ def climb(
         link.symlink_to(models.resolve())
     given = os.environ.get("HARNESS_HOME")
     reports, state = folder / "reports", Path(given) if given else folder / "state"
-    for engine, providers in pairs:
+    for group in groups:
         if progress is not None:
-            progress(f"lmdeploy {engine} with transformers {', '.join(providers)}")
+            progress(f"lmdeploy {group.lmdeploy} with transformers {', '.join(group.transformers)}")
         matrix = folder / MATRIX
-        matrix.write_text(matrix_text(engine, providers), "utf-8")
+        matrix.write_text(matrix_text(group), "utf-8")
         command = [sys.executable, "-m", "harness", "run", "--matrix", str(matrix), "--reports", str(reports)]
         environment = {**os.environ, "HARNESS_HOME": str(state)}
         with (folder / "run.log").open("ab") as log:
@@ -158,43 +197,48 @@ def climb(
     return ResultStore(reports).records()
 
 
-def matrix_text(engine: str, providers: Sequence[str]) -> str:
-    """A matrix of one engine release, the canary, and some transformers releases."""
-    versions = ", ".join(f'"{version}"' for version in providers)
+def matrix_text(group: Group) -> str:
+    """A matrix of one engine release, a model on a backend, and some transformers releases."""
+    versions = ", ".join(f'"{version}"' for version in group.transformers)
     return (
         "version: 1\n"
         "axes:\n"
-        '  python: "3.11"\n'
-        f'  lmdeploy: "{engine}"\n'
+        f'  python: "{PYTHON}"\n'
+        f'  lmdeploy: "{group.lmdeploy}"\n'
         f"  transformers: [{versions}]\n"
-        "  backend: pytorch\n"
-        f"  model: {MODEL}\n"
+        f"  backend: {group.backend}\n"
+        f"  model: {group.model}\n"
     )
 
 
-def compare(scanner: Scanner, records: Iterable[Record]) -> list[Comparison]:
-    """Predictions beside what the records say, oldest engine first; of several attempts on a pair, the last counts.
+def compare(
+    scanner_of: Callable[[str, str], Scanner | None], records: Iterable[Record], measured: Iterable[Measured] = ()
+) -> list[Comparison]:
+    """Predictions beside what was found, oldest engine first; of several attempts on a pair, the last that taught.
+
+    Args:
+        scanner_of: the scanner for a model and a backend; None for a model that is not compared.
+        records: what runs of the harness found.
+        measured: what else was found; a run's own environment counts more.
 
     Raises:
         IndexUnavailable: the index cannot be asked.
     """
-    found: dict[tuple[str, str], Comparison] = {}
+    found: dict[tuple[str, ...], Comparison] = {}
+    seen = [(each, each.decided, "") for each in measured]
     for record in records:
         axes = record.axes
-        if axes.get("model") != MODEL or axes.get("backend") != scanner.target.backend or "as_of" in axes:
+        if axes.get("python", PYTHON) == PYTHON and not axes.keys() & {"as_of", "launch"}:
+            pair = (axes["lmdeploy"], axes["transformers"], axes["backend"], axes["model"])
+            seen.append((Measured(*pair, _deciding(record), "environment"), _deciding(record), record.verdict))
+    for each, decided, verdict in seen:
+        key = (each.lmdeploy, each.transformers, each.backend, each.model)
+        scanner, truth = scanner_of(each.model, each.backend), _truth_of(decided)
+        if scanner is None or (truth is None and key in found):
             continue
-        predicted, names = scanner.verdict(Version(axes["lmdeploy"]), Version(axes["transformers"]))
-        truth, decided = outcome_of(record), _deciding(record)
-        found[axes["lmdeploy"], axes["transformers"]] = Comparison(
-            lmdeploy=axes["lmdeploy"],
-            transformers=axes["transformers"],
-            predicted=predicted,
-            names=tuple(names[:3]),
-            verdict=record.verdict,
-            decided=decided,
-            truth=None if truth == "blocked" or _out_of_time(decided) else truth,
-        )
-    return sorted(found.values(), key=lambda row: (Version(row.lmdeploy), Version(row.transformers)))
+        predicted, names = scanner.verdict(Version(each.lmdeploy), Version(each.transformers))
+        found[key] = Comparison(*key, predicted, tuple(names[:3]), verdict or decided, decided, truth, each.how)
+    return sorted(found.values(), key=lambda row: (Version(row.lmdeploy), Version(row.transformers), row.backend))
 
 
 def summary(rows: Sequence[Comparison]) -> dict[str, int]:
@@ -210,9 +254,18 @@ def summary(rows: Sequence[Comparison]) -> dict[str, int]:
     }
 
 
-def _out_of_time(verdict: str) -> bool:
-    """Whether a stage hit its time limit: that tells of a busy machine at least as much as of the packages."""
-    return bool(verdict) and Verdict.parse(verdict).reason is Reason.TIMEOUT
+def _truth_of(decided: str) -> str | None:
+    """``pass`` or ``fail`` over the stages that the scan predicts; None when nothing was learned.
+
+    A stage that hit its time limit tells of a busy machine at least as much as of the packages.
+    """
+    if not decided:
+        return None
+    verdict = Verdict.parse(decided)
+    if verdict.status is Status.FAIL:
+        return None if verdict.reason is Reason.TIMEOUT or verdict.stage is Stage.INSTALL else "fail"
+    reached = verdict.status is Status.PASS or (verdict.status is Status.BLOCKED and verdict.stage is not Stage.IMPORT)
+    return "pass" if reached and verdict.stage not in {Stage.RESOLVE, Stage.INSTALL} else None
 
 
 def _deciding(record: Record) -> str:
