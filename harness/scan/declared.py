@@ -6,8 +6,10 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
+from packaging.tags import cpython_tags
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from harness.scan.engine import ROOT, Place
 from harness.scan.world import PROVIDER
@@ -16,12 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from packaging.requirements import Requirement
-    from packaging.version import Version
 
     from harness.scan.release import Library, Release
 
 _CHECKS = (f"{ROOT}.pytorch.check_env.transformers", f"{ROOT}.pytorch.check_env")
 _LOWEST, _HIGHEST, _RANGE = "MIN_TRANSFORMERS_VERSION", "MAX_TRANSFORMERS_VERSION", "TRANSFORMERS_VERSION_SPEC"
+_TORCH, _TORCHVISION = "torch", "torchvision"
+_PLATFORMS = (
+    "manylinux_2_28_x86_64",
+    "manylinux2014_x86_64",
+    "manylinux_2_17_x86_64",
+    "manylinux1_x86_64",
+    "linux_x86_64",
+)
 _CUDA_PACKAGES = ("nvidia-cuda-runtime", "cuda-toolkit", "cuda-bindings")
 
 
@@ -148,16 +157,57 @@ def warned_range(engine: Release) -> WarnedRange | None:
 
 
 def newest_torch(library: Library, engine: Release, python: str) -> tuple[str, Version | None]:
-    """What the engine requires of torch, and the newest release that fits.
+    """What the engine requires of torch, and the newest release that fits it and what else it requires.
+
+    A torch release asks for one triton, and a torchvision release for one torch, so the engine's ranges on those decide
+    too.
 
     Raises:
-        IndexUnavailable: torch's versions cannot be fetched.
+        IndexUnavailable: torch's versions or metadata cannot be fetched.
     """
-    wanted = [r for r in applying(engine.requirements, python) if canonicalize_name(r.name) == "torch"]
+    ranges = _ranges(applying(engine.requirements, python))
+    wanted = [r for r in applying(engine.requirements, python) if canonicalize_name(r.name) == _TORCH]
     if not wanted:
         return "", None
-    fitting = [v for v in library.registry.versions("torch") if all(r.specifier.contains(v) for r in wanted)]
-    return str(wanted[0]), fitting[-1] if fitting else None
+    newest_first = reversed([v for v in library.registry.versions(_TORCH) if ranges[_TORCH].contains(v)])
+    newest = next((v for v in newest_first if _fits(library, v, ranges, python)), None)
+    return str(wanted[0]), newest
+
+
+def torch_release(library: Library, version: Version, python: str, package: str = "torch") -> Release:
+    """A release of torch as an installer on 64-bit Linux takes it; other platforms' wheels require less.
+
+    Raises:
+        NoSuchRelease: the index does not have it.
+        IndexUnavailable: the index cannot be asked.
+    """
+    major, minor = (int(part) for part in python.split(".")[:2])
+    return library.release(package, version, [*cpython_tags((major, minor), platforms=_PLATFORMS)])
+
+
+def _fits(library: Library, torch: Version, ranges: Mapping[str, SpecifierSet], python: str) -> bool:
+    """Whether a torch release can be installed beside what else is required."""
+    theirs = _ranges(applying(torch_release(library, torch, python).requirements, python))
+    for package in ranges.keys() & theirs.keys():
+        both = ranges[package] & theirs[package]
+        if str(ranges[package]) and not any(both.contains(v) for v in library.registry.versions(package)):
+            return False
+    vision = ranges.get(_TORCHVISION)
+    if vision is None or not str(vision):
+        return True
+    candidates = reversed([v for v in library.registry.versions(_TORCHVISION) if vision.contains(v)])
+    for version in candidates:
+        needed = _ranges(applying(torch_release(library, version, python, _TORCHVISION).requirements, python))
+        pin = needed.get(_TORCH, SpecifierSet())
+        if pin.contains(torch):
+            return True
+        if all(_below(part, torch) for part in pin):
+            return False  # older ones ask for still older torches
+    return False
+
+
+def _below(part: Specifier, torch: Version) -> bool:
+    return part.operator == "==" and Version(part.version.removesuffix(".*")) < torch
 
 
 def torch_pin(library: Library, engine: Release, python: str) -> TorchPin:
@@ -169,7 +219,7 @@ def torch_pin(library: Library, engine: Release, python: str) -> TorchPin:
     requirement, newest = newest_torch(library, engine, python)
     if newest is None:
         return TorchPin(requirement, None, None)
-    return TorchPin(requirement, newest, _cuda_of(library.release("torch", newest).requirements))
+    return TorchPin(requirement, newest, _cuda_of(torch_release(library, newest, python).requirements))
 
 
 def _cuda_of(requirements: Sequence[Requirement]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.scan.target import DEFAULT_MODEL
+from harness.scan.target import DEFAULT_MODEL, PYTORCH
 from harness.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def map_context(
     measured = {
         (row["lmdeploy"], row["transformers"]): row["truth"]
         for row in pairs
-        if row["truth"] is not None and row["backend"] == grid.backend and _same_model(row["model"], grid.model)
+        if row["truth"] is not None
+        and row.get("backend", PYTORCH) == grid.backend
+        and _same_model(row.get("model", "canary"), grid.model)
     }
     measured |= measured_outcomes(records, grid.model, grid.backend)
     cells = [

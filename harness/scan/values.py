@@ -74,6 +74,8 @@ _OUTSIDE: WeakKeyDictionary[ast.Module, dict[str, Symbol]] = WeakKeyDictionary()
 """What trees import from other packages; releases that ship the same file share its tree."""
 
 FunctionNode: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef"
+_DEFINED: WeakKeyDictionary[ast.AST, dict[str, ast.ClassDef | FunctionNode]] = WeakKeyDictionary()
+"""The definitions in trees and classes, by name."""
 
 
 class Sources:
@@ -81,6 +83,8 @@ class Sources:
 
     def __init__(self, consumers: Consumers) -> None:
         self._consumers = consumers
+        self._meanings: dict[tuple[str, str], Value] = {}
+        self._lines: dict[EngineClass, list[EngineClass]] = {}
 
     def tree(self, module: str) -> ast.Module:
         """A module's syntax tree; empty when it is not the engine's or cannot be parsed."""
@@ -89,6 +93,12 @@ class Sources:
 
     def lookup(self, module: str, name: str) -> Value:
         """What a name means in a module."""
+        key = (module, name)
+        if key not in self._meanings:
+            self._meanings[key] = self._find(module, name)
+        return self._meanings[key]
+
+    def _find(self, module: str, name: str) -> Value:
         own = self._consumers.own(module)
         answer = own.name(module, name) if own is not None else None
         if answer and answer.name:
@@ -102,13 +112,13 @@ class Sources:
 
     def definition(self, module: str, name: str) -> ast.ClassDef | FunctionNode | None:
         """The class or function of a qualified name."""
-        body: list[ast.stmt] = self.tree(module).body
+        inside: ast.Module | ast.ClassDef | FunctionNode = self.tree(module)
         node: ast.ClassDef | FunctionNode | None = None
         for part in name.split("."):
-            node = _named(body, part)
+            node = _defined(inside).get(part)
             if node is None:
                 return None
-            body = node.body
+            inside = node
         return node
 
     def method(self, owner: EngineClass, name: str, *, above: EngineClass | None = None) -> EngineFunction | None:
@@ -122,6 +132,11 @@ class Sources:
 
     def line(self, owner: EngineClass) -> list[EngineClass]:
         """A class and its bases within the engine, nearest first."""
+        if owner not in self._lines:
+            self._lines[owner] = self._line(owner)
+        return self._lines[owner]
+
+    def _line(self, owner: EngineClass) -> list[EngineClass]:
         found: list[EngineClass] = []
         pending = [owner]
         while pending:
@@ -166,15 +181,18 @@ def constant(node: ast.expr) -> Value:
     return Known(tuple(value)) if isinstance(value, list | set | tuple) else Known(value)
 
 
-def _named(body: list[ast.stmt], name: str) -> ast.ClassDef | FunctionNode | None:
-    for node in body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
-            return node
-        if isinstance(node, ast.If | ast.Try):
-            inner = _named([*node.body, *node.orelse], name)
-            if inner is not None:
-                return inner
-    return None
+def _defined(node: ast.Module | ast.ClassDef | FunctionNode) -> dict[str, ast.ClassDef | FunctionNode]:
+    """The classes and functions of a body by name, the first of each; those in tests and ``try`` too."""
+    if node not in _DEFINED:
+        found = _DEFINED[node] = {}
+        pending = list(reversed(node.body))
+        while pending:
+            inner = pending.pop()
+            if isinstance(inner, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                found.setdefault(inner.name, inner)
+            elif isinstance(inner, ast.If | ast.Try):
+                pending.extend(reversed([*inner.body, *inner.orelse]))
+    return _DEFINED[node]
 
 
 def _assigned(node: ast.stmt, name: str) -> ast.expr | None:
