@@ -245,7 +245,7 @@ def symbol(name: str, package: str, cache: Path | None, index_url: str | None, f
     "elsewhere",
     type=click.Path(path_type=Path, dir_okay=False),
     multiple=True,
-    help="Compare with a table of benchmarks/scan_overlays.py too (repeatable).",
+    help="Compare with a table of benchmarks/scan_overlays.py, or an earlier scan-truth.json, too (repeatable).",
 )
 @click.option("--write", type=_FOLDER, metavar="REPORTS", help="Keep the table there (scan-truth.json).")
 @_models

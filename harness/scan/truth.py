@@ -141,14 +141,16 @@ def read_pairs(path: Path = PAIRS) -> list[Group]:
 
 
 def read_measured(path: Path) -> list[Measured]:
-    """What a file tells that a measurement outside the harness has written.
+    """What a file tells that a measurement outside the harness has written, or an earlier ``scan-truth.json``.
 
     Raises:
         BadPairs: it does not hold such a table.
     """
+    usual = {"backend": PYTORCH, "model": MODEL, "how": "environment"}
     try:
-        names = [field.name for field in fields(Measured)]
-        return [Measured(**{name: row[name] for name in names}) for row in json.loads(path.read_text("utf-8"))]
+        data = json.loads(path.read_text("utf-8"))
+        rows = [usual | row for row in (data["pairs"] if isinstance(data, dict) else data)]
+        return [Measured(**{field.name: row[field.name] for field in fields(Measured)}) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadPairs(f"{path} does not hold measured pairs: {error!r}") from error
 
@@ -234,8 +236,8 @@ def compare(
     for each, decided, verdict in seen:
         key = (each.lmdeploy, each.transformers, each.backend, each.model)
         scanner, truth = scanner_of(each.model, each.backend), _truth_of(decided)
-        if scanner is None or (truth is None and key in found):
-            continue
+        if scanner is None or not decided or (truth is None and key in found):
+            continue  # excluded, of another model, or nothing new
         predicted, names = scanner.verdict(Version(each.lmdeploy), Version(each.transformers))
         found[key] = Comparison(*key, predicted, tuple(names[:3]), verdict or decided, decided, truth, each.how)
     return sorted(found.values(), key=lambda row: (Version(row.lmdeploy), Version(row.transformers), row.backend))
