@@ -32,6 +32,7 @@ def climb_all(bench: Workbench, chosen: Sequence[Combination], *, verbosity: int
             return [record for each in chosen if (record := _record(running, each.id)) is not None]
         finally:
             running.stop()
+            publisher.settle()
 
 
 def _record(running: Run, identity: str) -> Record | None:

@@ -28,7 +28,9 @@ VIEWS = ("scan", "incidents", "gate")
 REMEDIES = "remedies.json"
 """What ``harness remedy`` tried: ``{"rows": [...]}``."""
 INTERVAL = 20.0
-"""Seconds between two renderings while results come in; the first comes with the first result."""
+"""Least seconds between two renderings while results come in; the first comes with the first result."""
+REST = 20.0
+"""A rendering is followed by so many times its own length without one: a large report must not slow its run down."""
 
 
 @dataclass(slots=True)
@@ -42,8 +44,10 @@ class Publisher:
     store: ResultStore
     bench: Workbench | None = None
     everything: bool = False
-    _last: float = 0.0
+    _next: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _beside: threading.Thread | None = None
+    _trouble: Exception | None = None
 
     @property
     def page(self) -> Path:
@@ -51,15 +55,40 @@ class Publisher:
         return self.store.folder / PAGE
 
     def note_result(self) -> None:
-        """A result came in: render, unless that was done a moment ago."""
+        """A result came in: render beside the run, unless that is being done, or was a moment ago.
+
+        Raises:
+            OSError: the last rendering could not be written.
+        """
         with self._lock:
-            if time.monotonic() - self._last < INTERVAL:
+            trouble, self._trouble = self._trouble, None
+            if trouble is not None:
+                raise trouble
+            rendering = self._beside is not None and self._beside.is_alive()
+            if rendering or time.monotonic() < self._next:
                 return
-            self._last = time.monotonic()
-        self.publish()
+            self._beside = threading.Thread(target=self._render, name="report", daemon=True)
+            self._beside.start()
+
+    def settle(self) -> None:
+        """Wait for a rendering under way, which would otherwise replace a later one."""
+        if self._beside is not None:
+            self._beside.join()
+
+    def _render(self) -> None:
+        started = time.monotonic()
+        try:
+            self._write()
+        except Exception as error:  # noqa: BLE001 - a full disk, or a defect: the next result tells whoever waits
+            self._trouble = error
+        self._next = time.monotonic() + max(INTERVAL, REST * (time.monotonic() - started))
 
     def publish(self) -> Path:
         """Render now and return the page."""
+        self.settle()
+        return self._write()
+
+    def _write(self) -> Path:
         from harness.report import write_report  # noqa: PLC0415 - a warm run with nothing new renders nothing
 
         return write_report(self.attempts(), self.store.folder, self.extras())

@@ -6,12 +6,14 @@ known of it. A line torn by a crash is left where it is, told about once, and re
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from filelock import FileLock
 from pydantic import ValidationError
@@ -64,6 +66,8 @@ class ResultStore:
     _read_to: int = 0
     """Bytes of the file that ``_known`` is made of, always whole lines."""
     _guard: threading.RLock = field(default_factory=threading.RLock)
+    _held: WeakValueDictionary[bytes, Record] = field(default_factory=WeakValueDictionary)
+    """Records that somebody holds, by the hash of their line: a report rendered during a run shares the run's."""
 
     @property
     def file(self) -> Path:
@@ -95,6 +99,7 @@ class ResultStore:
                 if known is not None and record.attempt <= known.attempt:
                     record = record.model_copy(update={"attempt": known.attempt + 1})
                 line = record.model_dump_json().encode() + b"\n"
+                self._held[_mark(line)] = record
                 size = os.fstat(descriptor).st_size
                 if size and os.pread(descriptor, 1, size - 1) != b"\n":
                     line = b"\n" + line  # the last writer was killed in the middle of its line
@@ -138,7 +143,7 @@ class ResultStore:
         found: list[Record] = []
         for known in self.latest().values():
             try:
-                found.append(known.record())
+                found.append(self._record(known.line))
             except ValidationError:
                 continue  # told by damage()
         return found
@@ -148,7 +153,7 @@ class ResultStore:
         found: list[Record] = []
         for line in self._lines():
             with suppress(ValidationError):  # told by damage()
-                found.append(Record.model_validate_json(line))
+                found.append(self._record(line))
         return found
 
     def damage(self) -> list[str]:
@@ -169,11 +174,28 @@ class ResultStore:
         if not path.exists() or path.read_text() != schema:
             write_atomically(path, schema)
 
+    def _record(self, line: bytes) -> Record:
+        """The line's record, the same object as long as somebody holds it.
+
+        Raises:
+            ValidationError: the line is not one of this version of the schema.
+        """
+        mark = _mark(line)
+        with self._guard:
+            record = self._held.get(mark)
+            if record is None:
+                record = self._held[mark] = Record.model_validate_json(line)
+        return record
+
     def _lines(self) -> Iterator[bytes]:
         """One after another: the file can be larger than what one wants in memory."""
         if self.file.exists():
             with self.file.open("rb") as file:
                 yield from file
+
+
+def _mark(line: bytes) -> bytes:
+    return hashlib.sha256(line.strip()).digest()
 
 
 def _known(line: bytes) -> Known | None:
