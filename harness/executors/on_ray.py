@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import tempfile
 import threading
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.child import Cancelled
 from harness.executors import tasks
+from harness.executors.cluster import ENVIRONMENT, JOINING, QUIET, STARTING, demand_answer, start_local
 from harness.executors.targets import advertised, demanded, goes_to_gpu
 from harness.interpreters import NoInterpreter, find_interpreter
 from harness.ladder import resolve_request
@@ -42,15 +43,6 @@ TROUBLE = [tasks.Again, OSError, Cancelled]
 """What a task raises when its machine is the trouble: a full disk, a broken pipe, a child that somebody killed."""
 AHEAD = 2
 """Pieces of work that are given out for each core: the next one waits at the node already."""
-OBJECT_STORE = 200 * 2**20
-"""Bytes of shared memory for a Ray of this machine: what travels is models, answers and logs."""
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # workers use this environment as it is, also offline
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # tasks without a GPU say so themselves
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_worker_register_timeout_seconds": "300",  # a worker of a loaded machine takes its time
-}
 
 
 @dataclass(slots=True)
@@ -95,21 +87,22 @@ class RayExecutor:
         """
         if self._ray is not None:
             return
-        os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
-        try:
-            import ray  # noqa: PLC0415 - an optional requirement
-        except ImportError as error:
+        settings = ENVIRONMENT | (JOINING if self.address is not None else STARTING)
+        os.environ.update({name: value for name, value in settings.items() if name not in os.environ})
+        if find_spec("ray") is None:
             raise RunBroken(
                 "--executor ray needs Ray, which is not installed; install it with "
                 "'pip install \"lmdeploy-harness[ray]\"', or run with --executor local"
-            ) from error
-        quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
+            )
+        demand_answer(self.address)
+        import ray  # noqa: PLC0415 - an optional requirement, and seconds to load
+
         asked_to_stop = signal.getsignal(signal.SIGTERM)
         try:
             if self.address is not None:
-                ray.init(address=self.address, **quiet)
+                ray.init(address=self.address, **QUIET)
             else:
-                self._make_local(ray, quiet)
+                self._temporary = start_local(ray, self.jobs, advertised(machine(), self.combinations))
         except Exception as error:  # Ray raises bare ones, too
             self._leave()
             where = f"no Ray cluster at {self.address}" if self.address else "no local Ray could be started"
@@ -144,21 +137,6 @@ class RayExecutor:
         if self._driver is not None and self._driver is not threading.current_thread():
             self._driver.join(timeout=30)
         self._leave()
-
-    def _make_local(self, ray: Any, quiet: dict[str, Any]) -> None:  # noqa: ANN401 - the module, which may be missing
-        package = str(Path(tasks.__file__).parents[2])
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-        self._temporary = tempfile.mkdtemp(prefix="harness-ray-", dir="/tmp")
-        ray.init(
-            num_cpus=self.jobs,
-            num_gpus=len(machine().gpus),
-            resources=advertised(machine(), self.combinations),
-            object_store_memory=OBJECT_STORE,
-            include_dashboard=False,
-            _temp_dir=self._temporary,
-            _node_ip_address="127.0.0.1",
-            **quiet,
-        )
 
     def _look_around(self) -> None:
         """Ask every node what it is."""
