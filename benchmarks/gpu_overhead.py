@@ -1,12 +1,13 @@
 """What the harness adds to a request's latency on a GPU, against a bare loop that makes the same request.
 
-On a host with a GPU, with an unpacked bundle whose environments a run has built:
+On a host with a GPU, with an unpacked bundle:
 
     PYTHONPATH=BUNDLE/source:BUNDLE/runtime python3 benchmarks/gpu_overhead.py BUNDLE ID --model FOLDER --out FILE
 
 One engine is booted once. Blocks of requests alternate between the harness's way (its request thread, its timer, and
-meanwhile its sampling of the card) and a plain ``stream_infer`` loop with nothing around it, so that both see the same
-engine in the same minute. The figure is the ratio of the medians, with a bootstrap interval.
+meanwhile its sampling of the card, which has been going on since the boot) and a plain ``stream_infer`` loop with
+nothing around it, so that both see the same engine in the same minute. The figure is the ratio of the medians, with a
+bootstrap interval.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ import click
 
 from harness.bundle.host import HostWorkbench
 from harness.bundle.manifest import MANIFEST
-from harness.gpus import Garage, this_garage
+from harness.gpus import SAMPLE_SECONDS, Garage, Lease, this_garage
 from harness.project import Project
 
-ROUNDS, BLOCK, WARM = 20, 15, 12
+WARM = 12
 BUDGET_MIB = 8192
 
 _CHILD = """
@@ -74,20 +75,23 @@ import os; os._exit(0)
 @click.option("--model", type=click.Path(path_type=Path, exists=True), required=True, help="The checkpoint's folder.")
 @click.option("--weights-mib", default=10)
 @click.option("--size", default=112, help="The image's edge.")
+@click.option("--rounds", default=24, help="Blocks of each kind.")
+@click.option("--block", default=40, help="Requests of a block.")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-def main(bundle: Path, name: str, model: Path, weights_mib: int, size: int, out: Path) -> None:  # noqa: PLR0913, PLR0917
+def main(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    bundle: Path, name: str, model: Path, weights_mib: int, size: int, rounds: int, block: int, out: Path
+) -> None:
     """Boot once, alternate, compare."""
     bundle = bundle.absolute()
     project = Project(bundle / MANIFEST, bundle / "models", bundle / "results", bundle / "state")
     bench = HostWorkbench(project, 1, bundle=bundle)
     packed = next(each for each in bench.manifest.combinations if each.id == name)
-    environment = bench.run([], _NoListener()).workshop.environments.find(bench.locks[packed.lock])
-    if environment is None:
-        raise click.ClickException(f"{name} has no environment yet: run it first")
+    environments = bench.run([], _NoListener()).workshop.environments
+    environment = environments.build(bench.locks[packed.lock], Path(sys.executable))
     samples: dict[str, list[float]] = {"bare": [], "harness": []}
     with tempfile.TemporaryDirectory() as scratch:
         told = {"scratch": scratch, "budget": BUDGET_MIB, "weights": weights_mib}
-        arguments: list[object] = [str(model.absolute()), f"{scratch}/events", size, ROUNDS, BLOCK, WARM, told]
+        arguments: list[object] = [str(model.absolute()), f"{scratch}/events", size, rounds, block, WARM, told]
         command = [str(environment.folder / "bin" / "python"), "-c", _CHILD, str(bundle / "source" / "harness")]
         command += [*(json.dumps(each) for each in arguments), str(packed.backend)]
         _alternate(command, dict(environment.variables), this_garage(), samples)
@@ -112,22 +116,20 @@ def _alternate(command: list[str], variables: dict[str, str], garage: Garage, sa
     )
     assert child.stdin is not None  # noqa: S101 - piped above
     assert child.stdout is not None  # noqa: S101 - piped above
-    stop: threading.Event | None = None
-    thread: threading.Thread | None = None
+    sampling, done = threading.Event(), threading.Event()
+    lease = Lease(garage.cards[0], BUDGET_MIB, "overhead", alone=True)
+    watcher = threading.Thread(target=_watch, args=(lease, sampling, done), daemon=True)
+    watcher.start()
     for line in child.stdout:
         if not line.startswith("{"):
             sys.stderr.write(line)
             continue
         said = json.loads(line)
         if "block" in said or "done" in said:
-            if stop is not None and thread is not None:
-                stop.set()
-                thread.join()
-                stop = None
             if said.get("block") == "harness":
-                stop = threading.Event()
-                thread = threading.Thread(target=_lease, args=(garage, stop), daemon=True)
-                thread.start()
+                sampling.set()
+            else:
+                sampling.clear()
             child.stdin.write("go\n")
             child.stdin.flush()
             if "done" in said:
@@ -135,12 +137,15 @@ def _alternate(command: list[str], variables: dict[str, str], garage: Garage, sa
         else:
             for kind, seconds in said.items():
                 samples[kind].append(float(seconds))
+    done.set()
     child.wait(60)
 
 
-def _lease(garage: Garage, stop: threading.Event) -> None:
-    with garage.lease(BUDGET_MIB):
-        stop.wait()
+def _watch(lease: Lease, sampling: threading.Event, done: threading.Event) -> None:
+    lease.look()
+    while not done.wait(SAMPLE_SECONDS):
+        if sampling.is_set():
+            lease.look()
 
 
 def _interval(samples: dict[str, list[float]]) -> tuple[float, float]:

@@ -226,5 +226,6 @@ def _versions(entry: Combination, stack: Stack | None) -> dict[str, str]:
     versions = {"python": entry.axes["python"]} if "python" in entry.axes else {}
     packages = stack.packages if stack else {name: entry.axes[name] for name in KEY_PACKAGES if name in entry.axes}
     ran = {name: entry.differences.get(name, version) for name, version in packages.items()}
-    versions.update((name, version) for name in KEY_PACKAGES if (version := ran.get(name)) is not None)
+    # a wheel that travelled without some of its files is told of among the differences; its version is what counts here
+    versions.update((name, version.partition(" ")[0]) for name in KEY_PACKAGES if (version := ran.get(name)) is not None)
     return versions
