@@ -47,6 +47,18 @@ def loaded(path: str) -> Any:  # noqa: ANN401 - a module whose types this interp
     return module
 
 
+class Hidden:
+    """Makes packages that a pair's own lock does not have as absent as they would be."""
+
+    def __init__(self, modules: list[str]) -> None:
+        self.modules = frozenset(modules)
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        """Refuse what is hidden; leave the rest to the others."""
+        if name.partition(".")[0] in self.modules:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 def in_fork(start: Any, pair: Any) -> None:  # noqa: ANN401 - as above, and an entry of the order
     """Make the checks of one pair and end the process."""
     try:
@@ -54,6 +66,7 @@ def in_fork(start: Any, pair: Any) -> None:  # noqa: ANN401 - as above, and an e
         os.dup2(log, 1)
         os.dup2(log, 2)
         sys.path.insert(0, pair["site"])
+        sys.meta_path.insert(0, Hidden(pair["hidden"]))
         for request, events in pair["requests"]:
             start.answer_request(request)
             lines = Path(events).read_text(encoding="utf-8").splitlines()

@@ -2,8 +2,9 @@
 
 An environment for each pair costs minutes. Here one finished environment of the harness's working folder
 (``HARNESS_HOME``) serves many pairs with the same torch: what a pair's own lock has otherwise is installed into a
-folder of its own, which comes first on the path of a forked process. That process makes the harness's own checks of the
-rungs import, configure and preprocess. A pair for whose torch there is no environment is left out, and said so.
+folder of its own, which comes first on the path of a forked process, and what the lock does not have is hidden. That
+process makes the harness's own checks of the rungs import, configure and preprocess. A pair for whose torch there is no
+environment is left out, and said so.
 
 The written table holds what ``harness scan-truth --measured FILE`` compares the predictions with.
 """
@@ -55,13 +56,27 @@ def installed(folder: Path) -> dict[str, str]:
 
 
 def base_for(stack: Mapping[str, str], environments: Mapping[Path, Mapping[str, str]]) -> Path | None:
-    """The environment with the stack's torch, its engine if possible, and the fewest packages to add."""
+    """The environment with the stack's torch, its engine if possible, and the fewest packages to add or to hide."""
     fitting = {
-        folder: (packages.get("lmdeploy") != stack["lmdeploy"], sum(packages.get(n) != v for n, v in stack.items()))
+        folder: (
+            packages.get("lmdeploy") != stack["lmdeploy"],
+            len(packages.keys() - stack.keys()),
+            sum(packages.get(name) != version for name, version in stack.items()),
+        )
         for folder, packages in environments.items()
         if all(packages.get(name) == version for name, version in stack.items() if HEAVY.fullmatch(name))
     }
     return min(fitting, key=lambda folder: fitting[folder]) if fitting else None
+
+
+def modules_of(base: Path, package: str) -> list[str]:
+    """The top-level modules of a package that is installed in an environment."""
+    for folder in base.glob("lib/python3*/site-packages/*.dist-info"):
+        if re.sub(r"[-_.]+", "-", folder.name.removesuffix(".dist-info").rpartition("-")[0]).lower() == package:
+            listed = folder / "top_level.txt"
+            if listed.exists():
+                return listed.read_text("utf-8").split()
+    return [package.replace("-", "_")]
 
 
 def ordered(combination: Combination, spec: ModelSpec, folder: Path) -> list[tuple[str, str]]:
@@ -143,7 +158,14 @@ class Overlays:
             site = folder / "site"
             self.install(base, resolution.lock.stack, site, combination.allow_source)
             requests = ordered(combination, spec, folder)
+            hidden = [
+                module
+                for package in self.environments[base].keys() - resolution.lock.stack.keys() - {"pip"}
+                if not HEAVY.fullmatch(package)  # they share their modules with others
+                for module in modules_of(base, package)
+            ]
             order: dict[str, Any] = {"site": str(site), "log": str(folder / "log.txt"), "requests": requests}
+            order["hidden"] = hidden
             orders.setdefault(base, []).append((row, order))
         for base, pairs in orders.items():
             self.run(base, [order for _, order in pairs])

@@ -15,6 +15,7 @@ import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.matrix.index import IndexUnavailable
+from harness.scan.download import NotThere
 from harness.scan.surface import content_key
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _FIRST_READ = 420_000
 """Bytes of the end of a wheel read at once: holds the whole table of contents of all wheels looked at but one."""
+_ANY = "*/*"
+_METADATA = ".dist-info/METADATA"
+_SDIST_METADATA = "PKG-INFO"
 _GAP = 1 << 17
 """Neighbouring files this close, in bytes, are fetched in one request."""
 _SLACK = 256
@@ -115,6 +119,27 @@ class Archive:
         if self.file.is_wheel and size is not None and self._entries is None and not self.store.has_listing(self._key):
             self._downloads.look_ahead(self.file.url, max(0, size - _FIRST_READ), size)
 
+    def metadata(self) -> bytes:
+        """The release's metadata: beside the wheel where the index has it there (PEP 658), or else inside."""
+        kept = self.store.listing(self._metadata_key)
+        if kept is not None:
+            return str(kept).encode()
+        if self._beside():
+            try:
+                text = self._downloads.page(self._metadata_url, _ANY).decode("utf-8", "replace")
+            except NotThere:
+                pass  # not every index has it
+            else:
+                self.store.keep_listing(self._metadata_key, text)
+                return text.encode()
+        path = next((path for path in self.entries if path.endswith(_METADATA)), _SDIST_METADATA)
+        return self.source(path) if path in self.entries else b""
+
+    def look_ahead_for_metadata(self) -> None:
+        """Begin to fetch the metadata, unless it is kept."""
+        if self._beside() and not self.store.has_listing(self._metadata_key):
+            self._downloads.look_ahead_page(self._metadata_url, _ANY)
+
     def source(self, path: str) -> bytes:
         """A file's content."""
         entry = self.entries[path]
@@ -129,6 +154,19 @@ class Archive:
     @property
     def _key(self) -> str:
         return f"{_LISTING}:{self.file.sha256 or self.file.url}"
+
+    @property
+    def _metadata_key(self) -> str:
+        return f"metadata:{self._key}"
+
+    @property
+    def _metadata_url(self) -> str:
+        return f"{self.file.url}.metadata"
+
+    def _beside(self) -> bool:
+        """Whether the metadata is better looked for beside the wheel: only while its table of contents is not kept."""
+        local = self.file.url.startswith("file:")
+        return self.file.is_wheel and not local and self._entries is None and not self.store.has_listing(self._key)
 
     def _missing(self, paths: Iterable[str]) -> list[Entry]:
         """The files that the store lacks, each content once."""
@@ -226,7 +264,7 @@ def _rows(table: bytes) -> Iterable[tuple[str, str, int, int, int]]:
 
 def _wanted(path: str) -> bool:
     """Python sources, compiled modules, and what tells a package's requirements."""
-    return path.endswith((".py", *COMPILED, ".dist-info/METADATA")) or path == "PKG-INFO"
+    return path.endswith((".py", *COMPILED, _METADATA)) or path == _SDIST_METADATA
 
 
 def _deflate(plain: bytes) -> bytes:

@@ -122,7 +122,7 @@ class Metadata:
 
     def _ranges(self, release: Release) -> dict[str, SpecifierSet]:
         if release not in self._known:
-            self._known[release] = _ranges(applying(release.requirements, self._python))
+            self._known[release] = ranges_of(applying(release.requirements, self._python))
         return self._known[release]
 
     def _satisfiable(self, package: str, ours: Mapping[str, SpecifierSet], theirs: Mapping[str, SpecifierSet]) -> bool:
@@ -165,7 +165,7 @@ def newest_torch(library: Library, engine: Release, python: str) -> tuple[str, V
     Raises:
         IndexUnavailable: torch's versions or metadata cannot be fetched.
     """
-    ranges = _ranges(applying(engine.requirements, python))
+    ranges = ranges_of(applying(engine.requirements, python))
     wanted = [r for r in applying(engine.requirements, python) if canonicalize_name(r.name) == _TORCH]
     if not wanted:
         return "", None
@@ -187,7 +187,7 @@ def torch_release(library: Library, version: Version, python: str, package: str 
 
 def _fits(library: Library, torch: Version, ranges: Mapping[str, SpecifierSet], python: str) -> bool:
     """Whether a torch release can be installed beside what else is required."""
-    theirs = _ranges(applying(torch_release(library, torch, python).requirements, python))
+    theirs = ranges_of(applying(torch_release(library, torch, python).requirements, python))
     for package in ranges.keys() & theirs.keys():
         both = ranges[package] & theirs[package]
         if str(ranges[package]) and not any(both.contains(v) for v in library.registry.versions(package)):
@@ -197,7 +197,7 @@ def _fits(library: Library, torch: Version, ranges: Mapping[str, SpecifierSet], 
         return True
     candidates = reversed([v for v in library.registry.versions(_TORCHVISION) if vision.contains(v)])
     for version in candidates:
-        needed = _ranges(applying(torch_release(library, version, python, _TORCHVISION).requirements, python))
+        needed = ranges_of(applying(torch_release(library, version, python, _TORCHVISION).requirements, python))
         pin = needed.get(_TORCH, SpecifierSet())
         if pin.contains(torch):
             return True
@@ -250,7 +250,8 @@ def _contains(range_: str, python: str) -> bool:
         return True  # written before the standard was; installers ignore it
 
 
-def _ranges(requirements: Iterable[Requirement]) -> dict[str, SpecifierSet]:
+def ranges_of(requirements: Iterable[Requirement]) -> dict[str, SpecifierSet]:
+    """The range that requirements leave of each package, by normalised name."""
     found: dict[str, SpecifierSet] = {}
     for requirement in requirements:
         name = canonicalize_name(requirement.name)

@@ -59,6 +59,8 @@ class Downloads:
     _whole: dict[str, bytes] = field(default_factory=dict)
     """Files whose server gives no ranges, or lying in this machine's folders: the last one."""
     _ahead: dict[tuple[str, int, int], Future[bytes]] = field(default_factory=dict)
+    _pages: dict[str, Future[bytes]] = field(default_factory=dict)
+    """Pages and metadata that are being fetched before they are asked for."""
     _lock: Lock = field(default_factory=Lock)
 
     def page(self, url: str, accept: str) -> bytes:
@@ -70,7 +72,13 @@ class Downloads:
         folder = _local(url)
         if folder is not None:
             return _read_local(folder / "index.json")
-        return self._get(url, {"Accept": accept}).content
+        waiting = self._pages.pop(url, None)
+        return self._get(url, {"Accept": accept}).content if waiting is None else waiting.result()
+
+    def look_ahead_page(self, url: str, accept: str) -> None:
+        """Begin to fetch what :meth:`page` will be asked for soon."""
+        if _local(url) is None and url not in self._pages:
+            self._pages[url] = self._threads().submit(lambda: self._get(url, {"Accept": accept}).content)
 
     def part(self, url: str, start: int, end: int) -> bytes:
         """The bytes ``start`` up to, not including, ``end`` of a file.

@@ -21,16 +21,32 @@ if TYPE_CHECKING:
 
 ROOT = "lmdeploy"
 BUILDER = f"{ROOT}.vl.model.builder"
-_COMMON = ("archs", "tokenizer", "model", "serve.async_engine", "serve.core.async_engine")
+_COMMON = (
+    "archs",
+    "tokenizer",
+    "model",
+    "pipeline",
+    "serve.async_engine",
+    "serve.core.async_engine",
+    "serve.processors",
+)
 _VISION = ("serve.vl_async_engine", "serve.core.vl_async_engine", "vl.engine", "vl.model.builder")
 _OF_BACKEND = {
     PYTORCH: (
         "pytorch.engine",
         "pytorch.engine.engine",
+        "pytorch.engine.engine_instance",
+        "pytorch.engine.executor.uni_executor",
         "pytorch.engine.model_agent",
+        "pytorch.engine.model_agent.agent",
+        "pytorch.check_env.transformers",
+        "pytorch.check_env.model",
+        "pytorch.backends.cuda",
+        "pytorch.backends.cuda.graph_runner",
         "pytorch.config",
         "pytorch.configurations",
         "pytorch.models.patch",
+        "pytorch.nn",
     ),
     TURBOMIND: (
         "turbomind",
@@ -38,6 +54,7 @@ _OF_BACKEND = {
         "turbomind.supported_models",
         "turbomind.deploy.converter",
         "turbomind.converter",
+        "turbomind.model_loader",
     ),
 }
 _MAPS = {

@@ -123,6 +123,27 @@ def quantisation(engine: Engine, target: Target) -> Finding:
     return Finding(Kind.QUANTISATION, Severity.ERROR, target.quantisation, str(engine.release), file, line, "", message)
 
 
+def undeclared(found: Problem) -> Finding:
+    """An import, in a package that every boot loads, of a module that nothing in the stack brings."""
+    importer = found.consumer.partition(".")[0]
+    root = found.module.partition(".")[0]
+    where = f"{found.file}:{found.line}"
+    message = f"{where} imports {root}, which {importer} does not declare and nothing installs: require it too"
+    return Finding(
+        Kind.REQUIREMENT,
+        Severity.ERROR,
+        root,
+        importer,
+        found.file,
+        found.line,
+        "",
+        message,
+        found.function,
+        found.error,
+        chain=found.chain,
+    )
+
+
 def torch_too_old(engine: Release, provider: Release, torch: Version, floor: Version) -> Finding:
     """A transformers release that switches torch off."""
     limit = f"{engine} allows at most torch {torch}"

@@ -24,6 +24,7 @@ from harness.scan.reach import Reached, evaluate
 from harness.scan.registry import NoSuchPackage
 from harness.scan.shapes import Shapes
 from harness.scan.target import PYTORCH, TRANSFORMERS
+from harness.scan.undeclared import Stack
 from harness.scan.world import PROVIDER, Memory, World, module_there, name_there
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class EngineScan:
     engine: Engine
     target: Target
     torch: Version | None
+    stack: Stack
     memory: Memory[Reached]
 
     @cached_property
@@ -81,6 +83,13 @@ class EngineScan:
         quantised = target.quantisation != "none" and target.backend == PYTORCH
         if quantised and not engine.mentions_quantisation(target.quantisation):
             found.append(messages.quantisation(engine, target))
+        if target.backend == PYTORCH:
+            provided = target.provided(engine.release.version)
+            found += [
+                messages.undeclared(problem)
+                for problem in self.stack.undeclared()
+                if canonicalize_name(problem.module.partition(".")[0]) not in provided
+            ]
         return tuple(found)
 
 
@@ -189,8 +198,9 @@ class Scanner:
             consumers = Consumers({ROOT: release} | self._model_packages())
             engine = Engine(release, consumers)
             _, torch = declared.newest_torch(self.library, release, self.target.python)
+            stack = Stack(self.library, release, torch, self.target.python)
             memory = Memory(partial(evaluate, engine, self.target))
-            self._engines[release.version] = EngineScan(engine, self.target, torch, memory)
+            self._engines[release.version] = EngineScan(engine, self.target, torch, stack, memory)
         return self._engines[release.version]
 
     def provider(self, version: str | Version) -> Provider:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from harness.scan.archive import COMPILED
 from harness.scan.conditions import Surroundings, decide
 from harness.scan.exports import Exported
 from harness.scan.facts import (
@@ -108,6 +109,8 @@ class Provider:
         """Whether ``import module`` finds one, by its own name or by a legacy alias."""
         if self._target(module) is not None:
             return _HERE
+        if self._inside_compiled(module):
+            return Answer(Found.PERHAPS)
         return Answer(Found.NO, "ModuleNotFoundError")
 
     def name(self, module: str, name: str) -> Answer:
@@ -214,6 +217,12 @@ class Provider:
             plain = f"{parent}.{last.removesuffix(_FAST)}"
             return plain if self.release.has(plain) else None
         return None
+
+    def _inside_compiled(self, module: str) -> bool:
+        """Whether the module would be one that a compiled module makes."""
+        parts = module.split(".")
+        parents = (".".join(parts[:end]) for end in range(1, len(parts)))
+        return any(self.release.modules.get(parent, "").endswith(COMPILED) for parent in parents)
 
     @cached_property
     def _root_space(self) -> _Namespace:

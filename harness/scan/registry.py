@@ -98,6 +98,14 @@ class Registry:
             self._listed[key] = self._list(*key)
         return self._listed[key]
 
+    def look_ahead(self, packages: Iterable[str]) -> None:
+        """Begin to fetch the pages of these packages, unless they are kept."""
+        for package in packages:
+            name = canonicalize_name(package)
+            address = self._address(name)
+            if name not in self._known and self._kept(address) is None:
+                self._downloads.look_ahead_page(address, JSON_PAGE)
+
     def of_version(self, package: str, version: Version) -> list[IndexFile]:
         """All files of one release, yanked ones included: a person may ask for them by name.
 
@@ -127,22 +135,30 @@ class Registry:
 
     def _page(self, name: str) -> tuple[str, bytes]:
         """The page's address and content."""
-        base = self._base()
-        address = f"{base.rstrip('/')}/{name}/"
+        address = self._address(name)
         if urlsplit(address).scheme == "file":
             return address, self._ask(name, address)  # a folder of this machine is read each time
-        kept = self._store.page(address)
-        now = datetime.now(UTC)
-        if kept is not None and timedelta(0) <= now - kept[0] < self._age:
-            return address, kept[1]
+        fresh = self._kept(address)
+        if fresh is not None:
+            return address, fresh
         try:
             content = self._ask(name, address)
         except IndexUnavailable:
+            kept = self._store.page(address)
             if kept is None:
                 raise
             return address, kept[1]
-        self._store.keep_page(address, now, content)
+        self._store.keep_page(address, datetime.now(UTC), content)
         return address, content
+
+    def _address(self, name: str) -> str:
+        return f"{self._base().rstrip('/')}/{name}/"
+
+    def _kept(self, address: str) -> bytes | None:
+        """A kept page that is still new enough."""
+        kept = self._store.page(address)
+        fresh = kept is not None and timedelta(0) <= datetime.now(UTC) - kept[0] < self._age
+        return kept[1] if kept is not None and fresh else None
 
     def _ask(self, name: str, address: str) -> bytes:
         try:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from harness.scan.facts import Json
     from harness.scan.registry import IndexFile
 
-_METADATA = ".dist-info/METADATA"
-_SDIST_METADATA = "PKG-INFO"
 _INIT = "/__init__.py"
 _TREES = 1500
 """Syntax trees kept in memory."""
@@ -202,9 +200,7 @@ class Release:
     @cached_property
     def _metadata(self) -> dict[str, list[str]]:
         """The header fields of its metadata, names in small letters."""
-        paths = self.archive.entries
-        path = next((p for p in paths if p.endswith(_METADATA)), _SDIST_METADATA)
-        text = self.archive.source(path).decode("utf-8", "replace") if path in paths else ""
+        text = self.archive.metadata().decode("utf-8", "replace")
         fields: dict[str, list[str]] = {}
         for line in text.replace("\r\n", "\n").partition("\n\n")[0].split("\n"):
             name, colon, value = line.partition(":")
@@ -301,6 +297,11 @@ class Library:
         """Begin to fetch the tables of contents of these releases."""
         for version in versions:
             self.release(package, version).archive.look_ahead()
+
+    def look_ahead_for_metadata(self, releases: Iterable[Release]) -> None:
+        """Begin to fetch the metadata of these releases."""
+        for release in releases:
+            release.archive.look_ahead_for_metadata()
 
     def forget(self, package: str, version: Version) -> None:
         """Drop a release from memory; its share of the cache on disk stays."""
