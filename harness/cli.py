@@ -115,6 +115,9 @@ def main() -> None:
 @budget_option
 @gpu_hours_option
 @shard_option
+@click.option(
+    "--skip-impossible", is_flag=True, help="Leave out what the scan is sure would fail; told with its reason."
+)
 @format_option
 @verbose_option
 @quiet_option
@@ -133,6 +136,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     budget: float | None,
     gpu_hours: float | None,
     share: str | None,
+    skip_impossible: bool,
     form: str,
     verbose: int,
     quiet: bool,
@@ -145,6 +149,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     allowed = Budget(budget, gpu_hours * 3600 if gpu_hours is not None else None) if budget or gpu_hours else None
     bench = Workbench(Project.of(matrix_file, reports), jobs or 0, fresh=fresh, refresh=refresh, budget=allowed)
     chosen = bench.select(patterns, tags, words)
+    if skip_impossible:
+        chosen = bench.without_impossible(chosen)
     if share is not None:
         chosen, part = part_of(chosen, parse_shard(share))
         write_part(bench.project.reports, part)

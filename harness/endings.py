@@ -19,6 +19,7 @@ from harness.lock import InvalidLock
 from harness.matrix import IndexUnavailable, MatrixError
 from harness.query.language import BadQuery
 from harness.run import RunBroken
+from harness.scan.store import StoreUnusable
 from harness.shards import UnusableShards
 from harness.uv import UvFailure
 from harness.verdict import Status, Verdict
@@ -58,7 +59,7 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
         except MatrixError as error:
             click.echo(str(error), err=True)
             code = ExitCode.USAGE
-        except (NothingSelected, NoInterpreter, InvalidLock, UnusableShards, BadQuery) as error:
+        except (NothingSelected, NoInterpreter, InvalidLock, UnusableShards, BadQuery, StoreUnusable) as error:
             click.echo(f"harness: {error}", err=True)
             code = ExitCode.USAGE
         except click.UsageError:

@@ -22,6 +22,7 @@ from harness.questions import Asker
 from harness.resolve import REMEMBERED_FOR, Resolver
 from harness.results import ResultStore
 from harness.run import SILENT, Listener, Run
+from harness.verdict import Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,6 +121,24 @@ class Workbench:
                 f"'harness plan' lists their ids; tags: {', '.join(known) or 'none'}"
             )
         return tuple(chosen)
+
+    def without_impossible(self, combinations: Sequence[Combination]) -> tuple[Combination, ...]:
+        """The same combinations, those excluded that the scan is sure would fail and that no run has tried.
+
+        Raises:
+            IndexUnavailable: the index cannot be asked.
+        """
+        from harness.scan.impossible import without_impossible  # noqa: PLC0415 - the scan is not needed otherwise
+        from harness.scan.release import Library  # noqa: PLC0415 - as above
+
+        library = Library()
+        try:
+            tried = {
+                each.id for each in self.store.records() if Verdict.parse(each.verdict).status is not Status.SKIPPED
+            }
+            return without_impossible(combinations, self.models, library, tried)
+        finally:
+            library.close()
 
     def known_verdicts(self, combinations: Sequence[Combination]) -> dict[str, str]:
         """Verdicts that an earlier run reached from the same inputs, by id."""

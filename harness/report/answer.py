@@ -227,5 +227,7 @@ def _versions(entry: Combination, stack: Stack | None) -> dict[str, str]:
     packages = stack.packages if stack else {name: entry.axes[name] for name in KEY_PACKAGES if name in entry.axes}
     ran = {name: entry.differences.get(name, version) for name, version in packages.items()}
     # a wheel that travelled without some of its files is told of among the differences; its version is what counts here
-    versions.update((name, version.partition(" ")[0]) for name in KEY_PACKAGES if (version := ran.get(name)) is not None)
+    versions.update(
+        (name, version.partition(" ")[0]) for name in KEY_PACKAGES if (version := ran.get(name)) is not None
+    )
     return versions

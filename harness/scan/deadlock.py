@@ -92,6 +92,7 @@ def settle(  # noqa: PLR0913 - what is asked, and how
     conflict: tuple[Requirement, ...] = ()
     if not left and versions:
         evidence = look_at(scanner, own, versions, evidence, jobs=jobs, progress=progress)
+        evidence.complete_attributes()
         found = evidence.lacks
         conflict = _smallest_cover(found)
     return Settlement(
@@ -157,10 +158,11 @@ def _ranges(evidence: Evidence, versions: Sequence[Version]) -> dict[Requirement
     """Where each requirement was found satisfied; versions that were not asked interrupt nothing."""
     found = {}
     for requirement in evidence.misses:
+        meets = evidence.meets(requirement)
         runs: list[tuple[Version, Version]] = []
         open_ = False
         for version in versions:
-            if version in evidence.has.get(requirement, ()):
+            if version in meets:
                 runs = [*runs[:-1], (runs[-1][0], version)] if open_ else [*runs, (version, version)]
                 open_ = True
             elif version in evidence.misses[requirement]:

@@ -62,6 +62,7 @@ class Requirement:
 class Evidence:
     """What was found out, version by version."""
 
+    considered: set[Version] = field(default_factory=set)
     lacks: dict[Version, list[Requirement]] = field(default_factory=dict)
     has: dict[Requirement, set[Version]] = field(default_factory=dict)
     misses: dict[Requirement, set[Version]] = field(default_factory=dict)
@@ -73,8 +74,27 @@ class Evidence:
         """One requirement under one version."""
         (self.has if there else self.misses).setdefault(requirement, set()).add(version)
 
+    def meets(self, requirement: Requirement) -> set[Version]:
+        """The versions found to satisfy a requirement: of metadata, all that it was not found to refuse."""
+        if requirement.kind is Kind.RESOLVER:
+            return self.considered - self.misses[requirement]
+        return self.has.get(requirement, set())
+
+    def complete_attributes(self) -> None:
+        """Where everything was asked: an attribute was found unless it was missed, or its class is not there at all."""
+        attributes = [requirement for requirement in self.misses if requirement.kind is Kind.ATTRIBUTE]
+        for version, lacking in self.lacks.items():
+            kinds = {requirement.kind for requirement in lacking}
+            for requirement in attributes:
+                if Kind.MODEL_TYPE in kinds:
+                    lacking.append(requirement)
+                    self.note(version, requirement, there=False)
+                elif requirement not in lacking and Kind.RESOLVER not in kinds:
+                    self.note(version, requirement, there=True)
+
     def add(self, other: Evidence) -> None:
         """Take over what was found out about other versions."""
+        self.considered |= other.considered
         self.lacks.update(other.lacks)
         self.witnesses.update(other.witnesses)
         for mine, theirs in ((self.has, other.has), (self.misses, other.misses)):
@@ -131,8 +151,9 @@ class _Settling:
             self.evidence.note(version, requirement, there=False)
             lacking.append(requirement)
         for finding in self.scanner.release_findings(self.own, provider):
-            place = (finding.consumer_file, finding.line)
-            lacking.append(Requirement(finding.name, finding.kind, finding.provider, *place))
+            requirement = Requirement(finding.name, finding.kind, finding.provider, finding.consumer_file, finding.line)
+            self.evidence.note(version, requirement, there=False)
+            lacking.append(requirement)
         for requirement, question in self.evidence.witnesses.items():
             if requirement not in lacking:
                 self._asked(world, version, requirement, question)
@@ -151,6 +172,7 @@ class _Settling:
             subject = next((text.partition(" requires ")[2] for text in conflict.requirements), conflict.package)
             metadata = f"{ROOT}-{release.version}.dist-info/METADATA"
             found.append(Requirement(subject, messages.conflict(conflict).kind, str(release), metadata, 0))
+            self.evidence.note(provider.release.version, found[-1], there=False)
         return found
 
     def _requirement(self, problem: Problem) -> Requirement:
@@ -228,13 +250,14 @@ def _look_at(
 ) -> Evidence:
     settling = _Settling(scanner, own)
     if known is not None:
-        settling.evidence.add(known)
+        settling.evidence.witnesses.update(known.witnesses)
     order = [*versions[-1:], *versions[:-1]]  # the ends first: what they lack excludes most of the others
     for place, version in enumerate(order):
         settling.look_ahead(order[place + 1 : place + _AHEAD])
         if progress is not None:
             progress(f"{PROVIDER} {version}")
         look = settling.quick if known is None else settling.everything
+        settling.evidence.considered.add(version)
         settling.evidence.lacks[version] = look(version)
         scanner.forget(version)
     return settling.evidence

@@ -63,7 +63,7 @@ class Store:
             self._db.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise StoreUnusable(
-                f"the scan's cache {path} cannot be used: {error}; give another with --cache"
+                f"the scan's cache {path} cannot be used: {error}; give another with --cache or HARNESS_SCAN_CACHE"
             ) from error
         self._fresh: dict[tuple[str, str], object] = {}
         """Readings that are not written yet: one by one they would cost more than making them."""
