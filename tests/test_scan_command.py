@@ -136,3 +136,24 @@ def test_an_index_out_of_reach_is_infrastructure(tmp_path: Path) -> None:
     )
     assert result.exit_code == 4
     assert "cannot be read" in result.output
+
+
+@pytest.mark.parametrize("python", ["abc", "3", "2.7"])
+def test_something_else_than_an_interpreter_is_refused(run: Callable[..., Result], python: str) -> None:
+    result = run("scan", "0.9.0", "4.42.0", "--python", python)
+    assert result.exit_code == 2
+    assert f"'{python}' is not a version of Python" in result.output
+
+
+def test_a_module_that_no_package_brings_is_said_to_be_unknown(run: Callable[..., Result]) -> None:
+    result = run("scan", "0.9.0", "4.42.0", "--import", "nowhere")
+    assert result.stdout.startswith("warn: ")
+    assert "no package that brings nowhere was found" in result.stdout
+
+
+def test_a_comparison_with_nothing_is_a_mistake(run: Callable[..., Result], tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs"
+    pairs.write_text("0.9.0 4.42.0 pytorch qwen2-vl\n")
+    result = run("scan-truth", "--compare-only", "--folder", str(tmp_path / "none"), "--pairs", str(pairs))
+    assert result.exit_code == 2
+    assert "nothing to compare with" in result.output

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import sys
 from contextlib import contextmanager
 from functools import wraps
@@ -34,7 +36,18 @@ _model = click.option(
     "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME", help="A model spec's name, or the start of it."
 )
 _backend = click.option("--backend", type=click.Choice(BACKENDS), default=PYTORCH, show_default=True)
-_python = click.option("--python", default=PYTHON, show_default=True, metavar="X.Y", help="The interpreter.")
+
+
+def _interpreter(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """A version of Python, such as 3.11."""
+    if re.fullmatch(r"3\.\d+(?:\.\d+)?", value) is None:
+        raise click.BadParameter(f"'{value}' is not a version of Python; write e.g. 3.11")
+    return value
+
+
+_python = click.option(
+    "--python", default=PYTHON, show_default=True, metavar="X.Y", callback=_interpreter, help="The interpreter."
+)
 _models = click.option(
     "--models", "folder", type=_FOLDER, default=Path("models"), show_default=True, help="Folder of the model specs."
 )
@@ -57,6 +70,7 @@ def _handled(command: Callable[P, int]) -> Callable[P, None]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        logging.getLogger("stamina").addHandler(logging.NullHandler())  # that it tries again is nobody's concern
         try:
             code = command(*args, **kwargs)
         except (NoSuchRelease, UnknownModel, MatrixError, StoreUnusable, BadPairs) as error:
@@ -288,6 +302,8 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     with _library(cache, index_url) as library:
         scanners = {each: Scanner(library, find_target(each[0], folder, each[1])) for each in wanted}
         rows = truth.compare(lambda model, backend: scanners.get((model, backend)), records, measured)
+    if not rows:
+        raise click.UsageError("there is nothing to compare with: no pair was climbed; give --records or --measured")
     sums = truth.summary(rows)
     data = {"summary": sums, "pairs": [row.to_json() for row in rows]}
     if write is not None:

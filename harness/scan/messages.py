@@ -144,6 +144,14 @@ def undeclared(found: Problem) -> Finding:
     )
 
 
+def unread(module: str, model: str) -> Finding:
+    """A module that the model needs and that no package was found for."""
+    message = (
+        f"no package that brings {module} was found for {model}: what it needs is not known; name it with --package"
+    )
+    return Finding(Kind.REQUIREMENT, Severity.WARNING, module, model, "", 0, "", message)
+
+
 def torch_too_old(engine: Release, provider: Release, torch: Version, floor: Version) -> Finding:
     """A transformers release that switches torch off."""
     limit = f"{engine} allows at most torch {torch}"

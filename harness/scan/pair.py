@@ -77,7 +77,8 @@ class EngineScan:
     def own_findings(self) -> tuple[Finding, ...]:
         """What is wrong with the release for the model, whatever transformers is there."""
         engine, target = self.engine, self.target
-        found = []
+        roots = dict.fromkeys(module.partition(".")[0] for module in target.imports)
+        found = [messages.unread(root, target.model) for root in roots if engine.consumers.release(root) is None]
         if target.backend != TRANSFORMERS and not engine.supports(target):
             found.append(messages.unsupported(engine, target))
         quantised = target.quantisation != "none" and target.backend == PYTORCH
@@ -161,7 +162,8 @@ class Scanner:
         errors += [problem.symbol for problem in self._missing(reached.certain, own)]
         if errors:
             return Outcome.FAIL, list(dict.fromkeys(errors))
-        risks = [p.symbol for p in self._missing(reached.possible, own) if messages.is_risk(p)]
+        risks = [f.name for f in own.own_findings if f.severity is Severity.WARNING]
+        risks += [p.symbol for p in self._missing(reached.possible, own) if messages.is_risk(p)]
         risks += [
             f.name for f in self._off_path(own, reached, world, provider.release) if f.severity is Severity.WARNING
         ]
