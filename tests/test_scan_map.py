@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,16 @@ def test_a_supposed_deadlock_has_a_way_out_with_a_reason_for_each_bound(library:
         "gen/__init__.py",
     )
     assert found.conflict == ()
+
+
+def test_what_no_version_can_help_is_told_without_looking_at_any(library: Library) -> None:
+    target = replace(QWEN2_VL, architecture="UnheardOfForConditionalGeneration")
+    looked: list[str] = []
+    found = settle(Scanner(library, target), "0.9.0", progress=looked.append)
+    assert [requirement.subject for requirement in found.conflict] == ["UnheardOfForConditionalGeneration"]
+    assert found.conflict[0].line > 0
+    assert len(found.excluded) == len(found.considered) == 5
+    assert looked == []
 
 
 def test_two_processes_settle_the_same(library: Library) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from harness.scan.settling import look_at
+from harness.scan.settling import look_at, never_met
 from harness.scan.world import PROVIDER
 
 if TYPE_CHECKING:
@@ -86,6 +86,19 @@ def settle(  # noqa: PLR0913 - what is asked, and how
         for version in scanner.library.registry.versions(PROVIDER)
         if version >= since and (until is None or version <= until)
     ]
+    never = never_met(own)
+    if never:
+        return Settlement(
+            lmdeploy=own.engine.release.version,
+            model=scanner.target.model,
+            backend=scanner.target.backend,
+            considered=tuple(versions),
+            left=(),
+            runs=(),
+            conflict=never[:1],  # one is enough, and no version has to be looked at for it
+            satisfied_by=dict.fromkeys(never, ()),
+            excluded=dict.fromkeys(versions, never),
+        )
     evidence = look_at(scanner, own, versions, jobs=jobs, progress=progress)
     found = evidence.lacks
     left = [version for version in versions if not found[version]]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.scan import messages
 from harness.scan.engine import ROOT
+from harness.scan.findings import Severity
 from harness.scan.pair import Scanner
 from harness.scan.problems import Kind
 from harness.scan.provides import Answer
@@ -179,6 +180,15 @@ class _Settling:
         release = self.own.engine.consumers.release(problem.consumer)
         package = str(release) if release is not None else self.scanner.target.model
         return Requirement(messages.subject(problem), problem.kind, package, problem.file, problem.line)
+
+
+def never_met(own: EngineScan) -> tuple[Requirement, ...]:
+    """What ends every boot of the engine release with the model, whatever transformers is there."""
+    return tuple(
+        Requirement(each.name, each.kind, each.provider, each.consumer_file, each.line)
+        for each in own.own_findings
+        if each.severity is Severity.ERROR
+    )
 
 
 def look_at(  # noqa: PLR0913 - what is looked at, what is known, and how

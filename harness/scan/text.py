@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _MARKS = {Outcome.PASS: "·", Outcome.WARN: "!", Outcome.FAIL: "x", Outcome.REFUSED: "-"}
 _SHOWN = 12
+_WAYS_OUT = {
+    Kind.QUANTISATION: "another engine may know it: --backend turbomind or pytorch",
+    Kind.ARCHITECTURE: "another engine or release may: --backend, or harness suggest without --lmdeploy",
+    Kind.REQUIREMENT: "with it in the stack: --package NAME",
+}
 
 
 def pair(found: PairScan, *, everything: bool = False) -> str:
@@ -77,6 +82,7 @@ def settlement(found: Settlement) -> str:
     lines = [f"a deadlock: none {span} satisfies everything that {what} asks (from sources)"]
     lines.append("these cannot all be met:" if len(found.conflict) > 1 else "this is never met:")
     lines.extend(f"  {each}\n    met by {_runs(found, each) or 'no version'}" for each in found.conflict)
+    lines.extend(f"  {_WAYS_OUT[each.kind]}" for each in found.conflict if each.kind in _WAYS_OUT)
     return "\n".join(lines)
 
 
