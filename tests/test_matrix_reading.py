@@ -183,3 +183,11 @@ def test_what_is_no_rule_is_refused(text: str) -> None:
 )
 def test_patterns(pattern: str, version: str, fits: bool) -> None:
     assert version_fits(version_pattern(pattern), Version(version)) is fits
+
+
+def test_a_number_of_thousands_of_digits_is_no_version() -> None:
+    for text in ("1" * 5000, ">=" + "1" * 5000):
+        with pytest.raises(ValueError, match="characters are no version"):
+            VersionRule.parse(text)
+        with pytest.raises(ValueError, match="characters are no version"):
+            version_pattern(text)

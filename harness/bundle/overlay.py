@@ -138,6 +138,10 @@ class OverlayEnvironments(Environments):
         return found
 
 
+_DAMAGE = (BadZipFile, zlib.error, EOFError, InstallerError, ValueError, KeyError, NotImplementedError)
+"""What reading a broken wheel raises; the last is for a compression that nothing knows."""
+
+
 def _install_wheel(path: Path, target: SchemeDictionaryDestination) -> None:
     """Lay out one wheel; no member of it lands outside.
 
@@ -147,7 +151,7 @@ def _install_wheel(path: Path, target: SchemeDictionaryDestination) -> None:
     try:
         with WheelFile.open(path) as wheel:
             install(wheel, target, additional_metadata={"INSTALLER": b"harness"})
-    except (BadZipFile, zlib.error, EOFError, InstallerError, ValueError, KeyError) as error:
+    except _DAMAGE as error:
         raise OSError(f"the carried wheel {path.name} is damaged ({error}); unpack the bundle again") from error
 
 

@@ -55,12 +55,18 @@ class Bump:
         return f"{self.requirement} (was {self.before})" if self.before else self.requirement
 
 
+LONGEST_BUMP = 500
+"""Characters."""
+
+
 def parse_bump(text: str, before: str | None = None) -> Bump:
     """The bump a person wrote, ``transformers==5.23.0``.
 
     Raises:
         UnusableChange: it is none.
     """
+    if len(text) > LONGEST_BUMP:  # Python refuses to compare a version with a number of thousands of digits
+        raise UnusableChange(f"a bump of {len(text):,} characters; write e.g. 'transformers==5.23.0'")
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:

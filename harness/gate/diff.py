@@ -21,7 +21,9 @@ from harness.gate.change import Bump, UnusableChange
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_HUNK = re.compile(r"@@ -\d+(?:,(?P<old>\d+))? \+(?P<start>\d+)(?:,(?P<new>\d+))? @@")
+_HUNK = re.compile(r"@@ -\d+(?:,(?P<old>\d{1,9}))? \+(?P<start>\d{1,9})(?:,(?P<new>\d{1,9}))? @@")
+_NO_NUMBER = re.compile(r"\d{100}")
+"""No part of a version; compared with one, Python would refuse to read it."""
 _QUOTED = re.compile(r"""(["'])(?P<text>[A-Za-z0-9][^"']*)\1""")
 _POETRY = re.compile(r"""\s*(?P<name>[A-Za-z0-9][\w.-]*)\s*=\s*(?:\{.*?version\s*=\s*)?["'](?P<spec>[^"']+)["']""")
 _LOCK_LINE = re.compile(r"""\s*(?P<key>name|version)\s*=\s*["'](?P<value>[^"']+)["']""")
@@ -201,7 +203,7 @@ def _lock_pins(lines: list[tuple[int, str]]) -> _Pins:
 
 def _poetry_spec(spec: str) -> str:
     """Poetry's ``^1.2`` in the words of PEP 440; other forms as they are."""
-    caret = re.fullmatch(r"\^(\d+(?:\.\d+)*)", spec.strip())
+    caret = re.fullmatch(r"\^(\d{1,9}(?:\.\d{1,9})*)", spec.strip())
     if caret is not None:
         parts = [int(part) for part in caret[1].split(".")]
         place = next((number for number, part in enumerate(parts) if part), len(parts) - 1)
@@ -215,6 +217,8 @@ def _poetry_spec(spec: str) -> str:
 
 def _add(pins: _Pins, number: int, text: str) -> None:
     """Take ``text`` for a pin if it is one: most strings of a project file are not."""
+    if _NO_NUMBER.search(text):
+        return
     try:
         requirement = Requirement(text)
         if requirement.specifier and not requirement.url:

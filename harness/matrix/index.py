@@ -281,7 +281,7 @@ def _read_kept(file: Path) -> tuple[float, tuple[Release, ...]] | None:
         return float(kept["asked"]), releases
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         _LOG.warning("the kept release list %s cannot be read and is asked for again: %s", file, error)
         return None
 

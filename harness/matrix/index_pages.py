@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
     canonicalize_name,
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import InvalidVersion, Version
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 JSON_PAGE = "application/vnd.pypi.simple.v1+json"
 """Media type of PEP 691; its files carry upload times (PEP 700)."""
@@ -49,7 +50,10 @@ def files_of_json(text: str | bytes) -> list[ReleaseFile]:
     Raises:
         ValueError: not such a page.
     """
-    page = json.loads(text)
+    try:
+        page = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("the page is nested too deeply") from error
     if not isinstance(page, dict) or not isinstance(page.get("files"), list):
         raise ValueError("the page has no list of files")  # noqa: TRY004 - a wrong page is a wrong value
     found = []
@@ -108,7 +112,7 @@ def _name_and_version(filename: str) -> tuple[str, Version] | None:
             name, version, _, _ = parse_wheel_filename(filename)
         else:
             name, version = parse_sdist_filename(filename)
-    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+    except ValueError:  # also a number of thousands of digits, which is no InvalidVersion
         return None  # eggs, installers and the file names of long ago
     return name, version
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from datetime import date
 
 _OPERATORS = ("<", ">", "=", "!", "~")
+LONGEST = 500
+"""Characters of a version or a rule."""
 HOW_TO_WRITE = (
     "write a version (0.18.0), latest, a range ('>=0.16') or last-patch-of-each-minor, with a range if needed"
 )
@@ -67,7 +69,7 @@ class VersionRule:
         Raises:
             ValueError: it stands for none; the message says what to write.
         """
-        stripped = text.strip()
+        stripped = _of_sane_length(text)
         for kind in (RuleKind.LATEST, RuleKind.LAST_PATCH_OF_EACH_MINOR):
             if stripped == kind or stripped.startswith((f"{kind} ", *(f"{kind}{sign}" for sign in _OPERATORS))):
                 return cls(stripped, kind, None, _bounds(stripped.removeprefix(kind), text))
@@ -101,7 +103,7 @@ def version_pattern(text: str) -> SpecifierSet | Version:
     Raises:
         ValueError: none of these.
     """
-    stripped = text.strip()
+    stripped = _of_sane_length(text)
     if stripped.startswith(_OPERATORS):
         return _bounds(stripped, text)
     if stripped.endswith(".*"):
@@ -117,6 +119,13 @@ def version_fits(pattern: SpecifierSet | Version, version: Version) -> bool:
     if isinstance(pattern, Version):
         return pattern == version
     return pattern.contains(version, prereleases=True)
+
+
+def _of_sane_length(text: str) -> str:
+    """The text without spaces around it; Python refuses to compare a version with a number of thousands of digits."""
+    if len(text) > LONGEST:
+        raise ValueError(f"{len(text):,} characters are no version; {HOW_TO_WRITE}")
+    return text.strip()
 
 
 def _bounds(text: str, whole: str) -> SpecifierSet:

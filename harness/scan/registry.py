@@ -220,7 +220,7 @@ def _read_page(name: str, address: str, content: bytes) -> tuple[IndexFile, ...]
     try:
         entries = json.loads(content)["files"]
         found = [file for entry in entries if (file := _file(name, address, entry)) is not None]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise IndexUnavailable(f"{shown} is not a JSON page of a simple index: {error}") from error
     return tuple(sorted(found, key=lambda file: (file.version, file.filename)))
 
