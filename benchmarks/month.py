@@ -2,15 +2,19 @@
 
 A discrete-event simulation: pieces of work that share a stack arrive evenly over 30 days; hosts take them, fetch and
 install the stack unless it is in their cache (the least recently used goes when the cache is full), climb its
-combinations on their cores, and boot those that get so far on their GPUs. Every parameter is a constant below with the
-place it was measured; what was not measured says so.
+combinations on their cores, boot those that get so far on their GPUs, and hand each result to the one driver, which
+takes them one after another. Every parameter is a constant below with the place it was measured; what was not measured
+says so. What the harness itself adds comes from ``benchmarks/executors.json``, which ``benchmarks.executors`` measures.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import simpy
@@ -20,6 +24,17 @@ if TYPE_CHECKING:
 
 COMBINATIONS = 1_000_000
 MONTH = 30 * 86400.0
+_RAY = json.loads(Path(__file__).with_name("executors.json").read_text())["ray"]["again"]
+OVERHEAD = _RAY["beyond_start_ms"] / 1000
+"""Core-seconds on the node that the harness and Ray add to a combination whose answers are kept."""
+DRIVER = OVERHEAD / _RAY["workers"]
+"""Seconds of the driver for a result: the measured run handed over one in that time, so it takes no longer."""
+DRIVER_BYTES = (
+    2**20
+    * (_RAY["driver_memory_mib"] - min(_RAY["memory_mib_at"].values()))
+    / (_RAY["combinations"] - min(map(int, _RAY["memory_mib_at"])))
+)
+"""Memory of the driver for each combination of its run."""
 # reports/reference/cpu: 260 combinations, 25 stacks; seconds are means over the records, on two cores
 PER_STACK = 260 / 25
 RESOLVE, INSTALL, CLIMB = 1.7, 1.9, 18.1
@@ -33,8 +48,8 @@ STACK_BYTES, COLD_BYTES = 6 * 2**30, 3 * 2**30
 """A CUDA stack on the disk, as the harness plans for it; what of it a host has to fetch that shares nothing yet."""
 SHARED = 0.9
 """Share of a stack's files that a host with other stacks has already."""
-LINK = 1.25e9
-"""Bytes a second from the mirror, all hosts together: 10 Gbit/s."""
+FAST, SLOW = 1.25e9, 0.125e9
+"""Bytes a second from the mirror, all hosts together: 10 and 1 Gbit/s."""
 BOOT = 60.0
 """Seconds on a GPU, both passes included."""
 GPUS, CORES, CACHED = 8, 64, 200
@@ -43,6 +58,28 @@ STACKS = 4_000
 """Distinct stacks in the month: what is asked again has the same lock."""
 HOUR_GPU, HOUR_HOST = 2.0, 3.0
 """Money for an hour of one GPU, and of a host without its GPUs."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What differs between the months."""
+
+    name: str
+    near: bool = False
+    """Work goes to where its stack is, unless that host is busier."""
+    new: bool = False
+    """Every piece of work has a stack that nobody has seen: no cache helps."""
+    shared: float = SHARED
+    link: float = FAST
+
+
+SCENARIOS = (
+    Scenario("to the least busy host"),
+    Scenario("to where its stack is", near=True),
+    Scenario("every stack is new", new=True),
+    Scenario("new, nothing shared", new=True, shared=0.0),
+    Scenario("new, nothing shared, 1 Gbit/s", new=True, shared=0.0, link=SLOW),
+)
 
 
 class Host:
@@ -58,15 +95,18 @@ class Host:
 class Month:
     """One simulated month."""
 
-    def __init__(self, hosts: int, pieces: int, *, near: bool, seed: int = 0) -> None:
+    def __init__(self, scenario: Scenario, hosts: int, combinations: int, seed: int = 0) -> None:
+        self.scenario, self.combinations = scenario, combinations
+        self.pieces = round(combinations / PER_STACK)
         self.simulation = simpy.Environment()
         self.link = simpy.Resource(self.simulation, 1)
+        self.driver = simpy.Resource(self.simulation, 1)
         self.hosts = [Host(self.simulation) for _ in range(hosts)]
         self.source = random.Random(seed)  # noqa: S311 - a fixed seed, so that the figures can be repeated
-        self.pieces, self.near = pieces, near
-        self.fetched = self.core_seconds = self.gpu_seconds = self.link_seconds = 0.0
+        self.fetched = self.core_seconds = self.gpu_seconds = self.link_seconds = self.driver_seconds = 0.0
         self.hits = self.done = 0
         self.waits: list[float] = []
+        """Of each piece of work, from when it was asked for to when its stack was there."""
 
     def run(self) -> None:
         """To the last combination."""
@@ -74,70 +114,83 @@ class Month:
         self.simulation.run()
 
     def _arrive(self) -> Generator[simpy.Event, Any, None]:
-        for _ in range(self.pieces):
+        for number in range(self.pieces):
             yield self.simulation.timeout(MONTH / self.pieces)
-            stack = min(int(self.source.paretovariate(0.6)), STACKS)  # few stacks are asked for often
-            self.simulation.process(self._work(stack))
+            # few stacks are asked for often
+            often = min(int(self.source.paretovariate(0.6)), STACKS)
+            stack = STACKS + 1 + number if self.scenario.new else often
+            before, after = (self.combinations * each // self.pieces for each in (number, number + 1))
+            self.simulation.process(self._work(stack, after - before))
 
     def _choose(self, stack: int) -> Host:
         least = min(self.hosts, key=lambda host: host.pending)
-        holders = [host for host in self.hosts if stack in host.stacks] if self.near else []
+        holders = [host for host in self.hosts if stack in host.stacks] if self.scenario.near else []
         nearest = min(holders, key=lambda host: host.pending, default=least)
         return nearest if nearest.pending <= least.pending + 2 else least
 
-    def _work(self, stack: int) -> Generator[simpy.Event, Any, None]:
+    def _work(self, stack: int, count: int) -> Generator[simpy.Event, Any, None]:
         host, asked = self._choose(stack), self.simulation.now
         host.pending += 1
         with host.cores.request() as core:
             yield core
-            self.waits.append(self.simulation.now - asked)
             began = self.simulation.now
             if stack in host.stacks:
                 host.stacks.move_to_end(stack)
                 self.hits += 1
             else:
-                size = COLD_BYTES * (1 - SHARED if host.stacks else 1)
-                with self.link.request() as line:
-                    yield line
-                    yield self.simulation.timeout(size / LINK)
-                self.fetched += size
-                self.link_seconds += size / LINK
-                yield self.simulation.timeout(RESOLVE + INSTALL)
-                host.stacks[stack] = None
-                if len(host.stacks) > CACHED:
-                    host.stacks.popitem(last=False)
-            count = round(PER_STACK)
-            yield self.simulation.timeout(CLIMB * count)
+                yield from self._install(host, stack)
+            self.waits.append(self.simulation.now - asked)
+            yield self.simulation.timeout((CLIMB + OVERHEAD) * count)
             self.core_seconds += self.simulation.now - began
         for _ in range(sum(self.source.random() < BOOTING for _ in range(count))):
             with host.gpus.request() as gpu:
                 yield gpu
                 yield self.simulation.timeout(BOOT)
                 self.gpu_seconds += BOOT
+        with self.driver.request() as driver:
+            yield driver
+            yield self.simulation.timeout(DRIVER * count)
+            self.driver_seconds += DRIVER * count
         self.done += count
         host.pending -= 1
 
+    def _install(self, host: Host, stack: int) -> Generator[simpy.Event, Any, None]:
+        size = COLD_BYTES * (1 - self.scenario.shared if host.stacks else 1)
+        with self.link.request() as line:
+            yield line
+            yield self.simulation.timeout(size / self.scenario.link)
+        self.fetched += size
+        self.link_seconds += size / self.scenario.link
+        yield self.simulation.timeout(RESOLVE + INSTALL)
+        host.stacks[stack] = None
+        if len(host.stacks) > CACHED:
+            host.stacks.popitem(last=False)
+
 
 def main() -> None:
-    """Simulate with and without sending work to where its stack is."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Simulate each scenario, and print its figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", type=int, default=100)
     parser.add_argument("--combinations", type=int, default=COMBINATIONS)
     wanted = parser.parse_args()
-    for near in (False, True):
-        month = Month(wanted.hosts, round(wanted.combinations / PER_STACK), near=near)
+    for scenario in SCENARIOS:
+        month = Month(scenario, wanted.hosts, wanted.combinations)
         month.run()
-        days = month.simulation.now / 86400
-        cores, gpus = wanted.hosts * CORES * month.simulation.now, wanted.hosts * GPUS * month.simulation.now
+        now = month.simulation.now
+        cores, gpus = wanted.hosts * CORES * now, wanted.hosts * GPUS * now
         money = (month.gpu_seconds / 3600) * HOUR_GPU + (month.core_seconds / CORES / 3600) * HOUR_HOST
-        print("work goes where its stack is" if near else "work goes to the least busy host")
-        print(f"  {month.done:,} combinations in {days:.1f} days, {month.done / days / 86400:.2f} a second")
+        waits = sorted(month.waits)
+        print(scenario.name)
+        print(f"  {month.done:,} combinations in {now / 86400:.2f} days, {month.done / now:.2f} a second")
         print(f"  cores busy {month.core_seconds / cores:.2%}, GPUs busy {month.gpu_seconds / gpus:.2%}")
-        print(f"  cache: {month.hits / month.pieces:.1%} hits, {month.fetched / 1e12:.2f} TB fetched")
-        print(f"  link busy {month.link_seconds / month.simulation.now:.2%}")
-        print(f"  longest wait for a core {max(month.waits):.0f} s")
+        print(f"  installed already {month.hits / month.pieces:.1%}, {month.fetched / 1e12:.1f} TB fetched")
+        print(f"  mirror busy {month.link_seconds / now:.2%}, driver busy {month.driver_seconds / now:.2%}")
+        print(f"  until the stack is there: median {waits[len(waits) // 2]:.0f} s, longest {waits[-1]:.0f} s")
         print(f"  records {month.done * RECORD_BYTES / 1e9:.1f} GB")
         print(f"  used hours cost {money:,.0f}, {1000 * money / month.done:.1f} for 1,000 combinations")
+    print(
+        f"driver: {DRIVER_BYTES / 1024:.0f} KiB a combination; overhead {OVERHEAD:.3f} core-seconds"
+    )
 
 
 if __name__ == "__main__":

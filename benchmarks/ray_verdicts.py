@@ -40,7 +40,8 @@ def main() -> int:
     from ray.cluster_utils import Cluster  # noqa: PLC0415 - reads the environment when it is loaded
 
     cluster = Cluster(initialize_head=True, head_node_args=NODE)
-    second = cluster.add_node(**NODE)
+    # an address of its own: a driver joins any node that has its machine's, and goes down with it
+    second = cluster.add_node(**NODE, node_ip_address="127.0.0.2")
     started = time.monotonic()
     command = [sys.executable, "-m", "harness", "run", "--executor", "ray", "--address", cluster.address]
     running = subprocess.Popen([*command, "--reports", str(reports), *rest])

@@ -108,12 +108,14 @@ class Nodes:
         from ray.cluster_utils import Cluster  # noqa: PLC0415 - an optional requirement, and seconds to load
 
         self._folder = folder
-        self.cluster = Cluster(initialize_head=True, head_node_args=self._node())
+        self.cluster = Cluster(initialize_head=True, head_node_args=self._node(folder / "head"))
         self.address = self.cluster.address
 
-    def add(self) -> Any:
-        """One more."""
-        return self.cluster.add_node(**self._node())
+    def add(self) -> tuple[Any, Path]:
+        """One more, and its folder."""
+        home = self._folder / f"node-{len(list(self._folder.iterdir()))}"
+        # an address of its own: a driver joins any node that has its machine's, and goes down with it
+        return self.cluster.add_node(**self._node(home), node_ip_address="127.0.0.2"), home
 
     def kill(self, node: Any) -> None:
         """Its raylet, and everything below."""
@@ -127,8 +129,7 @@ class Nodes:
         """The folders of those that have done something."""
         return sorted(each for each in self._folder.iterdir() if (each / "answers").is_dir())
 
-    def _node(self) -> dict[str, Any]:
-        home = self._folder / f"node-{len(list(self._folder.iterdir()))}"
+    def _node(self, home: Path) -> dict[str, Any]:
         home.mkdir()
         return {**NODE, "env_vars": {"HARNESS_HOME": str(home)}}
 
@@ -185,9 +186,10 @@ def test_a_node_that_dies_costs_no_verdict(
     mini_project: MiniProject,
     miniature_environment: Mapping[str, str],
 ) -> None:
-    doomed = nodes.add()
+    doomed, home = nodes.add()
     running = start(mini_project, miniature_environment, "--address", nodes.address)
-    assert wait_for(lambda: lines_of(mini_project) >= 2 or running.poll() is not None, 120)
+    assert wait_for(lambda: (home / "resolutions").is_dir() or running.poll() is not None, 200)
+    assert wait_for(lambda: lines_of(mini_project) >= 2 or running.poll() is not None, 200)
     assert running.poll() is None  # results are on file while the run goes on
     nodes.kill(doomed)
     assert running.wait(300) == 1, (mini_project.root / "printed.txt").read_text()

@@ -198,11 +198,16 @@ class RayExecutor:
                 ray.cancel(reference, force=True)
                 outlet.failed(job.work, Cancelled())
             self._jobs.clear()
+        except (OSError, ray.exceptions.RayError) as error:
+            self._fail(outlet, RunBroken(f"Ray on this machine does not answer any more: {error}"))
         except Exception as error:  # noqa: BLE001 - whatever it is, it reaches those who wait for records
-            for job in self._jobs.values():
-                outlet.failed(job.work, error)
-            while (work := outlet.next_work()) is not None:
-                outlet.failed(work, error)
+            self._fail(outlet, error)
+
+    def _fail(self, outlet: Outlet, error: Exception) -> None:
+        for job in self._jobs.values():
+            outlet.failed(job.work, error)
+        while (work := outlet.next_work()) is not None:
+            outlet.failed(work, error)
 
     def _send(self, outlet: Outlet, shipment: Any) -> None:  # noqa: ANN401 - a reference of Ray's
         """Keep the cluster busy, and no more: what is given out cannot be taken back without losing it."""
