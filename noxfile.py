@@ -128,9 +128,8 @@ def _install(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on miniatures: offline, three minutes on two cores."""
     _install(session)
-    session.run(
-        "pytest", "-m", "not real and not long and not browser", "-n", "auto", "--dist", "loadgroup", *session.posargs
-    )
+    chosen = "not real and not ray and not long and not browser"
+    session.run("pytest", "-m", chosen, "-n", "auto", "--dist", "loadgroup", *session.posargs)
 
 
 @nox.session
@@ -142,9 +141,9 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def real(session: nox.Session) -> None:
-    """Run the tests on the real packages, two combinations emulated: gigabytes and minutes the first time."""
+    """Run the tests on the real packages, two combinations emulated, and on real Ray nodes: gigabytes and minutes."""
     _install(session)
-    session.run("pytest", "-m", "real", *session.posargs)
+    session.run("pytest", "-m", "real or ray", *session.posargs)
 
 
 @nox.session

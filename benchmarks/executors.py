@@ -165,6 +165,8 @@ def main() -> int:
 
 def _first(ground: Ground, executor: str) -> dict[str, Any]:
     """Everything for the first time, and how it grew."""
+    shutil.rmtree(ground.project / ".harness", ignore_errors=True)
+    shutil.rmtree(ground.folder / "uv-cache", ignore_errors=True)
     count = ground.sized(ground.lmdeploys)
     one = _run(ground, executor, count, time_children=executor == "local")
     grew = {number: one.marks[number] for number in _sizes(count)}

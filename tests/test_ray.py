@@ -43,7 +43,7 @@ axes:
   backend: pytorch
   model: mini
 """
-SETTLES = 30.0
+SETTLES = 90.0
 """Seconds within which a Ray whose driver is gone has to be gone, too; itself it looks every few."""
 
 
