@@ -40,8 +40,9 @@ def main() -> int:
     from ray.cluster_utils import Cluster  # noqa: PLC0415 - reads the environment when it is loaded
 
     cluster = Cluster(initialize_head=True, head_node_args=NODE)
-    # an address of its own: a driver joins any node that has its machine's, and goes down with it
+    # a driver joins a node that has the address of the latest one, and goes down with it: that must not be the second
     second = cluster.add_node(**NODE, node_ip_address="127.0.0.2")
+    cluster.add_node(**{**NODE, "num_cpus": 0}, node_ip_address=cluster.head_node.node_ip_address)
     started = time.monotonic()
     command = [sys.executable, "-m", "harness", "run", "--executor", "ray", "--address", cluster.address]
     running = subprocess.Popen([*command, "--reports", str(reports), *rest])

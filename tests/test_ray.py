@@ -114,8 +114,12 @@ class Nodes:
     def add(self) -> tuple[Any, Path]:
         """One more, and its folder."""
         home = self._folder / f"node-{len(list(self._folder.iterdir()))}"
-        # an address of its own: a driver joins any node that has its machine's, and goes down with it
         return self.cluster.add_node(**self._node(home), node_ip_address="127.0.0.2"), home
+
+    def anchor(self) -> None:
+        """A driver joins a node with the address of the latest one, and goes down with it: that must be another."""
+        anchor = {**NODE, "num_cpus": 0, "node_ip_address": self.cluster.head_node.node_ip_address}
+        self.cluster.add_node(**anchor)
 
     def kill(self, node: Any) -> None:
         """Its raylet, and everything below."""
@@ -187,6 +191,7 @@ def test_a_node_that_dies_costs_no_verdict(
     miniature_environment: Mapping[str, str],
 ) -> None:
     doomed, home = nodes.add()
+    nodes.anchor()
     running = start(mini_project, miniature_environment, "--address", nodes.address)
     assert wait_for(lambda: (home / "resolutions").is_dir() or running.poll() is not None, 200)
     assert wait_for(lambda: lines_of(mini_project) >= 2 or running.poll() is not None, 200)

@@ -231,6 +231,9 @@ class RayExecutor:
                 outlet.failed(job.work, RunBroken(f"a task failed on its node: {str(error).strip().splitlines()[-1]}"))
                 return
             done = error.cause.done  # tried as often as it may be: then this is what came of it
+        except self._ray.exceptions.LocalRayletDiedError:
+            self._jobs[reference] = job
+            raise  # this machine's own node: nothing more can be had from the cluster
         except self._ray.exceptions.RayError as error:
             why = f"the node or the worker was lost {RETRIES + 1} times ({type(error).__name__})"
             self._give_up(job.work, why, outlet, guide)
