@@ -42,7 +42,8 @@ def main() -> int:
     cluster = Cluster(initialize_head=True, head_node_args=NODE)
     # a driver joins a node that has the address of the latest one, and goes down with it: that must not be the second
     second = cluster.add_node(**NODE, node_ip_address="127.0.0.2")
-    cluster.add_node(**{**NODE, "num_cpus": 0}, node_ip_address=cluster.head_node.node_ip_address)
+    head: Any = cluster.head_node
+    cluster.add_node(**{**NODE, "num_cpus": 0}, node_ip_address=head.node_ip_address)
     started = time.monotonic()
     command = [sys.executable, "-m", "harness", "run", "--executor", "ray", "--address", cluster.address]
     running = subprocess.Popen([*command, "--reports", str(reports), *rest])

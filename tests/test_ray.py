@@ -118,7 +118,8 @@ class Nodes:
 
     def anchor(self) -> None:
         """A driver joins a node with the address of the latest one, and goes down with it: that must be another."""
-        anchor = {**NODE, "num_cpus": 0, "node_ip_address": self.cluster.head_node.node_ip_address}
+        head: Any = self.cluster.head_node
+        anchor = {**NODE, "num_cpus": 0, "node_ip_address": head.node_ip_address}
         self.cluster.add_node(**anchor)
 
     def kill(self, node: Any) -> None:
