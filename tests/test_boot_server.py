@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SERVER = """
     import http.server, json, os, signal, sys, time
     behaviour, port = sys.argv[1], int(sys.argv[2])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as servers do; a test run in the background ignores it
     class Handler(http.server.BaseHTTPRequestHandler):
         def log_message(self, *_): pass
         def do_GET(self):

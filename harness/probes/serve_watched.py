@@ -11,6 +11,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -42,6 +43,8 @@ def engine_here() -> Dict[str, str]:
 
 
 if __name__ == "__main__":
+    # whoever runs the harness in the background has it ignore SIGINT, and its children with it; the server ends on it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=watch, args=(sys.argv[1],), daemon=True).start()
     sys.argv = ["lmdeploy", *sys.argv[2:]]
     entry: Any = importlib.import_module("lmdeploy.cli.entrypoint")
