@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from harness.executors.mourner import names
 from harness.machine import machine
 from harness.run import RunBroken
 
@@ -38,6 +41,9 @@ OBJECT_STORE = 200 * 2**20
 PATIENCE = 5.0
 """Seconds within which a cluster's head takes a connection."""
 FOLDER = "harness-ray-"
+_MOURNER = Path(__file__).with_name("mourner.py")
+_MOURNERS: list[subprocess.Popen[bytes]] = []
+"""Kept, since each ends with the pipe to it: when this process does."""
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<host>[^\s:/\[\]]+)):(?P<port>\d{1,5})")
 
 
@@ -75,6 +81,8 @@ def start_local(ray: Any, cpus: int, resources: Mapping[str, float]) -> str:  # 
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     for left in reversed(range(STARTS)):
         folder = tempfile.mkdtemp(prefix=FOLDER, dir="/tmp")
+        mourner = [sys.executable, str(_MOURNER), folder]
+        _MOURNERS.append(subprocess.Popen(mourner, stdin=subprocess.PIPE, start_new_session=True))
         try:
             ray.init(
                 address="local",
@@ -98,7 +106,7 @@ def start_local(ray: Any, cpus: int, resources: Mapping[str, float]) -> str:  # 
 
 def _clear(ray: Any, folder: str) -> None:  # noqa: ANN401 - as above
     """End what is left of a start that failed: Ray itself would only do so at this process's end."""
-    started = [each for each in psutil.Process().children(recursive=True) if _names(each, folder)]
+    started = [each for each in psutil.Process().children(recursive=True) if names(each, folder)]
     with suppress(Exception):  # it may be in any state
         ray.shutdown()
     for each in started:
@@ -106,9 +114,3 @@ def _clear(ray: Any, folder: str) -> None:  # noqa: ANN401 - as above
             each.kill()
     psutil.wait_procs(started, timeout=5)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _names(process: psutil.Process, folder: str) -> bool:
-    with suppress(psutil.Error):
-        return any(folder in word for word in process.cmdline())
-    return False
