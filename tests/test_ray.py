@@ -90,6 +90,7 @@ def start(project: MiniProject, environment: Mapping[str, str], *arguments: str)
             env=environment,
             stdout=printed,
             stderr=subprocess.STDOUT,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - no threads here
         )
 
 
