@@ -30,7 +30,7 @@ MODELS: Mapping[str, ModelSpec] = {name.removesuffix(".yaml"): make_spec(name.re
 CORRUPTIONS = settings(
     max_examples=int(os.environ.get("HARNESS_CORRUPTIONS", "200")),
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 BOMB = "\n".join(["b0: &b0 [x]"] + [f"b{n}: &b{n} [{', '.join([f'*b{n - 1}'] * 9)}]" for n in range(1, 12)])
