@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.pause import without_collection
 from harness.report.answer import Findings, answers_of
 from harness.report.axes import axes_of
 from harness.report.causes import CauseFinder, cause_groups
@@ -12,7 +13,6 @@ from harness.report.combinations import Tables, combination, last_attempts, utc
 from harness.report.extras import Extras, ModelSpecFacts, read_extras
 from harness.report.heatmap import counts_of, facets_of
 from harness.report.model import Combination, ModelFacts, ReportContext
-from harness.report.pause import without_collection
 from harness.report.quantisation import method_cells
 from harness.report.runs import before_last, runs_of, trend_of
 from harness.report.visible import bounded, visible

@@ -15,10 +15,10 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from harness.pause import without_collection
 from harness.report import wording
 from harness.report.axes import ABSENT
 from harness.report.pack import page_data
-from harness.report.pause import without_collection
 from harness.verdict import Stage
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
+from harness.pause import without_collection
 from harness.scan.settling import look_at, never_met
 from harness.scan.world import PROVIDER
 
@@ -57,6 +58,7 @@ class Settlement:
     excluded: dict[Version, tuple[Requirement, ...]]
 
 
+@without_collection()
 def settle(  # noqa: PLR0913 - what is asked, and how
     scanner: Scanner,
     lmdeploy: str | Version,

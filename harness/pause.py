@@ -1,4 +1,4 @@
-"""The garbage collector held back while a report is built."""
+"""The garbage collector held back while something large is built."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def without_collection() -> Iterator[None]:
     """Nothing is collected meanwhile.
 
     A report of ten thousand combinations is millions of objects, all of them needed to the end and none in a cycle:
-    looking through them again and again took half of the time.
+    looking through them again and again took half of the time. The syntax trees of a scan are of the same kind, a
+    quarter of its time.
     """
     if not gc.isenabled():
         yield
