@@ -81,6 +81,9 @@ def test_what_looks_like_sql_is_a_value_or_refused(store: ResultStore, hostile: 
         ("seconds>long", "is a number"),
         ("(" * 60 + "status=fail" + ")" * 60, "parentheses deep"),
         ("status='fail", "is not understood"),
+        ("status=fial", "no status is 'fial'; did you mean 'fail'"),
+        ("stage!=imports", "did you mean 'import'"),
+        ("lmdeploy>=banana", "'banana' is none"),
     ],
 )
 def test_a_complaint_says_where_and_what(question: str, said: str) -> None:

@@ -11,6 +11,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from packaging.version import InvalidVersion, Version
+
+from harness.verdict import Stage, Status
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -24,6 +28,8 @@ _TOKEN = re.compile(
 DEEPEST = 50
 """Parentheses and nots within each other; more is no question of a person's."""
 TEXT, NUMBER, VERSION = "text", "number", "version"
+CLOSED = {"status": [str(each) for each in Status], "stage": [str(each) for each in Stage]}
+"""Columns that hold nothing else: another value is a slip, and an empty answer would hide it."""
 
 
 class BadQuery(ValueError):  # noqa: N818 - reads as what it says of the question
@@ -181,7 +187,21 @@ def _compared(name: str, operator: str, token: _Token, kind: str) -> Condition:
         negated = "NOT " if operator == "!=" else ""
         if token.kind == "word" and ("*" in value or "?" in value):
             return Condition(f"{column} {negated}GLOB ?", (value.replace("[", "[[]"),))
+        _known_value(name, value)
         return Condition(f"{column} {operator} ?", (value,))
     if kind == VERSION:
+        try:
+            Version(value)
+        except InvalidVersion:
+            raise BadQuery(f"{name} {operator} compares versions, and {value!r} is none") from None
         return Condition(f"version_key({column}) {operator} version_key(?)", (value,))
     return Condition(f"{column} {operator} ?", (value,))
+
+
+def _known_value(name: str, value: str) -> None:
+    known = CLOSED.get(name)
+    if known is None or not value or value in known:
+        return
+    close = difflib.get_close_matches(value, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise BadQuery(f"no {name} is {value!r}; {hint}there are: {', '.join(known)}")
