@@ -3,8 +3,10 @@
 A discrete-event simulation: pieces of work that share a stack arrive evenly over 30 days; hosts take them, fetch and
 install the stack unless it is in their cache (the least recently used goes when the cache is full), climb its
 combinations on their cores, boot those that get so far on their GPUs, and hand each result to the one driver, which
-takes them one after another. Every parameter is a constant below with the place it was measured; what was not measured
-says so. What the harness itself adds comes from ``benchmarks/executors.json``, which ``benchmarks.executors`` measures.
+takes them one after another.
+
+What was measured is read from where it was: the times and sizes from the records of the two reference runs, what the
+harness itself adds from ``benchmarks/executors.json``. What was not measured is a constant below that says so.
 """
 
 from __future__ import annotations
@@ -15,29 +17,28 @@ import random
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import simpy
 
+from harness.results import ResultStore
+from harness.verdict import Status, Verdict
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from harness.records import Record
+
 COMBINATIONS = 1_000_000
 MONTH = 30 * 86400.0
+REFERENCE = Path(__file__).parent.parent / "reports" / "reference"
 _MEASURED = Path(__file__).with_name("executors.json")
 _RAY = json.loads(_MEASURED.read_text()).get("ray", {}).get("again", {}) if _MEASURED.exists() else {}
 OVERHEAD = _RAY.get("beyond_start_ms", 0.0) / 1000
 """Core-seconds on the node that the harness and Ray add to a combination whose answers are kept; 0: not measured."""
 DRIVER = OVERHEAD / _RAY.get("workers", 1)
 """Seconds of the driver for a result: the measured run handed over one in that time, so it takes no longer."""
-# reports/reference/cpu: 260 combinations, 25 stacks; seconds are means over the records, on two cores
-PER_STACK = 260 / 25
-RESOLVE, INSTALL, CLIMB = 1.7, 1.9, 18.1
-"""Seconds: uv's answer; a stack from a warm package cache; import, configure and preprocess of one combination."""
-BOOTING = 91 / 260
-"""Share that gets as far as a boot: passes, and what was blocked there or for want of weights."""
-RECORD_BYTES = 6_223
-"""1,618,084 bytes in 260 records."""
 # assumed, not measured here
 STACK_BYTES, COLD_BYTES = 6 * 2**30, 3 * 2**30
 """A CUDA stack on the disk, as the harness plans for it; what of it a host has to fetch that shares nothing yet."""
@@ -45,14 +46,69 @@ SHARED = 0.9
 """Share of a stack's files that a host with other stacks has already."""
 FAST, SLOW = 1.25e9, 0.125e9
 """Bytes a second from the mirror, all hosts together: 10 and 1 Gbit/s."""
-BOOT = 60.0
-"""Seconds on a GPU, both passes included."""
 GPUS, CORES, CACHED = 8, 64, 200
 """Of a host: GPUs, cores, and stacks that its disk holds."""
 STACKS = 4_000
 """Distinct stacks in the month: what is asked again has the same lock."""
 HOUR_GPU, HOUR_HOST = 2.0, 3.0
 """Money for an hour of one GPU, and of a host without its GPUs."""
+
+
+CLIMBING = ("import", "configure", "preprocess", "emulate")
+BOOTING = ("boot", "see", "structure")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the reference runs took; seconds and bytes are means."""
+
+    combinations: int
+    """Of the CPU's run, those that its matrix does not exclude."""
+    stacks: int
+    resolve: float
+    install: float
+    """Of a stack, its files in the package cache."""
+    climb: float
+    """Of a combination, ``CLIMBING`` together, those that got nowhere included."""
+    boots: float
+    """Share of the combinations that gets as far as a boot: passes, and what only a GPU or weights were wanting for."""
+    boot: float
+    """Of a combination on a GPU, both passes included."""
+    record: float
+    record_of_boot: float
+
+    @classmethod
+    def read(cls, reference: Path = REFERENCE) -> Measured:
+        """From the records of both reference runs."""
+        tried = [each for each in ResultStore(reference / "cpu").records() if _status(each) is not Status.SKIPPED]
+        gpu = [each for each in ResultStore(reference / "gpu").records() if _seconds(each, BOOTING)]
+        installed = [each for each in tried if _seconds(each, ("install",))]
+        booting = [each for each in tried if _status(each) is Status.PASS or each.verdict.startswith(WANTING)]
+        return cls(
+            combinations=len(tried),
+            stacks=len({each.lock for each in installed}),
+            resolve=fmean(_seconds(each, ("resolve",)) for each in tried),
+            install=fmean(_seconds(each, ("install",)) for each in installed),
+            climb=fmean(_seconds(each, CLIMBING) for each in tried),
+            boots=len(booting) / len(tried),
+            boot=fmean(_seconds(each, BOOTING) for each in gpu),
+            record=fmean(len(each.model_dump_json()) for each in tried),
+            record_of_boot=fmean(len(each.model_dump_json()) for each in gpu),
+        )
+
+
+WANTING = ("blocked/boot/", "blocked/preprocess/weights")
+
+
+def _status(record: Record) -> Status:
+    return Verdict.parse(record.verdict).status
+
+
+def _seconds(record: Record, stages: tuple[str, ...]) -> float:
+    return sum(each.seconds for each in record.stages if each.stage in stages)
+
+
+MEASURED = Measured.read()
 
 
 @dataclass(frozen=True)
@@ -92,7 +148,7 @@ class Month:
 
     def __init__(self, scenario: Scenario, hosts: int, combinations: int, seed: int = 0) -> None:
         self.scenario, self.combinations = scenario, combinations
-        self.pieces = round(combinations / PER_STACK)
+        self.pieces = round(combinations * MEASURED.stacks / MEASURED.combinations)
         self.simulation = simpy.Environment()
         self.link = simpy.Resource(self.simulation, 1)
         self.driver = simpy.Resource(self.simulation, 1)
@@ -135,13 +191,13 @@ class Month:
             else:
                 yield from self._install(host, stack)
             self.waits.append(self.simulation.now - asked)
-            yield self.simulation.timeout((CLIMB + OVERHEAD) * count)
+            yield self.simulation.timeout((MEASURED.climb + OVERHEAD) * count)
             self.core_seconds += self.simulation.now - began
-        for _ in range(sum(self.source.random() < BOOTING for _ in range(count))):
+        for _ in range(sum(self.source.random() < MEASURED.boots for _ in range(count))):
             with host.gpus.request() as gpu:
                 yield gpu
-                yield self.simulation.timeout(BOOT)
-                self.gpu_seconds += BOOT
+                yield self.simulation.timeout(MEASURED.boot)
+                self.gpu_seconds += MEASURED.boot
         with self.driver.request() as driver:
             yield driver
             yield self.simulation.timeout(DRIVER * count)
@@ -156,7 +212,7 @@ class Month:
             yield self.simulation.timeout(size / self.scenario.link)
         self.fetched += size
         self.link_seconds += size / self.scenario.link
-        yield self.simulation.timeout(RESOLVE + INSTALL)
+        yield self.simulation.timeout(MEASURED.resolve + MEASURED.install)
         host.stacks[stack] = None
         if len(host.stacks) > CACHED:
             host.stacks.popitem(last=False)
@@ -168,6 +224,7 @@ def main() -> None:
     parser.add_argument("--hosts", type=int, default=100)
     parser.add_argument("--combinations", type=int, default=COMBINATIONS)
     wanted = parser.parse_args()
+    print(MEASURED)
     for scenario in SCENARIOS:
         month = Month(scenario, wanted.hosts, wanted.combinations)
         month.run()
@@ -181,7 +238,7 @@ def main() -> None:
         print(f"  installed already {month.hits / month.pieces:.1%}, {month.fetched / 1e12:.1f} TB fetched")
         print(f"  mirror busy {month.link_seconds / now:.2%}, driver busy {month.driver_seconds / now:.2%}")
         print(f"  until the stack is there: median {waits[len(waits) // 2]:.0f} s, longest {waits[-1]:.0f} s")
-        print(f"  records {month.done * RECORD_BYTES / 1e9:.1f} GB")
+        print(f"  records {month.done * (MEASURED.record + MEASURED.boots * MEASURED.record_of_boot) / 1e9:.1f} GB")
         print(f"  used hours cost {money:,.0f}, {1000 * money / month.done:.1f} for 1,000 combinations")
     told = f"{OVERHEAD:.3f} core-seconds a combination" if _RAY else "not measured, left out"
     print(f"what the harness and Ray add: {told}")
