@@ -83,7 +83,7 @@ class Turn:
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("name", metavar="ID")
-@click.option("--model", type=click.Path(path_type=Path), help="The checkpoint's folder [default: random weights].")
+@click.option("--model", type=click.Path(path_type=Path, exists=True), help="Its folder [default: random weights].")
 @click.option("--weights-mib", default=10)
 @click.option("--size", default=112, help="The image's edge.")
 @click.option("--seconds", default=240.0, help="How long turns are taken.")

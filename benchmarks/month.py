@@ -40,8 +40,8 @@ OVERHEAD = _RAY.get("beyond_start_ms", 0.0) / 1000
 DRIVER = OVERHEAD / _RAY.get("workers", 1)
 """Seconds of the driver for a result: the measured run handed over one in that time, so it takes no longer."""
 # assumed, not measured here
-STACK_BYTES, COLD_BYTES = 6 * 2**30, 3 * 2**30
-"""A CUDA stack on the disk, as the harness plans for it; what of it a host has to fetch that shares nothing yet."""
+COLD_BYTES = 3 * 2**30
+"""What a host that shares nothing yet has to fetch for a CUDA stack."""
 SHARED = 0.9
 """Share of a stack's files that a host with other stacks has already."""
 FAST, SLOW = 1.25e9, 0.125e9
@@ -53,9 +53,10 @@ STACKS = 4_000
 HOUR_GPU, HOUR_HOST = 2.0, 3.0
 """Money for an hour of one GPU, and of a host without its GPUs."""
 
-
 CLIMBING = ("import", "configure", "preprocess", "emulate")
 BOOTING = ("boot", "see", "structure")
+WANTING = ("blocked/boot/", "blocked/preprocess/weights")
+"""How the verdicts begin of what only a GPU or weights were wanting for."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Measured:
     climb: float
     """Of a combination, ``CLIMBING`` together, those that got nowhere included."""
     boots: float
-    """Share of the combinations that gets as far as a boot: passes, and what only a GPU or weights were wanting for."""
+    """Share of the combinations that gets as far as a boot: passes, and ``WANTING``."""
     boot: float
     """Of a combination on a GPU, both passes included."""
     record: float
@@ -97,18 +98,12 @@ class Measured:
         )
 
 
-WANTING = ("blocked/boot/", "blocked/preprocess/weights")
-
-
 def _status(record: Record) -> Status:
     return Verdict.parse(record.verdict).status
 
 
 def _seconds(record: Record, stages: tuple[str, ...]) -> float:
     return sum(each.seconds for each in record.stages if each.stage in stages)
-
-
-MEASURED = Measured.read()
 
 
 @dataclass(frozen=True)
@@ -146,9 +141,10 @@ class Host:
 class Month:
     """One simulated month."""
 
-    def __init__(self, scenario: Scenario, hosts: int, combinations: int, seed: int = 0) -> None:
+    def __init__(self, scenario: Scenario, measured: Measured, hosts: int, combinations: int, seed: int = 0) -> None:
+        self.measured = measured
         self.scenario, self.combinations = scenario, combinations
-        self.pieces = round(combinations * MEASURED.stacks / MEASURED.combinations)
+        self.pieces = round(combinations * measured.stacks / measured.combinations)
         self.simulation = simpy.Environment()
         self.link = simpy.Resource(self.simulation, 1)
         self.driver = simpy.Resource(self.simulation, 1)
@@ -191,13 +187,13 @@ class Month:
             else:
                 yield from self._install(host, stack)
             self.waits.append(self.simulation.now - asked)
-            yield self.simulation.timeout((MEASURED.climb + OVERHEAD) * count)
+            yield self.simulation.timeout((self.measured.climb + OVERHEAD) * count)
             self.core_seconds += self.simulation.now - began
-        for _ in range(sum(self.source.random() < MEASURED.boots for _ in range(count))):
+        for _ in range(sum(self.source.random() < self.measured.boots for _ in range(count))):
             with host.gpus.request() as gpu:
                 yield gpu
-                yield self.simulation.timeout(MEASURED.boot)
-                self.gpu_seconds += MEASURED.boot
+                yield self.simulation.timeout(self.measured.boot)
+                self.gpu_seconds += self.measured.boot
         with self.driver.request() as driver:
             yield driver
             yield self.simulation.timeout(DRIVER * count)
@@ -212,7 +208,7 @@ class Month:
             yield self.simulation.timeout(size / self.scenario.link)
         self.fetched += size
         self.link_seconds += size / self.scenario.link
-        yield self.simulation.timeout(MEASURED.resolve + MEASURED.install)
+        yield self.simulation.timeout(self.measured.resolve + self.measured.install)
         host.stacks[stack] = None
         if len(host.stacks) > CACHED:
             host.stacks.popitem(last=False)
@@ -224,9 +220,10 @@ def main() -> None:
     parser.add_argument("--hosts", type=int, default=100)
     parser.add_argument("--combinations", type=int, default=COMBINATIONS)
     wanted = parser.parse_args()
-    print(MEASURED)
+    measured = Measured.read()
+    print(measured)
     for scenario in SCENARIOS:
-        month = Month(scenario, wanted.hosts, wanted.combinations)
+        month = Month(scenario, measured, wanted.hosts, wanted.combinations)
         month.run()
         now = month.simulation.now
         cores, gpus = wanted.hosts * CORES * now, wanted.hosts * GPUS * now
@@ -238,7 +235,7 @@ def main() -> None:
         print(f"  installed already {month.hits / month.pieces:.1%}, {month.fetched / 1e12:.1f} TB fetched")
         print(f"  mirror busy {month.link_seconds / now:.2%}, driver busy {month.driver_seconds / now:.2%}")
         print(f"  until the stack is there: median {waits[len(waits) // 2]:.0f} s, longest {waits[-1]:.0f} s")
-        print(f"  records {month.done * (MEASURED.record + MEASURED.boots * MEASURED.record_of_boot) / 1e9:.1f} GB")
+        print(f"  records {month.done * (measured.record + measured.boots * measured.record_of_boot) / 1e9:.1f} GB")
         print(f"  used hours cost {money:,.0f}, {1000 * money / month.done:.1f} for 1,000 combinations")
     told = f"{OVERHEAD:.3f} core-seconds a combination" if _RAY else "not measured, left out"
     print(f"what the harness and Ray add: {told}")

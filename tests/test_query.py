@@ -91,6 +91,11 @@ def test_a_complaint_says_where_and_what(question: str, said: str) -> None:
         parse(question, COLUMNS)
 
 
+def test_a_value_that_exists_may_still_be_nobody_s(store: ResultStore) -> None:
+    assert ids(store, "status=infra") == set()
+    assert ids(store, "not status=infra") == ids(store, 'status!=""')
+
+
 def test_damaged_lines_are_counted_and_left_out(store: ResultStore) -> None:
     with store.file.open("a") as file:
         file.write('{"id": "half\n[1, 2]\n')

@@ -9,11 +9,9 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from packaging.version import InvalidVersion, Version
-
-from harness.verdict import Stage, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +26,8 @@ _TOKEN = re.compile(
 DEEPEST = 50
 """Parentheses and nots within each other; more is no question of a person's."""
 TEXT, NUMBER, VERSION = "text", "number", "version"
-CLOSED = {"status": [str(each) for each in Status], "stage": [str(each) for each in Stage]}
-"""Columns that hold nothing else: another value is a slip, and an empty answer would hide it."""
+Kind: TypeAlias = str | tuple[str, ...]
+"""What a column holds: one of those three, or else all the values that it can have."""
 
 
 class BadQuery(ValueError):  # noqa: N818 - reads as what it says of the question
@@ -51,7 +49,7 @@ class _Token:
     at: int
 
 
-def parse(question: str, columns: Mapping[str, str]) -> Condition:
+def parse(question: str, columns: Mapping[str, Kind]) -> Condition:
     """The question as SQL.
 
     Args:
@@ -102,7 +100,7 @@ def _tokens(question: str) -> list[_Token]:
 class _Reader:
     question: str
     tokens: list[_Token]
-    columns: Mapping[str, str]
+    columns: Mapping[str, Kind]
     place: int = field(default=0)
 
     def either(self, depth: int) -> Condition:
@@ -175,7 +173,7 @@ def _joined(word: str, parts: list[Condition]) -> Condition:
     )
 
 
-def _compared(name: str, operator: str, token: _Token, kind: str) -> Condition:
+def _compared(name: str, operator: str, token: _Token, kind: Kind) -> Condition:
     column = f'"{name}"'  # a name of the closed list, never the reader's own text
     value = token.text
     if kind == NUMBER:
@@ -187,7 +185,8 @@ def _compared(name: str, operator: str, token: _Token, kind: str) -> Condition:
         negated = "NOT " if operator == "!=" else ""
         if token.kind == "word" and ("*" in value or "?" in value):
             return Condition(f"{column} {negated}GLOB ?", (value.replace("[", "[[]"),))
-        _known_value(name, value)
+        if isinstance(kind, tuple):
+            _demand_known(name, value, kind)
         return Condition(f"{column} {operator} ?", (value,))
     if kind == VERSION:
         try:
@@ -198,10 +197,9 @@ def _compared(name: str, operator: str, token: _Token, kind: str) -> Condition:
     return Condition(f"{column} {operator} ?", (value,))
 
 
-def _known_value(name: str, value: str) -> None:
-    known = CLOSED.get(name)
-    if known is None or not value or value in known:
-        return
-    close = difflib.get_close_matches(value, known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise BadQuery(f"no {name} is {value!r}; {hint}there are: {', '.join(known)}")
+def _demand_known(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Another value is a slip, and an empty answer would hide it; nothing stands for what has none."""
+    if value and value not in known:
+        close = difflib.get_close_matches(value, known, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise BadQuery(f"no {name} is {value!r}; {hint}there are: {', '.join(known)}")

@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from harness.query.language import NUMBER, TEXT, VERSION, Condition, known_column
-from harness.verdict import Verdict
+from harness.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-COLUMNS: Mapping[str, str] = {
+    from harness.query.language import Kind
+
+COLUMNS: Mapping[str, Kind] = {
     "id": TEXT,
     "attempt": NUMBER,
-    "status": TEXT,
-    "stage": TEXT,
+    "status": tuple(each.value for each in Status),
+    "stage": tuple(each.value for each in Stage),
     "family": TEXT,
     "detail": TEXT,
     "verdict": TEXT,
