@@ -1,102 +1,21 @@
-"""The page in a real headless Chromium: filters, links, copying, comparing, keyboard, accessibility, and no request.
-
-Skipped, with the reason, where there is no Chromium (``HARNESS_CHROMIUM`` names one that is not on PATH) or no
-playwright; the accessibility checks also need npm and its registry once.
-"""
+"""The page in a real headless Chromium: filters, links, copying, comparing, keyboard, and no request."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import tarfile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.report import render_html, write_report
-from harness.report.context import build_context
-from tests.report_extras import sample_extras
-from tests.report_hostile import hostile, hostile_extras
-from tests.report_samples import START, story
+from tests.report_browser import FAILED, PASSED, SUBSTITUTE, UNCLEAN, Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Page
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
-
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-FAILED = "py3.11-lmdeploy0.11.1-transformers4.38.2-pytorch-canary"
-PASSED = "py3.12-lmdeploy0.18.0-transformers5.17.0-pytorch-canary"
-UNCLEAN = "py3.12-lmdeploy0.18.0-transformers5.17.0-turbomind-canary"
-SUBSTITUTE = "py3.12-lmdeploy0.14.0-transformers5.17.0-turbomind-canary"
-AXE = "axe-core@4.14.1"
-
-
-class Sheet(NamedTuple):
-    """An open page and what it complained of or asked for."""
-
-    page: Page
-    complaints: list[str]
-    requests: list[str]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = os.environ.get("HARNESS_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on PATH: apt-get install chromium, or set HARNESS_CHROMIUM")
-    with playwright_api.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="session")
-def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(story(), tmp_path_factory.mktemp("report"), sample_extras(), generated=START)
-
-
-@pytest.fixture(scope="session")
-def hostile_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("hostile") / "index.html"
-    path.write_text(render_html(build_context(hostile(), generated=START, extras=hostile_extras())), "utf-8")
-    return path
-
-
-@pytest.fixture
-def visit(browser: Browser, report_file: Path) -> Iterator[Callable[..., Sheet]]:
-    """Open the report, or another file, at a hash; extra keywords go to the browser's context."""
-    contexts: list[BrowserContext] = []
-
-    def open_page(at: str = "", file: Path = report_file, **options: object) -> Sheet:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})  # type: ignore[arg-type]  # options of playwright's own
-        context.set_default_timeout(60_000)  # a busy machine is slow, not wrong
-        contexts.append(context)
-        sheet = Sheet(context.new_page(), [], [])
-        sheet.page.on("console", lambda message: sheet.complaints.append(message.text))
-        sheet.page.on("pageerror", lambda error: sheet.complaints.append(str(error)))
-        sheet.page.on("request", lambda request: sheet.requests.append(request.url))
-        sheet.page.goto(file.as_uri() + at)
-        if options.get("java_script_enabled", True):
-            sheet.page.wait_for_selector("html[data-ready]")
-        return sheet
-
-    yield open_page
-    for context in contexts:
-        context.close()
 
 
 def tally(page: Page) -> str:
@@ -355,86 +274,3 @@ def test_without_scripts_the_core_is_there(visit: Callable[..., Sheet]) -> None:
     assert (
         page.locator(":target").inner_text() == "py3.11-lmdeploy0.18.0-transformers4.38.2-pytorch-qwen2-vl-2b-instruct"
     )
-
-
-def test_hostile_records_do_nothing(visit: Callable[..., Sheet], hostile_file: Path) -> None:
-    sheet = visit("#group=cause", hostile_file)
-    playwright_api.expect(sheet.page.locator("#list tbody a")).to_have_count(16)
-    names = sheet.page.locator("#list tbody a").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
-    assert len(names) == 16
-    for name in names:
-        sheet.page.goto(hostile_file.as_uri() + name)
-        sheet.page.wait_for_selector("#combination h2")
-        for summary in sheet.page.locator("#combination summary").all():
-            if summary.is_visible():
-                summary.click()
-        assert sheet.page.locator("#combination img, #combination script").count() == 0
-    assert sheet.page.evaluate("window.hacked") is None
-    assert sheet.complaints == []
-    assert {url.split("#")[0] for url in sheet.requests if not url.startswith("data:")} == {hostile_file.as_uri()}
-
-
-def test_hostile_sources_are_no_links(visit: Callable[..., Sheet], hostile_file: Path) -> None:
-    page = visit("", hostile_file).page
-    playwright_api.expect(page.locator("#list tbody a")).to_have_count(16)
-    for name in page.locator("#list tbody a").evaluate_all("links => links.map((link) => link.getAttribute('href'))"):
-        page.goto(hostile_file.as_uri() + name)
-        assert page.locator("a:not([href^='#'])").count() == 0
-
-
-@pytest.mark.parametrize("width", [390, 768, 1280, 2200])
-@pytest.mark.parametrize("at", ["", f"#c={FAILED}", f"#c={PASSED}"])
-def test_no_width_scrolls_sideways(visit: Callable[..., Sheet], width: int, at: str) -> None:
-    page = visit(at, viewport={"width": width, "height": 900}).page
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-def test_it_prints(visit: Callable[..., Sheet]) -> None:
-    page = visit().page
-    page.emulate_media(media="print")
-    assert page.locator("#filters").is_hidden()
-    assert page.pdf().startswith(b"%PDF")
-
-
-@pytest.fixture(scope="session")
-def axe(pytestconfig: pytest.Config) -> str:
-    """The accessibility checker's script, fetched through npm once and kept in pytest's cache."""
-    folder = pytestconfig.cache.mkdir("axe-core")
-    script = folder / "axe.min.js"
-    if not script.exists():
-        npm = shutil.which("npm")
-        if npm is None:
-            pytest.skip("npm is not installed, so axe-core cannot be fetched")
-        packed = subprocess.run(
-            [npm, "pack", AXE, "--pack-destination", str(folder)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if packed.returncode != 0:
-            pytest.skip(f"npm could not fetch {AXE}: {packed.stderr.strip()[-200:]}")
-        with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-            member = archive.extractfile("package/axe.min.js")
-            assert member is not None
-            script.write_bytes(member.read())
-    return script.read_text("utf-8")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize(
-    "at", ["", "#state=fail&group=cause", f"#c={FAILED}", f"#c={PASSED}&vs={FAILED}", f"#c={UNCLEAN}"]
-)
-def test_axe_finds_no_violation(visit: Callable[..., Sheet], axe: str, at: str, width: int, scheme: str) -> None:
-    page = visit(at, viewport={"width": width, "height": 900}, color_scheme=scheme).page
-    page.evaluate("for (const row of document.querySelectorAll('main:not([hidden]) details')) row.open = true")
-    page.evaluate("document.styleSheets[0].insertRule('* { content-visibility: visible !important }')")
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    told = [
-        f"{rule['id']}: {node['target']} {node['failureSummary']}"
-        for rule in found["violations"]
-        for node in rule["nodes"]
-    ]
-    assert not told, "\n".join(told)
