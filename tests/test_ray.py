@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,17 +140,31 @@ class Nodes:
         return {**NODE, "env_vars": {"HARNESS_HOME": str(home)}}
 
 
+@contextmanager
+def clustered(folder: Path, environment: Mapping[str, str]) -> Iterator[Nodes]:
+    """One node with one core, ended afterwards with all that were added."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**environment, **ENVIRONMENT}.items():
+            patch.setenv(name, value)
+        Path("/tmp/ray").mkdir(exist_ok=True)  # noqa: S108 - Ray's own folder, which its test cluster takes for granted
+        made = Nodes(folder)
+        yield made
+        made.cluster.shutdown()  # type: ignore[no-untyped-call]
+
+
 @pytest.fixture(scope="module")
 def nodes(miniature_environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     """Two nodes, each with one core."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**miniature_environment, **ENVIRONMENT}.items():
-            patch.setenv(name, value)
-        Path("/tmp/ray").mkdir(exist_ok=True)  # noqa: S108 - Ray's own folder, which its test cluster takes for granted
-        made = Nodes(tmp_path_factory.mktemp("nodes"))
+    with clustered(tmp_path_factory.mktemp("nodes"), miniature_environment) as made:
         made.add()
         yield made
-        made.cluster.shutdown()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def lone_node(miniature_environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    """A cluster of one node, which every driver joins."""
+    with clustered(tmp_path_factory.mktemp("node"), miniature_environment) as made:
+        yield made
 
 
 @pytest.mark.ray
@@ -205,6 +219,35 @@ def test_a_node_that_dies_costs_no_verdict(
         name: essence(each) for name, each in at_home.items()
     }
     assert lines_of(mini_project) == len(at_home)  # one writer: each once, whatever was done twice
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+@NEEDS_RAY
+def test_a_driver_that_loses_its_own_node_says_so_and_goes_on_later(
+    lone_node: Nodes,
+    at_home: Mapping[str, Record],
+    mini_project: MiniProject,
+    miniature_environment: Mapping[str, str],
+) -> None:
+    running = start(mini_project, miniature_environment, "--address", lone_node.address)
+    assert wait_for(lambda: lines_of(mini_project) >= 2 or running.poll() is not None, 200)
+    assert running.poll() is None
+    lone_node.kill(lone_node.cluster.head_node)
+    code = running.wait(120)
+    printed = (mini_project.root / "printed.txt").read_text()
+    assert code == 4, printed
+    assert "Ray on this machine does not answer any more" in printed
+    assert "Traceback" not in printed
+    kept = lines_of(mini_project)
+    assert 2 <= kept < len(at_home)
+    lone_node.add()
+    assert start(mini_project, miniature_environment, "--address", lone_node.address).wait(300) == 1
+    assert lines_of(mini_project) == len(at_home)  # what was finished is not done again
+    assert {name: each.verdict for name, each in records_of(mini_project).items()} == {
+        name: each.verdict for name, each in at_home.items()
+    }
 
 
 @pytest.mark.ray

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.child import Cancelled
 from harness.executors import tasks
-from harness.executors.cluster import ENVIRONMENT, JOINING, QUIET, STARTING, demand_answer, start_local
+from harness.executors.cluster import ENVIRONMENT, JOINING, QUIET, STARTING, OwnNode, demand_answer, start_local
 from harness.executors.targets import advertised, demanded, goes_to_gpu
 from harness.interpreters import NoInterpreter, find_interpreter
 from harness.ladder import resolve_request
@@ -43,6 +43,8 @@ TROUBLE = [tasks.Again, OSError, Cancelled]
 """What a task raises when its machine is the trouble: a full disk, a broken pipe, a child that somebody killed."""
 AHEAD = 2
 """Pieces of work that are given out for each core: the next one waits at the node already."""
+LOOK_SECONDS = 0.5
+"""How often the driver looks whether its own node is there, and whether it is to stop."""
 
 
 @dataclass(slots=True)
@@ -68,6 +70,7 @@ class RayExecutor:
     lost: int = 0
     """Combinations that Ray gave up on."""
     _ray: Any = None
+    _own_node: OwnNode | None = None
     _cpus: int = 1
     _nodes: list[dict[str, float]] = field(default_factory=list)
     """Total resources of each node."""
@@ -112,6 +115,7 @@ class RayExecutor:
                 signal.signal(signal.SIGTERM, asked_to_stop)  # Ray takes it for itself, and clears up less
         self._ray = ray
         try:
+            self._own_node = OwnNode(ray)
             self._look_around()
         except BaseException:
             self._leave()
@@ -188,10 +192,11 @@ class RayExecutor:
         try:
             shipment = ray.put(tasks.Shipment.of(Path(self.orders.models)))
             while not self._stopping.is_set():
+                self._demand_own_node()
                 self._send(outlet, shipment)
                 if not self._jobs:
                     return
-                ready, _ = ray.wait(list(self._jobs), num_returns=1, timeout=0.5)
+                ready, _ = ray.wait(list(self._jobs), num_returns=1, timeout=LOOK_SECONDS)
                 for reference in ready:
                     self._take(reference, outlet, guide, shipment)
             for reference, job in self._jobs.items():
@@ -218,11 +223,25 @@ class RayExecutor:
             self._jobs[task.remote(self.orders, shipment, work, onward)] = _Job(work, boot=False)
             under_way += 1
 
+    def _demand_own_node(self) -> None:
+        if self._own_node is not None:
+            self._own_node.demand()
+
+    def _result(self, reference: Any) -> Done:  # noqa: ANN401 - a reference of Ray's
+        """What a finished task returned; it may have to come from another node first."""
+        while True:
+            self._demand_own_node()
+            try:
+                done: Done = self._ray.get(reference, timeout=LOOK_SECONDS)
+            except self._ray.exceptions.GetTimeoutError:
+                continue
+            return done
+
     def _take(self, reference: Any, outlet: Outlet, guide: Guide, shipment: Any) -> None:  # noqa: ANN401 - as above
         """Hand a task's results to the run, and send on what goes to a GPU."""
         job = self._jobs.pop(reference)
         try:
-            done: Done = self._ray.get(reference)
+            done = self._result(reference)
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, OSError | Cancelled):
                 self._give_up(job.work, f"trouble on {RETRIES + 1} attempts, at last: {error.cause}", outlet, guide)
@@ -231,7 +250,7 @@ class RayExecutor:
                 outlet.failed(job.work, RunBroken(f"a task failed on its node: {str(error).strip().splitlines()[-1]}"))
                 return
             done = error.cause.done  # tried as often as it may be: then this is what came of it
-        except self._ray.exceptions.LocalRayletDiedError:
+        except (RunBroken, self._ray.exceptions.LocalRayletDiedError):
             self._jobs[reference] = job
             raise  # this machine's own node: nothing more can be had from the cluster
         except self._ray.exceptions.RayError as error:
