@@ -35,7 +35,7 @@ import nox
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))
 
-from harness.nox_matrix import matrix_parameters, run_session  # noqa: E402 - the package stands beside this file
+from harness.cli.nox_sessions import matrix_parameters, run_session  # noqa: E402 - the package stands beside this file
 
 nox.needs_version = ">=2026.8"
 nox.options.default_venv_backend = "uv"
@@ -169,8 +169,9 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and types."""
+    """Check style, types and which folder imports which."""
     _install(session)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
+    session.run("lint-imports")

@@ -3,8 +3,8 @@
     uvx --from . python -m benchmarks.build_overhead            # the default matrix, from uv's warm cache
 
 Each stack is built twice in turn, once by ``uv venv`` + ``uv pip sync`` and nothing else, once by the harness (lock on
-the folder, wardens, marker), in alternating order so that a drifting machine treats both alike. Both install the same
-hash-checked requirements from the same cache with hard links. Every environment is deleted after it was timed.
+the folder, supervisors, marker), in alternating order so that a drifting machine treats both alike. Both install the
+same hash-checked requirements from the same cache with hard links. Every environment is deleted after it was timed.
 The result is a ratio, printed and, with ``--save FILE``, kept as JSON.
 """
 
@@ -20,27 +20,27 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.environment import Environments
-from harness.interpreters import find_interpreter
-from harness.ladder import resolve_request
-from harness.machine import machine
-from harness.project import Project
-from harness.resolve import source_arguments
-from harness.uv import uv_binary, uv_version
-from harness.workbench import Workbench
+from harness.core.machine import machine
+from harness.environments.environment import Environments
+from harness.environments.interpreters import find_interpreter
+from harness.environments.resolve import source_arguments
+from harness.environments.uv import uv_binary, uv_version
+from harness.matrix.project import Project
+from harness.pipeline.stages import resolve_request
+from harness.session.session import Session
 
 if TYPE_CHECKING:
-    from harness.lock import Lock
+    from harness.environments.lock import Lock
 
 
-def distinct_stacks(bench: Workbench) -> list[tuple[Lock, Path, tuple[str, ...]]]:
+def distinct_stacks(session: Session) -> list[tuple[Lock, Path, tuple[str, ...]]]:
     """Every lock of the matrix once, with its interpreter and the packages it may build."""
     stacks: dict[str, tuple[Lock, Path, tuple[str, ...]]] = {}
-    for combination in bench.combinations:
+    for combination in session.combinations:
         if combination.excluded is not None:
             continue
         interpreter = find_interpreter(combination.python)
-        lock = bench.resolver.resolve(resolve_request(combination, interpreter), interpreter).lock
+        lock = session.resolver.resolve(resolve_request(combination, interpreter), interpreter).lock
         if lock is not None:
             stacks.setdefault(lock.name, (lock, interpreter, combination.allow_source))
     return list(stacks.values())
@@ -76,7 +76,7 @@ def main() -> int:
     parser.add_argument("--matrix", type=Path, default=Path("matrix.yaml"))
     parser.add_argument("--save", type=Path, help="file for the figures, JSON")
     options = parser.parse_args()
-    stacks = distinct_stacks(Workbench(Project.of(options.matrix)))
+    stacks = distinct_stacks(Session(Project.of(options.matrix)))
     bare = harness = 0.0
     with tempfile.TemporaryDirectory(prefix="build-overhead-", dir=Path.cwd()) as name:
         root = Path(name)

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from harness.models import load_models
+from harness.matrix.models import load_models
 
 ROOT = Path(__file__).parent.parent
 START = ROOT / "harness" / "probes" / "start.py"

@@ -18,9 +18,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness.core.records import Record
+from harness.core.verdict import Reason, Stage, Status, Verdict
 from harness.matrix import Backend
-from harness.records import Record
-from harness.verdict import Reason, Stage, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,8 +51,9 @@ much other work; alone: one at a time.
 PLANTED_HEAD = """
 ## Defects planted in lmdeploy 0.18.0 with transformers 5.17.0
 
-Measured by the test of `nox -s real` that plants them (`tests/emulate_planted.py`), on the image's prompt. The canary's
-quarters are flat, so its answer does not show patches that come row by row instead of block by block; the logits do.
+Measured by the test of `nox -s real` that plants them (`tests/probes/emulation_planted.py`), on the image's prompt.
+The canary's quarters are flat, so its answer does not show patches that come row by row instead of block by block; the
+logits do.
 
 | planted | | largest difference | allowed | answer, where asked |
 |---|---|---|---|---|
@@ -109,7 +110,7 @@ def kept(record: Record) -> dict[str, Any]:
 
 
 def emulated_verdict(record: Record) -> Verdict:
-    """Of the stage ``emulate``, or of the rung below it on which the climb ended."""
+    """Of the stage ``emulate``, or of the stage below it on which the climb ended."""
     emulated = next((stage.verdict for stage in record.stages if stage.stage is Stage.EMULATE), None)
     return Verdict.parse(emulated or record.verdict)
 
@@ -189,7 +190,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def planted(found: dict[str, dict[str, Any]]) -> list[str]:
-    """What the comparison said of defects planted in lmdeploy (tests/emulate_planted.py)."""
+    """What the comparison said of defects planted in lmdeploy (tests/probes/emulation_planted.py)."""
     lines = PLANTED_HEAD.splitlines()
     for name, values in found.items():
         caught = "agrees" if values["within"] else "caught"

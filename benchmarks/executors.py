@@ -37,8 +37,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.child import CHILDREN
-from harness.machine import machine
+from harness.core.machine import machine
+from harness.process.child import CHILDREN
 from tests.miniatures import GOOD_BUILDER, MODEL, lmdeploy_files, make_index, make_project, make_wheel
 from tests.miniatures import transformers_files as transformers
 

@@ -6,7 +6,7 @@ On a host with a GPU, with an unpacked bundle:
 
 The first three combinations get a fault each, planted in their own environment and sprung as soon as the engine has
 the card; the last is left as it is. They run one after another in a working folder of their own; what the bundle's own
-run has found out on the rungs below is taken over, so that only boots happen here. The table holds, for each: the
+run has found out on the stages below is taken over, so that only boots happen here. The table holds, for each: the
 verdict, seconds of the boot against its limit, and seconds until the card's memory was back where it was.
 """
 
@@ -26,17 +26,18 @@ from typing import TYPE_CHECKING
 import click
 import pynvml
 
-from harness.answers import Answer
-from harness.bundle.host import HostWorkbench
 from harness.bundle.manifest import MANIFEST
-from harness.execute import climb_all
-from harness.interpreters import NAMED
+from harness.cli.bundle_host import HostSession
+from harness.cli.console import display
+from harness.core.verdict import Stage
+from harness.environments.interpreters import NAMED
 from harness.matrix.combination import Timeout
-from harness.project import Project
-from harness.verdict import Stage
+from harness.matrix.project import Project
+from harness.pipeline.check_cache import CheckResult
+from harness.session.execute import run_all
 
 if TYPE_CHECKING:
-    from harness.records import Record
+    from harness.core.records import Record
 
 MIB = 2**20
 FREE_AGAIN_MIB = 64
@@ -106,18 +107,18 @@ def main(bundle: Path, ids: tuple[str, ...], limit: float, out: Path) -> None:
         root = Path(folder)
         project = Project(bundle / MANIFEST, bundle / "models", root / "results", root / "state")
         _take_over(bundle / "state" / "answers", project.answers)
-        bench = HostWorkbench(project, 1, bundle=bundle)
+        session = HostSession(project, 1, bundle=bundle)
         chosen = [
             dataclasses.replace(each, timeouts={**each.timeouts, Stage.BOOT: Timeout(limit, None)})
             if each.id in ids[:3]
             else each
             for name in ids
-            for each in bench.combinations
+            for each in session.combinations
             if each.id == name
         ]
-        environments = bench.run(chosen, _Silence()).workshop.environments
+        environments = session.run(chosen, _Silence()).services.environments
         for (fault, what), name in zip(FAULTS.items(), ids, strict=False):
-            lock = bench.locks[next(each.lock for each in bench.manifest.combinations if each.id == name)]
+            lock = session.locks[next(each.lock for each in session.manifest.combinations if each.id == name)]
             site = next(environments.build(lock, Path(sys.executable)).folder.glob("lib/python*/site-packages"))
             (site / "planted_fault.py").write_text(_WATCH.replace("{what}", what))
             (site / "planted_fault.pth").write_text("import planted_fault\n")
@@ -126,7 +127,7 @@ def main(bundle: Path, ids: tuple[str, ...], limit: float, out: Path) -> None:
         card.start()
         records = []
         for combination in chosen:
-            records += climb_all(bench, [combination], verbosity=1, publish=False)
+            records += run_all(session, [combination], display(1), publish=False)
             time.sleep(1)
         card.done.set()
         card.join()
@@ -139,8 +140,8 @@ def main(bundle: Path, ids: tuple[str, ...], limit: float, out: Path) -> None:
 def _take_over(known: Path, answers: Path) -> None:
     answers.mkdir(parents=True)
     for file in known.glob("*/*.json"):
-        answer = Answer.model_validate_json(file.read_bytes())
-        if all(each.stage.rung < Stage.BOOT.rung for each in answer.stages):
+        answer = CheckResult.model_validate_json(file.read_bytes())
+        if all(each.stage.position < Stage.BOOT.position for each in answer.stages):
             (answers / file.parent.name).mkdir(exist_ok=True)
             shutil.copy(file, answers / file.parent.name / file.name)
 

@@ -29,10 +29,10 @@ from pathlib import Path
 
 import click
 
-from harness.bundle.host import HostWorkbench
 from harness.bundle.manifest import MANIFEST
-from harness.gpus import SAMPLE_SECONDS, Garage, Lease, this_garage
-from harness.project import Project
+from harness.cli.bundle_host import HostSession
+from harness.matrix.project import Project
+from harness.pipeline.gpus import SAMPLE_SECONDS, GpuPool, Lease, gpus_of_this_machine
 
 WARM = 12
 RESAMPLED = 2000
@@ -46,12 +46,12 @@ from probes.events import Events
 from probes.preprocess import messages
 from probes.request import Model, Request
 from probes.smoke_image import draw_quadrants
-from probes.two_pass import Question, timed
+from probes.two_pass import CheckCall, timed
 folder, events, size, block, warm, told = (json.loads(each) for each in sys.argv[2:8])
 request = Request("two-pass", sys.argv[8], events, told["scratch"], Model("m", folder, folder, smoke={}),
                   options={"gpu_budget_mib": told["budget"], "weights_mib": told["weights"]})
 engine = boot_lmdeploy.boot(request, Events(events))
-question = Question("Name the colour of each quarter of the image.", 32,
+question = CheckCall("Name the colour of each quarter of the image.", 32,
                     draw_quadrants(["red", "blue", "green", "yellow"], size))
 settings = boot_lmdeploy.generation_settings(question.max_new_tokens)
 asked = messages(question)
@@ -95,19 +95,19 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """Boot once, alternate, compare."""
     bundle = bundle.absolute()
     project = Project(bundle / MANIFEST, bundle / "models", bundle / "results", bundle / "state")
-    bench = HostWorkbench(project, 1, bundle=bundle)
-    packed = next(each for each in bench.manifest.combinations if each.id == name)
+    session = HostSession(project, 1, bundle=bundle)
+    packed = next(each for each in session.manifest.combinations if each.id == name)
     if model is None:
-        bench.make_weights([packed.combination()])
+        session.make_weights([packed.combination()])
         model = project.weights / packed.model
-    environments = bench.run([], _NoListener()).workshop.environments
-    environment = environments.build(bench.locks[packed.lock], Path(sys.executable))
+    environments = session.run([], _NoListener()).services.environments
+    environment = environments.build(session.locks[packed.lock], Path(sys.executable))
     with tempfile.TemporaryDirectory() as scratch:
         told = {"scratch": scratch, "budget": BUDGET_MIB, "weights": weights_mib}
         arguments: list[object] = [str(model.absolute()), f"{scratch}/events", size, block, WARM, told]
         command = [str(environment.folder / "bin" / "python"), "-c", _CHILD, str(bundle / "source" / "harness")]
         command += [*(json.dumps(each) for each in arguments), str(packed.backend)]
-        turns = _alternate(command, dict(environment.variables), this_garage(), seconds)
+        turns = _alternate(command, dict(environment.variables), gpus_of_this_machine(), seconds)
     bare = [seconds for each in turns for seconds in each.bare]
     table = {
         "combination": name,
@@ -125,13 +125,13 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter for each option
     click.echo(json.dumps(table))
 
 
-def _alternate(command: list[str], variables: dict[str, str], garage: Garage, seconds: float) -> list[Turn]:
+def _alternate(command: list[str], variables: dict[str, str], gpu_pool: GpuPool, seconds: float) -> list[Turn]:
     """Let the child take turns; the card is sampled during the harness's requests alone."""
     child = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables}
     )
     sampling, done = threading.Event(), threading.Event()
-    lease = Lease(garage.cards[0], BUDGET_MIB, "overhead", alone=True)
+    lease = Lease(gpu_pool.cards[0], BUDGET_MIB, "overhead", alone=True)
     threading.Thread(target=_watch, args=(lease, sampling, done), daemon=True).start()
     order = random.Random(0)  # noqa: S311 - a fixed seed, so that the order can be repeated
     _told(child)

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
-from harness.results import ResultStore
-from harness.verdict import Status, Verdict
+from harness.core.verdict import Status, Verdict
+from harness.results.store import ResultStore
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from harness.records import Record
+    from harness.core.records import Record
 
 COMBINATIONS = 1_000_000
 MONTH = 30 * 86400.0

@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from harness.results import ResultStore
+from harness.results.store import ResultStore
 
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
 

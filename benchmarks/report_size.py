@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from harness.report import build_context, render_html
-from tests.report_extras import MODELS
-from tests.report_samples import START, grid
+from tests.report.extras import MODELS
+from tests.report.samples import START, grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable

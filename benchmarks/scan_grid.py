@@ -22,16 +22,16 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.scan.deadlock import settle
-from harness.scan.grid import make_grid
-from harness.scan.pair import Scanner
-from harness.scan.release import Library
-from harness.scan.store import default_folder
-from harness.scan.target import QWEN2_VL
-from harness.scan.text import settlement
+from harness.cli.scan_output import settlement
+from harness.index.cache import default_folder
+from harness.scan.answers.deadlock import settle
+from harness.scan.answers.grid import make_grid
+from harness.scan.answers.pair import Scanner
+from harness.scan.evaluation.target import QWEN2_VL
+from harness.scan.sources.release import Library
 
 if TYPE_CHECKING:
-    from harness.scan.grid import Grid
+    from harness.scan.answers.grid import Grid
 
 ENGINE = "0.11.1"
 MODULE = "transformers_stream_generator"

@@ -17,7 +17,7 @@ from typing import Any
 
 
 def main(order_file: str) -> None:
-    """Answer every request of the order into its own events file."""
+    """CheckResult every request of the order into its own events file."""
     order = json.loads(Path(order_file).read_text(encoding="utf-8"))
     start = loaded(order["start"])
     start.load_package()

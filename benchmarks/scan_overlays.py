@@ -3,8 +3,8 @@
 An environment for each pair costs minutes. Here one finished environment of the harness's working folder
 (``HARNESS_HOME``) serves many pairs with the same torch: what a pair's own lock has otherwise is installed into a
 folder of its own, which comes first on the path of a forked process, and what the lock does not have is hidden. That
-process makes the harness's own checks of the rungs import, configure and preprocess. A pair for whose torch there is no
-environment is left out, and said so.
+process makes the harness's own checks of the stages import, configure and preprocess. A pair for whose torch there is
+no environment is left out, and said so.
 
 The written table holds what ``harness scan-truth --measured FILE`` compares the predictions with.
 """
@@ -22,22 +22,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.checks import checks_of
-from harness.interpreters import find_interpreter
-from harness.ladder import resolve_request
-from harness.matrix import PackageIndex, expand, load_matrix
-from harness.models import load_models
-from harness.resolve import Resolver
-from harness.scan.truth import Group, matrix_text, read_pairs
-from harness.uv import run_uv
-from harness.verdict import Stage
-from harness.weights import find_checkpoint, model_request
+from harness.core.verdict import Stage
+from harness.environments.interpreters import find_interpreter
+from harness.environments.resolve import Resolver
+from harness.environments.uv import run_uv
+from harness.index.releases import PackageIndex
+from harness.matrix import expand, load_matrix
+from harness.matrix.models import load_models
+from harness.pipeline.checkpoints import find_checkpoint, model_request
+from harness.pipeline.checks import checks_of
+from harness.pipeline.stages import resolve_request
+from harness.scan.answers.truth import Group, matrix_text, read_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.matrix import Combination
-    from harness.models import ModelSpec
+    from harness.matrix.models import ModelSpec
 
 RUNGS = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS)
 HEAVY = re.compile(r"torch|torchvision|triton|nvidia-.*|cuda-.*")
@@ -103,7 +104,7 @@ def ordered(combination: Combination, spec: ModelSpec, folder: Path) -> list[tup
 
 
 def decided(requests: list[tuple[str, str]]) -> str:
-    """The verdict of the first check that did not pass, or of the highest rung that did."""
+    """The verdict of the first check that did not pass, or of the highest stage that did."""
     last = ""
     for _, events in requests:
         path = Path(events)
@@ -202,7 +203,7 @@ class Overlays:
 
 
 def main() -> None:
-    """Climb and write."""
+    """Pipeline and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=Path, required=True)
     parser.add_argument("--models", type=Path, default=Path("models"))

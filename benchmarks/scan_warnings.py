@@ -19,14 +19,14 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from harness.scan.findings import Severity
-from harness.scan.grid import ENGINE_SINCE
-from harness.scan.pair import Scanner
-from harness.scan.problems import Kind
-from harness.scan.release import Library
-from harness.scan.store import default_folder
-from harness.scan.target import BACKENDS, find_target
-from harness.uv import run_uv
+from harness.environments.uv import run_uv
+from harness.index.cache import default_folder
+from harness.scan.answers.findings import Severity
+from harness.scan.answers.grid import ENGINE_SINCE
+from harness.scan.answers.pair import Scanner
+from harness.scan.evaluation.problems import Kind
+from harness.scan.evaluation.target import BACKENDS, find_target
+from harness.scan.sources.release import Library
 
 SAMPLE = "4.42.4 4.45.2 4.46.3 4.48.3 4.50.3 4.52.4 4.55.4 4.57.6 5.0.0 5.6.2 5.12.0 5.24.0"
 CHECK = r"""

@@ -9,7 +9,7 @@ def main() -> None:
     """Run the command line; Ctrl-C while it is still loading ends it without a word."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a command that has something to clear up takes it back
-    from harness.cli import main as command_line  # noqa: PLC0415 - loading takes the time that is meant
+    from harness.cli.main import main as command_line  # noqa: PLC0415 - loading takes the time that is meant
 
     command_line(prog_name="harness")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def _load_smoke_image() -> ModuleType:
     """Load the probes' drawing code by path: this script runs where the harness itself is not installed."""
-    path = Path(__file__).resolve().parent.parent / "harness" / "probes" / "smoke_image.py"
+    path = Path(__file__).resolve().parent.parent / "harness" / "probes" / "smoke" / "image.py"
     spec = importlib.util.spec_from_file_location("smoke_image", path)
     if spec is None or spec.loader is None:
         raise FileNotFoundError(f"{path} is missing; the canary is drawn by it")

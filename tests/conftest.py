@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytest_plugins = ["tests.report_browser"]
+pytest_plugins = ["tests.report.browser"]
 
 # a busy machine is slow, not wrong: no test fails for the time that its inputs take
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

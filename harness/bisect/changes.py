@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from harness.lock import InvalidLock, Lock
+from harness.environments.lock import InvalidLock, Lock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from harness.interpreters import find_interpreter
-from harness.ladder import resolve_request
-from harness.lock import Lock
-from harness.records import Record
-from harness.workbench import NothingSelected
+from harness.core.records import Record
+from harness.environments.interpreters import find_interpreter
+from harness.environments.lock import Lock
+from harness.pipeline.stages import resolve_request
+from harness.session.session import NothingSelected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.matrix import Combination
-    from harness.workbench import Workbench
+    from harness.session.session import Session
 
 LOCK_FILE = "pylock.toml"
 TODAY = "today"
@@ -43,12 +43,12 @@ class End:
     """What it was made for, where that is known."""
 
 
-def find_end(text: str, bench: Workbench, base: Combination | None) -> End:
+def find_end(text: str, session: Session, base: Combination | None) -> End:
     """The stack that ``text`` names.
 
     Args:
         text: see :data:`FORMS`.
-        bench: the project.
+        session: the project.
         base: what is asked of the resolver where ``text`` is a day.
 
     Raises:
@@ -56,7 +56,7 @@ def find_end(text: str, bench: Workbench, base: Combination | None) -> End:
         UvFailure: the stack of that day cannot be resolved.
     """
     if text == TODAY or _DAY.fullmatch(text):
-        return _of_day(text, bench, base)
+        return _of_day(text, session, base)
     path = Path(text)
     if path.is_dir() and (path / LOCK_FILE).is_file():
         path /= LOCK_FILE
@@ -65,23 +65,23 @@ def find_end(text: str, bench: Workbench, base: Combination | None) -> End:
         lock.stack  # noqa: B018 - reads it: a file that is no lock is said to be none here and not later
         return End(str(path), lock, None)
     if _LOCK_NAME.fullmatch(text):
-        return End(text, _kept(bench, text), None)
+        return End(text, _kept(session, text), None)
     identity, _, number = text.partition("@")
-    record = _record(bench, identity, number)
+    record = _record(session, identity, number)
     if record is not None and record.lock is not None:
-        return End(text, _kept(bench, record.lock), _combination(bench, record))
-    known = {each.id: each for each in bench.combinations}
+        return End(text, _kept(session, record.lock), _combination(session, record))
+    known = {each.id: each for each in session.combinations}
     if identity not in known or number:
         raise NoSuchEnd(f"{text!r} names no stack; give {FORMS}")
-    return End(text, _resolved(bench, known[identity]), known[identity])
+    return End(text, _resolved(session, known[identity]), known[identity])
 
 
-def _of_day(text: str, bench: Workbench, base: Combination | None) -> End:
+def _of_day(text: str, session: Session, base: Combination | None) -> End:
     if base is None:
         raise NoSuchEnd(f"{text!r} is a day; say of what: --lmdeploy 0.11.1, or a combination's id as the other end")
     day = None if text == TODAY else _day(text)
     combination = replace(base, as_of=day)
-    return End(f"lmdeploy {base.lmdeploy} as of {text}", _resolved(bench, combination), combination)
+    return End(f"lmdeploy {base.lmdeploy} as of {text}", _resolved(session, combination), combination)
 
 
 def _day(text: str) -> date:
@@ -91,9 +91,9 @@ def _day(text: str) -> date:
         raise NoSuchEnd(f"{text!r} is no day of the calendar: {error}") from None
 
 
-def _resolved(bench: Workbench, combination: Combination) -> Lock:
+def _resolved(session: Session, combination: Combination) -> Lock:
     interpreter = find_interpreter(combination.python)
-    resolution = bench.resolver.resolve(resolve_request(combination, interpreter), interpreter)
+    resolution = session.resolver.resolve(resolve_request(combination, interpreter), interpreter)
     if resolution.lock is None:
         if resolution.failure is not None and resolution.failure.kind not in {"conflict", "no-wheel"}:
             raise resolution.failure
@@ -101,31 +101,31 @@ def _resolved(bench: Workbench, combination: Combination) -> Lock:
     return resolution.lock
 
 
-def _kept(bench: Workbench, name: str) -> Lock:
-    file = bench.project.locks / name / LOCK_FILE
+def _kept(session: Session, name: str) -> Lock:
+    file = session.project.locks / name / LOCK_FILE
     if not file.is_file():
-        raise NoSuchEnd(f"the lock {name} is not in {bench.project.locks}; run its combination again to have it back")
+        raise NoSuchEnd(f"the lock {name} is not in {session.project.locks}; run its combination again to have it back")
     lock = Lock(file.read_text(encoding="utf-8"))
     if lock.name != name:
         raise NoSuchEnd(f"{file} was changed since it was tested; run its combination again to have it back")
     return lock
 
 
-def _record(bench: Workbench, identity: str, number: str) -> Record | None:
+def _record(session: Session, identity: str, number: str) -> Record | None:
     """The attempt of that number, or the latest."""
     found = None
-    for record in _attempts(bench, identity):
+    for record in _attempts(session, identity):
         if not number or str(record.attempt) == number:
             found = record
     if number and found is None:
-        raise NoSuchEnd(f"there is no attempt {number} at {identity} in {bench.store.file}")
+        raise NoSuchEnd(f"there is no attempt {number} at {identity} in {session.store.file}")
     return found
 
 
-def _attempts(bench: Workbench, identity: str) -> Iterator[Record]:
-    if not bench.store.file.exists():
+def _attempts(session: Session, identity: str) -> Iterator[Record]:
+    if not session.store.file.exists():
         return
-    with bench.store.file.open("rb") as lines:
+    with session.store.file.open("rb") as lines:
         for line in lines:
             if identity.encode() not in line:
                 continue
@@ -137,5 +137,5 @@ def _attempts(bench: Workbench, identity: str) -> Iterator[Record]:
                 yield record
 
 
-def _combination(bench: Workbench, record: Record) -> Combination | None:
-    return next((each for each in bench.combinations if each.id == record.id), None)
+def _combination(session: Session, record: Record) -> Combination | None:
+    return next((each for each in session.combinations if each.id == record.id), None)

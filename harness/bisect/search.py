@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Protocol
 from harness.bisect.changes import Change, Mixer, changes_between
 from harness.bisect.coupling import Coupling
 from harness.bisect.ddmin import Outcome, bound_at_worst, bound_for_one, ddmin
-from harness.verdict import Stage, Status, Verdict
+from harness.core.errors import HarnessError
+from harness.core.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from harness.bisect.coupling import Needs
-    from harness.lock import Lock
+    from harness.environments.lock import Lock
 
 MOST_ALONE = 8
 """Coupled changes that are still tried one by one against what they declare."""
 
 
-class NothingTurns(ValueError):  # noqa: N818 - reads as what it says of the two ends
+class NothingTurns(HarnessError, ValueError):  # noqa: N818 - reads as what it says of the two ends
     """The two ends cannot be told apart by a verdict; the message says why."""
 
 
@@ -167,15 +168,15 @@ class Search:
 
 
 def _outcome(verdict: Verdict, red: Verdict) -> Outcome:
-    """Green only when the rung was passed on which the red end fails; the same failure is red, any other neither."""
+    """Green only when the stage was passed on which the red end fails; the same failure is red, any other neither."""
     if verdict == red:
         return Outcome.RED
     if red.stage is None or (verdict.status is Status.PASS and verdict.stage is None):
         return Outcome.GREEN if verdict.status is Status.PASS else Outcome.UNRESOLVED
     if verdict.stage is None:
         return Outcome.UNRESOLVED
-    beyond = verdict.stage.rung > red.stage.rung
-    passed = verdict.status is Status.PASS and verdict.stage.rung >= red.stage.rung
+    beyond = verdict.stage.position > red.stage.position
+    passed = verdict.status is Status.PASS and verdict.stage.position >= red.stage.position
     return Outcome.GREEN if beyond or passed else Outcome.UNRESOLVED
 
 

@@ -6,29 +6,32 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from harness.durable import digest, read_json, write_atomically
-from harness.guide import catalogue_digest
-from harness.ladder import Climb
-from harness.machine import machine
-from harness.questions import probes_digest
-from harness.resolve import Resolution, Resolver
-from harness.run import SILENT
-from harness.verdict import Stage, Status, Verdict
-from harness.weights import find_checkpoint
+from harness.core.errors import ExitCode, HarnessError
+from harness.core.files import digest, read_json, write_atomically
+from harness.core.machine import machine
+from harness.core.verdict import Stage, Status, Verdict
+from harness.environments.resolve import Resolution, Resolver
+from harness.pipeline.check_runner import probes_digest
+from harness.pipeline.checkpoints import find_checkpoint
+from harness.pipeline.stages import Pipeline
+from harness.pipeline.worker import catalogue_digest
+from harness.scheduling.run import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.lock import Lock
+    from harness.core.records import StageRecord
+    from harness.environments.lock import Lock
+    from harness.environments.resolve import Request
     from harness.matrix import Combination
-    from harness.records import StageRecord
-    from harness.resolve import Request
-    from harness.workbench import Workbench
+    from harness.session.session import Session
 
 
-class TrialBroken(RuntimeError):  # noqa: N818 - reads as what happened
+class TrialBroken(HarnessError, RuntimeError):  # noqa: N818 - reads as what happened
     """Network, disk or a kill from outside: the trial says nothing about versions; the message says what it was."""
+
+    exit_code = ExitCode.INFRASTRUCTURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class _FarEnough(Exception):  # noqa: N818 - no error: it ends a climb whose que
 class Trials:
     """Trials of one kind: the same combination, every time with another lock."""
 
-    bench: Workbench
+    session: Session
     combination: Combination
     last: Stage | None = None
     """Where a climb ends although it could go on; None: nowhere."""
@@ -86,10 +89,10 @@ class Trials:
         return self._told[lock.name]
 
     def _found(self, lock: Lock, *, keep: bool) -> Verdict:
-        file = self.bench.project.state / "bisect" / f"{self._key(lock)}.json"
+        file = self.session.project.state / "bisect" / f"{self._key(lock)}.json"
         remembered = read_json(file)
-        there = self.bench.environments.find(lock) is not None
-        if remembered is not None and not self.bench.fresh and (there or not keep):
+        there = self.session.environments.find(lock) is not None
+        if remembered is not None and not self.session.fresh and (there or not keep):
             self.known += 1
             return Verdict.parse(str(remembered["verdict"]))
         self.run += 1
@@ -98,7 +101,7 @@ class Trials:
             raise TrialBroken(f"a trial could not be finished: {verdict}")
         write_atomically(file, json.dumps({"verdict": str(verdict), "lock": lock.name}))
         if not keep and not there:
-            self.bench.environments.remove(lock.name)
+            self.session.environments.remove(lock.name)
         return verdict
 
     def _climb(self, lock: Lock) -> Verdict:
@@ -108,11 +111,11 @@ class Trials:
             lmdeploy=stack.get("lmdeploy", self.combination.lmdeploy),
             transformers=stack.get("transformers", self.combination.transformers),
         )
-        spec = self.bench.models[combination.model]
-        checkpoint = find_checkpoint(spec, self.bench.project.weights)
-        given = Given(self.bench.project.resolutions, lock=lock)
-        workshop = replace(self.bench.run([], SILENT).workshop, resolver=given)
-        climb = Climb(combination, spec, checkpoint, workshop, on_stage=self._heard)
+        spec = self.session.models[combination.model]
+        checkpoint = find_checkpoint(spec, self.session.project.weights)
+        given = Given(self.session.project.resolutions, lock=lock)
+        services = replace(self.session.run([], SILENT).services, resolver=given)
+        climb = Pipeline(combination, spec, checkpoint, services, on_stage=self._heard)
         try:
             return climb.run()
         except _FarEnough as enough:
@@ -121,11 +124,11 @@ class Trials:
     def _heard(self, stage: StageRecord) -> None:
         self.on_stage(stage)
         verdict = Verdict.parse(stage.verdict)
-        if self.last is not None and stage.stage.rung >= self.last.rung and verdict.status is Status.PASS:
+        if self.last is not None and stage.stage.position >= self.last.position and verdict.status is Status.PASS:
             raise _FarEnough(verdict)
 
     def _key(self, lock: Lock) -> str:
         each = self.combination
-        spec = self.bench.models[each.model].model_dump(mode="json")
+        spec = self.session.models[each.model].model_dump(mode="json")
         asked = [each.python, str(each.backend), str(each.launch), spec, str(self.last), machine().gpus]
         return digest(["trial-2", lock.name, probes_digest(), catalogue_digest(), asked])

@@ -23,11 +23,12 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from harness.bundle.manifest import PackedStack
+from harness.core.errors import ExitCode, HarnessError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from harness.lock import Lock, LockedWheel
+    from harness.environments.lock import Lock, LockedWheel
 
 HOST_KEEPS = ("torch", "torchvision", "torchaudio", "triton", "nvidia-*", "cuda-*", "numpy")
 """What a host with a GPU brings itself: replacing it would mean gigabytes, or breaks what is built against it."""
@@ -39,8 +40,10 @@ _LONGEST_WAIT = 60.0
 """Seconds that a server may ask us to wait."""
 
 
-class WheelUnavailable(RuntimeError):  # noqa: N818 - reads as what happened
+class WheelUnavailable(HarnessError, RuntimeError):  # noqa: N818 - reads as what happened
     """A wheel of a lock could not be had; the message says which and why."""
+
+    exit_code = ExitCode.INFRASTRUCTURE
 
 
 @dataclass(frozen=True)

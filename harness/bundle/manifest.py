@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.core.verdict import Expectation, Stage
 from harness.matrix.combination import Combination, TargetMachine, Timeout
 from harness.matrix.schema import Backend, Launch, Platform
-from harness.verdict import Expectation, Stage
 
 MANIFEST = "bundle.json"
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from pydantic import ValidationError
 
-from harness.durable import write_atomically
-from harness.records import Record
+from harness.core.errors import HarnessError
+from harness.core.files import write_atomically
+from harness.core.records import Record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.results import ResultStore
+    from harness.results.store import ResultStore
 
 _GZIP = b"\x1f\x8b"
 _KEPT = re.compile(r"logs/[0-9a-f]{8,64}\.log|locks/[0-9a-f]{16}/pylock\.toml")
@@ -28,7 +29,7 @@ MAX_MEMBERS = 100_000
 """The same for its members: each takes memory, even an empty one."""
 
 
-class NotResults(ValueError):  # noqa: N818 - reads as what it says of the file
+class NotResults(HarnessError, ValueError):  # noqa: N818 - reads as what it says of the file
     """The file is no bundle's results; the message says why."""
 
 

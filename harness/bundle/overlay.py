@@ -27,16 +27,16 @@ from installer.exceptions import InstallerError
 from installer.sources import WheelFile
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from harness.durable import read_json, write_atomically
-from harness.environment import MARKER, Environment, Environments
-from harness.resolve import Resolution, Resolver
+from harness.core.files import read_json, write_atomically
+from harness.environments.environment import MARKER, Environment, Environments
+from harness.environments.resolve import Resolution, Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.bundle.manifest import Manifest
-    from harness.lock import Lock
-    from harness.resolve import Request
+    from harness.environments.lock import Lock
+    from harness.environments.resolve import Request
 
 HOST_PATH = "harness-host.pth"
 

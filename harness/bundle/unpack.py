@@ -126,7 +126,7 @@ def main() -> None:
     if not (folder / FINISHED).exists():
         unpack(check(here), folder)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "source"), str(folder / "runtime")])}
-    command = [sys.executable, "-m", "harness.bundle.host", str(folder), *chosen.arguments]
+    command = [sys.executable, "-m", "harness.cli.bundle_host", str(folder), *chosen.arguments]
     os.execve(sys.executable, command, environment)  # noqa: S606 - no shell on purpose
 
 

@@ -18,18 +18,19 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from harness.core.errors import HarnessError
+from harness.core.verdict import Reason, Stage
 from harness.diagnose.patterns import Pattern, PatternError, PatternSet, text_pattern
-from harness.verdict import Reason, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CATALOGUE = Path(__file__).with_name("signatures.yaml")
 COMPUTED = frozenset({"boundary", "consumer", "installed", "requirement"})
-"""Placeholders that the classifier fills in beside a signature's own captures (see :mod:`harness.diagnose.remedy`)."""
+"""What the classifier fills in beside a signature's own captures (see :mod:`harness.diagnose.placeholders`)."""
 
 
-class CatalogueError(ValueError):
+class CatalogueError(HarnessError, ValueError):
     """The catalogue is not usable; the message says where and why."""
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.core.records import DiagnosisRecord
+from harness.core.verdict import Reason
 from harness.diagnose.catalogue import Catalogue, Compiled, Signature, Tier, shipped
 from harness.diagnose.matching import Matcher
-from harness.diagnose.remedy import detail, fill, values
+from harness.diagnose.placeholders import detail, fill, values
 from harness.diagnose.statements import Severity, Statement
-from harness.records import DiagnosisRecord
-from harness.verdict import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 
+from harness.core.verdict import Reason
 from harness.diagnose.classify import classify, unexplained
 from harness.diagnose.patterns import text_pattern
-from harness.verdict import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

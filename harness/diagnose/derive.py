@@ -20,7 +20,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from harness.diagnose.boundaries import TABLE
-from harness.uv import run_uv
+from harness.environments.uv import run_uv
 
 Fetch = Callable[[str], AbstractContextManager[Path]]
 """Gives the folder that holds a version's sources for as long as it is needed."""
@@ -235,7 +235,7 @@ def fetch_release(package: str, version: str) -> Iterator[Path]:
     """A release of ``package``, unpacked by uv into a folder that is deleted afterwards.
 
     Raises:
-        harness.uv.UvFailure: uv could not fetch it.
+        harness.environments.uv.UvFailure: uv could not fetch it.
     """
     with tempfile.TemporaryDirectory(prefix="boundary-") as name:
         target = Path(name)
@@ -248,7 +248,7 @@ def released(package: str) -> list[str]:
     """The final releases of ``package``, ascending, as pip lists them.
 
     Raises:
-        harness.uv.UvFailure: the index could not be read.
+        harness.environments.uv.UvFailure: the index could not be read.
     """
     with tempfile.TemporaryDirectory() as name:
         text = run_uv(["tool", "run", "pip", "index", "versions", package], folder=Path(name))
@@ -261,7 +261,7 @@ def refresh(package: str = "transformers", first: str = "4.33.0", path: Path = T
     """Derive the table anew from the index and write it; answers how many releases were fetched.
 
     Raises:
-        harness.uv.UvFailure: the index could not be read.
+        harness.environments.uv.UvFailure: the index could not be read.
     """
     versions = [text for text in released(package) if Version(text) >= Version(first)]
     runs, known = derive(TRANSFORMERS_NAMES, versions, lambda version: fetch_release(package, version))

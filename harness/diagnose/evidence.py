@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from packaging.utils import canonicalize_name
 
+from harness.core.verdict import Stage
 from harness.diagnose.lines import read_lines
 from harness.diagnose.statements import Severity, Statement, read_statements, relative, statement_text
 from harness.diagnose.stream import select
-from harness.verdict import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from harness.records import ExceptionRecord, FrameRecord
+    from harness.core.records import ExceptionRecord, FrameRecord
 
 _MOST_CAUSES = 30
 
@@ -62,7 +62,7 @@ class Evidence:
         Args:
             exc: the exception; None when the child ended without one.
             log: its output, as text, bytes, an open binary file or a path.
-            stage: the rung of the ladder.
+            stage: the stage of the ladder.
             check: name of the check within the stage.
             backend: ``pytorch``, ``turbomind`` or ``transformers``.
             stack: installed packages, name to version.

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from harness.core.errors import HarnessError
+from harness.core.verdict import Reason
 from harness.diagnose.catalogue import Catalogue, shipped
 from harness.diagnose.classify import Diagnosis, classify
 from harness.diagnose.cluster import Proposal, propose
 from harness.diagnose.evidence import Evidence
-from harness.secrets import redact, redact_tree
-from harness.verdict import Reason
+from harness.process.redaction import redact, redact_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,7 @@ _SURE = 0.75
 _LIKELY = 0.5
 
 
-class StackError(ValueError):
+class StackError(HarnessError, ValueError):
     """A file that should name installed packages does not; the message says what is wrong."""
 
 

@@ -25,6 +25,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.core.errors import HarnessError
 from harness.diagnose.catalogue import Catalogue, shipped
 from harness.diagnose.classify import Diagnosis, classify
 from harness.diagnose.evidence import Evidence
@@ -37,7 +38,7 @@ _HEAD = "#: "
 _MARK = "#^ "
 
 
-class FixtureError(ValueError):
+class FixtureError(HarnessError, ValueError):
     """A fixture file does not have the form it should; the message says where."""
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from harness.core.errors import HarnessError
+from harness.core.verdict import Reason
 from harness.diagnose.catalogue import Catalogue, Tier, shipped
 from harness.diagnose.classify import Diagnosis, classify
 from harness.diagnose.evidence import Evidence
 from harness.diagnose.fixtures import FOLDER, Fixture, Kind, load_fixtures
-from harness.verdict import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +84,7 @@ def _proven(fixture: Fixture, diagnosis: Diagnosis) -> bool:
     return fixture.kind is Kind.MATCH and fixture.problem(diagnosis) is None
 
 
-class CasesError(ValueError):
+class CasesError(HarnessError, ValueError):
     """A file of labelled failures does not have the form it should; the message says where."""
 
 

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from packaging.specifiers import SpecifierSet
 
+    from harness.core.records import FrameRecord
     from harness.diagnose.catalogue import Compiled
     from harness.diagnose.evidence import Evidence
     from harness.diagnose.patterns import Match, Pattern
     from harness.diagnose.statements import Statement
-    from harness.records import FrameRecord
 
 _TRIMMED = " `'\".,"
 

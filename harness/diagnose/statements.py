@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from harness.core.records import FrameRecord
 from harness.diagnose.patterns import text_pattern
-from harness.records import FrameRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -14,13 +14,13 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from harness.durable import digest, write_atomically
+from harness.core.files import digest, write_atomically
+from harness.core.records import Record
+from harness.core.verdict import Stage, Status, Verdict
 from harness.gate.noise import machine_name, samples_of
 from harness.matrix.document import read_document
 from harness.matrix.schema import WRITTEN_BY_HAND
 from harness.matrix.validation import validate
-from harness.records import Record
-from harness.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ class Must(BaseModel):
     match: str = Field(
         min_length=1, description="A combination's id, or a pattern of it.", examples=["lmdeploy0.18.0-*"]
     )
-    stage: Stage = Field(default=Stage.STRUCTURE, description="The highest rung that must pass.")
+    stage: Stage = Field(default=Stage.STRUCTURE, description="The highest stage that must pass.")
 
 
 class Limits(BaseModel):
@@ -90,9 +90,9 @@ class Baseline(BaseModel):
         return digest(self.model_dump(mode="json"))
 
     def must_reach(self, *ids: str) -> Stage | None:
-        """The highest rung that the list demands of a combination known by these ids; None: nothing."""
+        """The highest stage that the list demands of a combination known by these ids; None: nothing."""
         wanted = [each.stage for each in self.must for name in ids if fnmatch.fnmatchcase(name, each.match)]
-        return max(wanted, key=lambda stage: stage.rung, default=None)
+        return max(wanted, key=lambda stage: stage.position, default=None)
 
 
 def asks_of(combination: Combination) -> str:

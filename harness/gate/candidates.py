@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
+from harness.environments.interpreters import NoInterpreter, find_interpreter
 from harness.gate.baseline import asks_of
 from harness.gate.change import AXES, Bump, UnusableChange
-from harness.interpreters import NoInterpreter, find_interpreter
-from harness.ladder import resolve_request
 from harness.matrix import expand, load_matrix
 from harness.matrix.versions import VersionRule
+from harness.pipeline.stages import resolve_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.gate.baseline import Baseline
     from harness.matrix import Combination, Matrix, Releases
-    from harness.models import ModelSpec
-    from harness.workbench import Workbench
+    from harness.matrix.models import ModelSpec
+    from harness.session.session import Session
 
 _NOBODY = "0"
 """A version of lmdeploy for the axes of a matrix of which only an include is wanted."""
@@ -55,7 +55,7 @@ def changed_in_matrix(combinations: Sequence[Combination], baseline: Baseline) -
 
 
 def bumped(
-    bench: Workbench, chosen: Sequence[Combination], bumps: Sequence[Bump], releases: Releases
+    session: Session, chosen: Sequence[Combination], bumps: Sequence[Bump], releases: Releases
 ) -> list[Candidate]:
     """What the bumps make of each chosen combination that they touch.
 
@@ -70,10 +70,10 @@ def bumped(
         for each in _standing_together([each for each in chosen if each.excluded is None], bumps)
         if (target := _target(each, axes, bumps)) is not None
     }
-    matrix = load_matrix(bench.project.matrix_file)
-    remade = _Remaking(matrix, bench.models, releases)
+    matrix = load_matrix(session.project.matrix_file)
+    remade = _Remaking(matrix, session.models, releases)
     others = [bump for bump in bumps if bump.package not in AXES]
-    holding = _holding(bench, [each for each in chosen if each.excluded is None], others) if others else {}
+    holding = _holding(session, [each for each in chosen if each.excluded is None], others) if others else {}
     found = []
     for combination in chosen:
         target, more = moved.get(combination.id), holding.get(combination.id, [])
@@ -184,7 +184,7 @@ class _Remaking:
         return all(version in self._releases.versions(name, day) for name, version in target.items())
 
 
-def _holding(bench: Workbench, combinations: Sequence[Combination], bumps: Sequence[Bump]) -> dict[str, list[Bump]]:
+def _holding(session: Session, combinations: Sequence[Combination], bumps: Sequence[Bump]) -> dict[str, list[Bump]]:
     """Which bumps move a package of which stack; nothing is installed.
 
     Raises:
@@ -196,7 +196,7 @@ def _holding(bench: Workbench, combinations: Sequence[Combination], bumps: Seque
             interpreter = find_interpreter(combination.python)
         except NoInterpreter:
             return []
-        resolution = bench.resolver.resolve(resolve_request(combination, interpreter), interpreter)
+        resolution = session.resolver.resolve(resolve_request(combination, interpreter), interpreter)
         if resolution.lock is None:
             if resolution.failure is not None and resolution.failure.kind not in {"conflict", "no-wheel"}:
                 raise resolution.failure
@@ -204,7 +204,7 @@ def _holding(bench: Workbench, combinations: Sequence[Combination], bumps: Seque
         stack = resolution.lock.stack
         return [bump for bump in bumps if bump.package in stack and stack[bump.package] not in bump.wanted]
 
-    with ThreadPoolExecutor(bench.workers) as pool:
+    with ThreadPoolExecutor(session.workers) as pool:
         found = list(pool.map(touching, combinations))
     return {each.id: bumps for each, bumps in zip(combinations, found, strict=True) if bumps}
 

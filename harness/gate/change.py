@@ -9,6 +9,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from harness.core.errors import HarnessError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -18,7 +20,7 @@ AXES = ("lmdeploy", "transformers")
 """Packages that are an axis of the matrix; all others are additions to a lock."""
 
 
-class UnusableChange(ValueError):  # noqa: N818 - reads as what it says of the input
+class UnusableChange(HarnessError, ValueError):  # noqa: N818 - reads as what it says of the input
     """What was given does not say a change; the message says what to write."""
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from harness.verdict import Stage, Status
+from harness.core.verdict import Stage, Status
 
 if TYPE_CHECKING:
-    from harness.verdict import Verdict
+    from harness.core.verdict import Verdict
 
 
 class Change(StrEnum):
@@ -44,7 +44,7 @@ ORDER = (
     Change.SAME,
 )
 """What needs a person first."""
-_TOP = Stage.STRUCTURE.rung + 1
+_TOP = Stage.STRUCTURE.position + 1
 
 
 def compare(before: Verdict | None, after: Verdict | None) -> Change:  # noqa: PLR0911 - one line for each class
@@ -70,15 +70,15 @@ def compare(before: Verdict | None, after: Verdict | None) -> Change:  # noqa: P
     if before.status is Status.FAIL:
         return _after_failure(before, after)
     if after.status is Status.FAIL:
-        return Change.REGRESSED if _rung(after) < reached(before) else Change.NEW
+        return Change.REGRESSED if _position(after) < reached(before) else Change.NEW
     if reached(after) == reached(before):
         return Change.SAME
     return Change.NEW if reached(after) > reached(before) else Change.NOT_TESTED
 
 
 def reached(verdict: Verdict) -> int:
-    """How many rungs, from the bottom, a verdict says were passed."""
-    return _TOP if verdict.status is Status.PASS else _rung(verdict)
+    """How many stages, from the bottom, a verdict says were passed."""
+    return _TOP if verdict.status is Status.PASS else _position(verdict)
 
 
 _SAY_NOTHING = frozenset({Status.INFRA, Status.SKIPPED})
@@ -87,8 +87,8 @@ _SAY_NOTHING = frozenset({Status.INFRA, Status.SKIPPED})
 def _after_failure(before: Verdict, after: Verdict) -> Change:
     if after.status is Status.FAIL:
         return Change.SAME if before == after else Change.OTHER_REASON
-    return Change.FIXED if reached(after) > _rung(before) else Change.NOT_TESTED
+    return Change.FIXED if reached(after) > _position(before) else Change.NOT_TESTED
 
 
-def _rung(verdict: Verdict) -> int:
-    return verdict.stage.rung if verdict.stage is not None else 0
+def _position(verdict: Verdict) -> int:
+    return verdict.stage.position if verdict.stage is not None else 0

@@ -7,19 +7,19 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from harness.endings import ExitCode
+from harness.core.errors import ExitCode
+from harness.core.verdict import Status, Verdict
 from harness.gate.compare import Change, compare, reached
 from harness.gate.noise import measure, same_machine, samples_of
 from harness.gate.outcome import Cause, Measurement, Row
-from harness.verdict import Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.core.records import DiagnosisRecord, Record
+    from harness.core.verdict import Stage
     from harness.gate.baseline import Baseline
     from harness.gate.candidates import Candidate
-    from harness.records import DiagnosisRecord, Record
-    from harness.verdict import Stage
 
 _WITH_CAUSE = frozenset({Change.REGRESSED, Change.INFRASTRUCTURE, Change.FLAKY, Change.NOT_TESTED})
 
@@ -133,7 +133,7 @@ def _settled(change: Change, verdicts: Sequence[Verdict]) -> Verdict | None:
 def _met(demanded: Stage, verdict: Verdict | None) -> bool | None:
     if verdict is None:
         return None
-    if verdict.status not in {Status.INFRA, Status.SKIPPED} and reached(verdict) > demanded.rung:
+    if verdict.status not in {Status.INFRA, Status.SKIPPED} and reached(verdict) > demanded.position:
         return True
     return False if verdict.status is Status.FAIL else None
 

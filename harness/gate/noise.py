@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from harness.verdict import Stage, Status
+from harness.core.verdict import Stage, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import JsonValue
 
-    from harness.records import CheckRecord, MachineRecord, Record
+    from harness.core.records import CheckRecord, MachineRecord, Record
 
 MIN_SAMPLES = 3
 SIGMAS = 3.0

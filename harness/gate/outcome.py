@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from harness.core.verdict import Stage
 from harness.gate.compare import ORDER, Change
-from harness.shards import Shard
-from harness.verdict import Stage
+from harness.scheduling.shards import Shard
 
 
 class _Frozen(BaseModel):
@@ -40,7 +40,7 @@ class Row(_Frozen):
     cause: str | None = None
     """Id of its root cause."""
     must: Stage | None = None
-    """The rung that the baseline demands."""
+    """The stage that the baseline demands."""
     must_met: bool | None = None
     """None: not demanded, or it could not be told here."""
     seconds: float = 0.0

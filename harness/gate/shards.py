@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from harness import __version__, shards
-from harness.durable import digest
+from harness import __version__
+from harness.core.files import digest
 from harness.gate.baseline import asks_of
 from harness.gate.change import UnusableChange
 from harness.gate.compare import Change
 from harness.gate.judge import count, decide
 from harness.gate.outcome import Cause, Outcome, Plan
+from harness.scheduling import shards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from harness.gate.baseline import Baseline
     from harness.gate.candidates import Candidate
-    from harness.shards import Shard
+    from harness.scheduling.shards import Shard
 
 
 def make_plan(bump: str, baseline: Baseline, candidates: Sequence[Candidate]) -> Plan:

@@ -7,20 +7,21 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from harness.environment import Environments
-from harness.execute import climb_all
+from harness.core.verdict import Reason, Stage, Verdict
+from harness.environments.environment import Environments
 from harness.gate.compare import Change, compare
-from harness.rooms import room, sweep
-from harness.verdict import Reason, Stage, Verdict
-from harness.workbench import Workbench
+from harness.process.scratch import own_folder, sweep
+from harness.session.execute import run_all
+from harness.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.core.records import Record
     from harness.gate.baseline import Baseline
     from harness.gate.candidates import Candidate
     from harness.matrix import Combination
-    from harness.records import Record
+    from harness.session.execute import Display
 
 CERTAIN = frozenset(
     {
@@ -39,26 +40,26 @@ CERTAIN = frozenset(
 
 
 @dataclass(frozen=True)
-class _FreshBench(Workbench):
-    """A bench whose environments are built anew, beside those that others may be using."""
+class _FreshSession(Session):
+    """A session whose environments are built anew, beside those that others may be using."""
 
     @cached_property
     def environments(self) -> Environments:
         """None is there yet."""
-        return Environments(room(self.project.retries))
+        return Environments(own_folder(self.project.retries))
 
 
 def run_candidates(
-    bench: Workbench, candidates: Sequence[Candidate], baseline: Baseline, *, retries: int, verbosity: int
+    session: Session, candidates: Sequence[Candidate], baseline: Baseline, *, retries: int, display: Display
 ) -> dict[str, list[Record]]:
     """Every try of every candidate, by its id, oldest first.
 
     Args:
-        bench: of the gate's own reports folder.
+        session: of the gate's own reports folder.
         candidates: the comparisons; several may run the same combination.
         baseline: what they are compared with.
         retries: how often a new failure is tried again.
-        verbosity: of the display.
+        display: makes what shows each round.
 
     Raises:
         RunBroken: the harness could not go on.
@@ -67,16 +68,16 @@ def run_candidates(
     wanted: dict[str, Combination] = {each.id: each.combination for each in candidates if each.combination is not None}
     if not wanted:
         return {}
-    sweep(bench.project.retries)
-    records = climb_all(bench, list(wanted.values()), verbosity=verbosity, publish=False)
+    sweep(session.project.retries)
+    records = run_all(session, list(wanted.values()), display, publish=False)
     tries = {record.id: [record] for record in records}
     again = [each for each in wanted.values() if _worth_another(tries[each.id][0], each.id, candidates, baseline)]
     for _ in range(retries):
         if not again:
             break
-        fresh = _FreshBench(bench.project, bench.jobs, fresh=True)
+        fresh = _FreshSession(session.project, session.jobs, fresh=True)
         try:
-            for record in climb_all(fresh, again, verbosity=verbosity, publish=False):
+            for record in run_all(fresh, again, display, publish=False):
                 tries[record.id].append(record)
         finally:
             for folder in fresh.environments.root.iterdir():
@@ -86,7 +87,7 @@ def run_candidates(
 
 
 def sample_again(
-    bench: Workbench, candidates: Sequence[Candidate], tries: dict[str, list[Record]], *, samples: int, verbosity: int
+    session: Session, candidates: Sequence[Candidate], tries: dict[str, list[Record]], *, samples: int, display: Display
 ) -> None:
     """Repeat what was answered until each has that many attempts, one at a time on a card, for latency and memory."""
     answered = {
@@ -94,10 +95,10 @@ def sample_again(
         for each in candidates
         if each.combination is not None and tries[each.id][0].verdict == "pass"
     }
-    measuring = replace(bench, fresh=True, measure=True)
+    measuring = replace(session, fresh=True, measure=True)
     for _ in range(samples - 1):
         if answered:
-            for record in climb_all(measuring, list(answered.values()), verbosity=verbosity, publish=False):
+            for record in run_all(measuring, list(answered.values()), display, publish=False):
                 tries[record.id].append(record)
 
 

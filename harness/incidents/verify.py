@@ -1,7 +1,7 @@
 """Whether an incident still reproduces, is diagnosed as what it is, and is remedied by what is said to remedy it.
 
-All of it is read from records. A remedy counts as verified when the remedied combination is past the rung on which the
-incident failed, or is stopped on that rung by nothing but this machine's lack of a GPU after having really tried.
+All of it is read from records. A remedy counts as verified when the remedied combination is past the stage on which the
+incident failed, or is stopped on that stage by nothing but this machine's lack of a GPU after having really tried.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.core.verdict import Stage, Status, Verdict
 from harness.incidents import combinations_for
-from harness.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.core.records import Record
     from harness.incidents import Incident
     from harness.matrix import Combination
-    from harness.records import Record
 
 REPRODUCES = "still reproduces"
 GONE = "no longer reproduces"
@@ -73,7 +73,7 @@ def verify(incident: Incident, combinations: Sequence[Combination], records: Map
     """
     broken = combinations_for(incident.reproduced_by, combinations)
     repaired = combinations_for(incident.remedied_by, combinations)
-    failed_at = max((stage_of(records[each.id]) for each in broken), key=lambda stage: stage.rung, default=None)
+    failed_at = max((stage_of(records[each.id]) for each in broken), key=lambda stage: stage.position, default=None)
     return Outcome(
         incident,
         tuple(Proof(each.id, records[each.id].verdict, _reproduced(each, records[each.id])) for each in broken),
@@ -83,7 +83,7 @@ def verify(incident: Incident, combinations: Sequence[Combination], records: Map
 
 
 def stage_of(record: Record) -> Stage:
-    """The rung at which the climb ended; the top for one that passed."""
+    """The stage at which the climb ended; the top for one that passed."""
     return Verdict.parse(record.verdict).stage or Stage.STRUCTURE
 
 
@@ -93,7 +93,10 @@ def _reproduced(combination: Combination, record: Record) -> str:
         return REPRODUCES
     if verdict.status is Status.FAIL:
         return DIFFERENT
-    if verdict.status is Status.BLOCKED and stage_of(record).rung <= (combination.expect.stage or Stage.BOOT).rung:
+    if (
+        verdict.status is Status.BLOCKED
+        and stage_of(record).position <= (combination.expect.stage or Stage.BOOT).position
+    ):
         return BLOCKED
     return GONE if verdict.status in {Status.PASS, Status.BLOCKED} else BLOCKED
 
@@ -108,7 +111,7 @@ def _signature(record: Record) -> str:
 
 
 def helped(record: Record, failed_at: Stage | None) -> str:
-    """Whether the repaired combination is past the rung on which the incident failed."""
+    """Whether the repaired combination is past the stage on which the incident failed."""
     verdict = Verdict.parse(record.verdict)
     if verdict.status is Status.PASS:
         return VERIFIED
@@ -118,5 +121,5 @@ def helped(record: Record, failed_at: Stage | None) -> str:
     if verdict.status is not Status.BLOCKED or failed_at is None:
         return BLOCKED
     tried = any(check.key for check in record.stages[-1].checks)
-    past = reached.rung > failed_at.rung or (reached is failed_at and tried)
+    past = reached.position > failed_at.position or (reached is failed_at and tried)
     return VERIFIED if past else BLOCKED

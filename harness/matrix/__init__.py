@@ -2,7 +2,7 @@
 
 The usual way through::
 
-    models = load_models(folder)                      # harness.models
+    models = load_models(folder)                      # harness.matrix.models
     combinations = expand(load_matrix(path), models, PackageIndex(cache, ttl))
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from harness.matrix.combination import Combination, TargetMachine, Timeout
 from harness.matrix.expand import expand
-from harness.matrix.index import IndexUnavailable, PackageIndex
 from harness.matrix.load import load_matrix, parse_matrix
 from harness.matrix.problems import MatrixError, Problem
 from harness.matrix.schema import Backend, Launch, Matrix, Platform, json_schema
@@ -19,11 +18,9 @@ from harness.matrix.versions import Releases
 __all__ = [
     "Backend",
     "Combination",
-    "IndexUnavailable",
     "Launch",
     "Matrix",
     "MatrixError",
-    "PackageIndex",
     "Platform",
     "Problem",
     "Releases",

@@ -6,8 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from harness import models
-from harness.matrix import schema
+from harness.matrix import models, schema
 
 
 def schemas() -> dict[str, str]:

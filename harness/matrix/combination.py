@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from harness.core.verdict import Expectation, Stage, Status
 from harness.matrix.schema import Backend, Launch, Platform, end_of
-from harness.verdict import Expectation, Stage, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from harness.core.verdict import Expectation, Status
 from harness.matrix.combination import Combination, TargetMachine, Timeout
 from harness.matrix.patterns import Rulebook
 from harness.matrix.problems import MatrixError, Problem, suggestion
 from harness.matrix.schema import Axes, Backend, Include, Launch, Matrix
 from harness.matrix.versions import Releases, VersionRule
-from harness.verdict import Expectation, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from harness.models import ModelSpec
+    from harness.matrix.models import ModelSpec
 
 MAX_COMBINATIONS = 20_000
 """More than anybody runs; stops a matrix that multiplies by accident."""
@@ -104,7 +104,7 @@ def expand(matrix: Matrix, models: Mapping[str, ModelSpec], releases: Releases) 
 
     Raises:
         MatrixError: an unknown model, a rule that no release matches, or two entries that say the same combination.
-        harness.matrix.index.IndexUnavailable: a rule could not be expanded.
+        harness.index.releases.IndexUnavailable: a rule could not be expanded.
     """
     points = _Points(matrix, models, releases)
     found = points.all()

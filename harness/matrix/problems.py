@@ -6,6 +6,8 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.core.errors import HarnessError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -32,11 +34,15 @@ class Problem:
         return f"{where}: {what}\n    {self.hint}" if self.hint else f"{where}: {what}"
 
 
-class MatrixError(Exception):
+class MatrixError(HarnessError):
     """A matrix or a model spec that cannot be used, with everything that is wrong with it.
 
     ``str()`` is the text to show to a person: one problem per paragraph, each with file, line and column.
     """
+
+    def told(self) -> str:
+        """The problems, each with its place."""
+        return str(self)
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(set(problems)))

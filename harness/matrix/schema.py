@@ -16,6 +16,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from harness.core.verdict import Expectation, Reason, Stage, Status
 from harness.matrix.document import Document, Node
 from harness.matrix.problems import suggestion
 from harness.matrix.quantities import (
@@ -31,7 +32,6 @@ from harness.matrix.quantities import (
     one_or_many,
 )
 from harness.matrix.versions import VersionRule, version_pattern
-from harness.verdict import Expectation, Reason, Stage, Status
 
 
 class Backend(StrEnum):

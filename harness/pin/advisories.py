@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.child import CHILDREN, Limits
-from harness.secrets import installer_environment, redact
-from harness.uv import offline, uv_binary
+from harness.environments.uv import offline, uv_binary
+from harness.process.child import CHILDREN, Limits
+from harness.process.redaction import installer_environment, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

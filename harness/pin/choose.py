@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from harness.lock import InvalidLock, Lock
+from harness.core.verdict import Stage
+from harness.environments.lock import InvalidLock, Lock
 from harness.report.axes import version_key
 from harness.report.context import build_context
-from harness.verdict import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from harness.models import ModelSpec
-    from harness.records import Record
+    from harness.core.records import Record
+    from harness.matrix.models import ModelSpec
     from harness.report.model import Answer
 
 LEVELS = ("proven", "partial")

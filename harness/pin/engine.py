@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.models import HubWeights
-from harness.probes.boot_lmdeploy import (
+from harness.matrix.models import HubWeights
+from harness.probes.engines.boot_lmdeploy import (
     BATCH,
     CACHE_SHARE,
     FORMATS,
@@ -23,8 +23,8 @@ from harness.probes.boot_lmdeploy import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.models import ModelSpec
-    from harness.records import Record
+    from harness.core.records import Record
+    from harness.matrix.models import ModelSpec
 
 SHARE = "cache_max_entry_count"
 

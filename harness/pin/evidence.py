@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,25 @@ from harness.pin.choose import gpu_peak_mib, latency_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
+    from harness.core.records import Record
+    from harness.matrix.models import ModelSpec
     from harness.pin.advisories import Audit
-    from harness.pin.write import Pin
-    from harness.records import Record
+    from harness.pin.choose import Candidate, Chosen, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Everything that a pin says."""
+
+    chosen: Candidate
+    outcome: Chosen
+    wish: Wish
+    spec: ModelSpec
+    audited: Audit
+    made: datetime
+
 
 VERIFY = "`harness pin verify` on this folder installs it afresh and compares."
 

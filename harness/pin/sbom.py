@@ -11,7 +11,7 @@ from harness import __version__
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from harness.lock import Lock
+    from harness.environments.lock import Lock
     from harness.pin.advisories import Audit
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from harness.durable import read_json
-from harness.interpreters import find_interpreter
-from harness.lock import Lock
+from harness.core.errors import HarnessError
+from harness.core.files import read_json
+from harness.environments.interpreters import find_interpreter
+from harness.environments.lock import Lock
+from harness.environments.uv import run_uv
 from harness.pin.write import FACTS
-from harness.uv import run_uv
 
 
-class NoPin(ValueError):  # noqa: N818 - reads as what it says of the folder
+class NoPin(HarnessError, ValueError):  # noqa: N818 - reads as what it says of the folder
     """The folder holds no pin; the message says what is missing."""
 
 

@@ -4,42 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.durable import write_atomically
-from harness.launch_script import CONFIGURATIONS, PORT, launch_script
-from harness.models import HubWeights
+from harness.core.files import write_atomically
+from harness.engines.launch_script import CONFIGURATIONS, PORT, launch_script
+from harness.matrix.models import HubWeights
 from harness.pin.advisories import audit_json
 from harness.pin.engine import engine_settings
-from harness.pin.evidence import evidence
+from harness.pin.evidence import Pin, evidence
 from harness.pin.sbom import sbom
-from harness.secrets import redact
+from harness.process.redaction import redact
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
-    from harness.lock import Lock
-    from harness.models import ModelSpec
-    from harness.pin.advisories import Audit
-    from harness.pin.choose import Candidate, Chosen, Wish
+    from harness.environments.lock import Lock
+    from harness.matrix.models import ModelSpec
 
 FACTS = "pin.json"
 EVIDENCE = "EVIDENCE.md"
 PUBLIC = re.compile(r"https://files\.[a-z]+\.org/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/?#\"]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """Everything that a pin says."""
-
-    chosen: Candidate
-    outcome: Chosen
-    wish: Wish
-    spec: ModelSpec
-    audited: Audit
-    made: datetime
 
 
 def write_pin(folder: Path, pin: Pin) -> list[str]:

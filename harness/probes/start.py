@@ -22,21 +22,21 @@ PACKAGE = "harness_probes"
 
 CHECKS: Dict[str, Tuple[str, str, str]] = {
     # check: (first stage it answers, module, function)
-    "engine-modules": ("import", "imports", "engine_modules"),
-    "vision-builder": ("import", "imports", "vision_builder"),
-    "entry-points": ("import", "entry_points", "entry_points"),
-    "launch-module": ("import", "entry_points", "launch_module"),
-    "transformers-model": ("import", "imports", "transformers_model"),
-    "model-requirements": ("import", "imports", "model_requirements"),
-    "backend-support": ("configure", "configure", "backend_support"),
-    "model-config": ("configure", "configure", "model_config"),
-    "model-graph": ("configure", "model_graph", "model_graph"),
-    "image-and-prompt": ("preprocess", "preprocess", "image_and_prompt"),
-    "emulation": ("emulate", "emulate", "emulate"),
-    "two-pass": ("boot", "two_pass", "two_pass"),
-    "no-backend-config": ("boot", "boot_lmdeploy", "no_backend_config"),
-    "launch-script": ("boot", "boot_lmdeploy", "launch_script"),
-    "server-command": ("boot", "boot_lmdeploy", "server_command"),
+    "engine-modules": ("import", "engines.imports", "engine_modules"),
+    "vision-builder": ("import", "engines.imports", "vision_builder"),
+    "entry-points": ("import", "engines.entry_points", "entry_points"),
+    "launch-module": ("import", "engines.entry_points", "launch_module"),
+    "transformers-model": ("import", "engines.imports", "transformers_model"),
+    "model-requirements": ("import", "engines.imports", "model_requirements"),
+    "backend-support": ("configure", "engines.configure", "backend_support"),
+    "model-config": ("configure", "engines.configure", "model_config"),
+    "model-graph": ("configure", "engines.model_graph", "model_graph"),
+    "image-and-prompt": ("preprocess", "engines.preprocess", "image_and_prompt"),
+    "emulation": ("emulate", "emulation.stage", "emulate"),
+    "two-pass": ("boot", "engines.two_pass", "two_pass"),
+    "no-backend-config": ("boot", "engines.boot_lmdeploy", "no_backend_config"),
+    "launch-script": ("boot", "engines.boot_lmdeploy", "launch_script"),
+    "server-command": ("boot", "engines.boot_lmdeploy", "server_command"),
 }
 
 
@@ -46,7 +46,7 @@ def main(arguments: List[str]) -> int:
         print("usage: start.py REQUEST.json", file=sys.stderr)
         return 2
     load_package()
-    batch = sibling("batch")
+    batch = sibling("running.batch")
     try:
         order = batch.order_of(arguments[0])
     except (OSError, ValueError) as error:
@@ -54,7 +54,7 @@ def main(arguments: List[str]) -> int:
         return 2
     if order is None:
         return answer_request(arguments[0])
-    sibling("boundary").watch(os.path.dirname(arguments[0]))
+    sibling("running.boundary").watch(os.path.dirname(arguments[0]))
     prepare()
     return int(batch.run(order, arguments, answer_request))
 
@@ -62,21 +62,21 @@ def main(arguments: List[str]) -> int:
 def answer_request(path: str) -> int:
     """Answer the request in the file; the exit status."""
     try:
-        request = sibling("request").read(path)
+        request = sibling("running.request").read(path)
     except (OSError, ValueError) as error:
         print(f"start.py: {error}", file=sys.stderr)
         return 2
     if request.check not in CHECKS:
         print(f"start.py: unknown check {request.check!r}; one of: {', '.join(CHECKS)}", file=sys.stderr)
         return 2
-    events = sibling("events").Events(request.events)
+    events = sibling("running.events").Events(request.events)
     events.start(request.check)
-    sibling("boundary").watch(os.path.dirname(path))
-    sibling("boundary").tell(events, trusted=request.model.trust_remote_code)
+    sibling("running.boundary").watch(os.path.dirname(path))
+    sibling("running.boundary").tell(events, trusted=request.model.trust_remote_code)
     prepare()
     answer(request, events)
     with contextlib.suppress(OSError):  # a full disk: the next probe compiles once more
-        sibling("bytecode").note(os.path.dirname(path))
+        sibling("running.bytecode").note(os.path.dirname(path))
     events.end()
     return 0
 
@@ -89,7 +89,7 @@ def answer(request: Any, events: Any) -> None:
     except BaseException as error:
         traceback.print_exc()
         if events.answered:
-            events.fact("problem_after_the_answer", sibling("exceptions").record(error))
+            events.fact("problem_after_the_answer", sibling("running.exceptions").record(error))
         with events.answering(stage):
             raise
     if not events.answered:
@@ -104,7 +104,7 @@ def prepare() -> None:
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         os.environ.setdefault(name, "1")  # every probe works on local folders
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    sibling("background").watch()
+    sibling("running.background").watch()
     with contextlib.suppress(AttributeError, OSError, ValueError, RuntimeError):
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR1, all_threads=True)

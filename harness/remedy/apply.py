@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from harness.durable import write_atomically
+from harness.core.files import write_atomically
 from harness.matrix import Launch, parse_matrix
 
 if TYPE_CHECKING:

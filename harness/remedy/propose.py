@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from harness.core.verdict import Expectation, Reason, Status
 from harness.diagnose.boundaries import shipped
 from harness.matrix import Backend, Launch
-from harness.verdict import Expectation, Reason, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.core.records import DiagnosisRecord, Record
     from harness.matrix import Combination
-    from harness.records import DiagnosisRecord, Record
 
 
 @dataclass(frozen=True, slots=True)

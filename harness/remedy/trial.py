@@ -11,8 +11,8 @@ from harness.remedy.propose import Proposal, missing_names, propose
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.core.records import Record
     from harness.matrix import Combination
-    from harness.records import Record
 
 MOST_STEPS = 5
 """Changes that are tried one upon the other. The log's own deadlock takes three."""

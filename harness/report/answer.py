@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.core.verdict import Stage, Status
 from harness.report.axes import backend_key, version_key
 from harness.report.commands import ENGINES, commands_for
 from harness.report.model import Answer, Support
 from harness.report.wording import CLAIMS, FAMILIES, REFERENCE_CLAIM, UNJUDGED_CLAIM
-from harness.verdict import Stage, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,9 +13,9 @@ from harness.report.wording import FAMILIES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.core.verdict import Verdict
     from harness.report.extras import RemedyView
     from harness.report.model import CheckEntry, DiagnosisEntry, State
-    from harness.verdict import Verdict
 
 _ORDER: tuple[State, ...] = ("fail", "infra", "partial", "blocked", "skipped")
 
@@ -71,7 +71,7 @@ def _group(
         state=first.state,
         signature=diagnosis.signature if diagnosis else None,
         family=first.reason,
-        stages=sorted({entry.stage for entry in entries if entry.stage}, key=lambda stage: stage.rung),
+        stages=sorted({entry.stage for entry in entries if entry.stage}, key=lambda stage: stage.position),
         captures=diagnosis.captures if diagnosis else {},
         title=_title(first, diagnosis),
         cause=diagnosis.cause if diagnosis else "",

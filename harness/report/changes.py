@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
+from harness.core.verdict import Status
 from harness.report.combinations import parsed
 from harness.report.model import Change, ChangeEntry, Changes
 from harness.report.visible import bounded, visible
-from harness.verdict import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.core.verdict import Verdict
     from harness.report.extras import PreviousRun
     from harness.report.model import Combination
-    from harness.verdict import Verdict
 
 _TESTED = (Status.PASS, Status.FAIL)
 

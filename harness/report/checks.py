@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from harness.records import CheckRecord, DiagnosisRecord, ExceptionRecord
+    from harness.core.records import CheckRecord, DiagnosisRecord, ExceptionRecord
 
 MAX_FRAMES = 40
 MAX_CHAIN = 8

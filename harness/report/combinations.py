@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
+from harness.core.verdict import Stage, Status, Verdict
 from harness.report.axes import point_key
 from harness.report.checks import CheckTable
 from harness.report.engine import engine_of, gpu_of
 from harness.report.model import AttemptEntry, Combination, Machine, Stack, StageEntry, State
 from harness.report.visible import bounded, shown, visible
-from harness.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import JsonValue
 
-    from harness.records import MachineRecord, Record, StageRecord
+    from harness.core.records import MachineRecord, Record, StageRecord
 
 
 MAX_DIFFERENCES = 300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.pause import without_collection
+from harness.core.collector import without_collection
 from harness.report.answer import Findings, answers_of
 from harness.report.axes import axes_of
 from harness.report.causes import CauseFinder, cause_groups
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from harness.records import Record
+    from harness.core.records import Record
 
 TITLE = "LMDeploy compatibility"
 

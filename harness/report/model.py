@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from harness.core.verdict import Reason, Stage, Status
 from harness.report.extras import GateView, IncidentsView, RemedyView, ScanView, TrendView
-from harness.verdict import Reason, Stage, Status
 
 State = Literal["pass", "partial", "blocked", "fail", "infra", "skipped"]
 """How a combination is drawn: its status, with ``blocked`` split by whether it had climbed (``partial``) or not."""
@@ -143,7 +143,7 @@ class CheckEntry(Entry):
 
 
 class StageEntry(Entry):
-    """A rung that was reached."""
+    """A stage that was reached."""
 
     stage: Stage
     verdict: str
@@ -177,7 +177,7 @@ class Combination(Entry):
     reason: Reason | None
     detail: str
     height: Stage | None
-    """The highest rung that passed."""
+    """The highest stage that passed."""
     expected: str
     as_expected: bool | None
     note: str

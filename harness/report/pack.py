@@ -11,8 +11,8 @@ import zlib
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.core.verdict import Stage, Status
 from harness.report.wording import CHANGES, FAMILIES, STAGES, STATES
-from harness.verdict import Stage, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

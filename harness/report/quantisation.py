@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.core.verdict import Stage
 from harness.report.axes import backend_key, version_key
 from harness.report.model import Combination, MethodCell
-from harness.verdict import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,8 +43,8 @@ def method_cells(combinations: Sequence[Combination], models: Mapping[str, Model
 
 def _reach(entry: Combination) -> tuple[int, int]:
     """How far it came: a failure higher up tells more of the quantisation than one at resolve."""
-    rung = -1 if entry.height is None else _RUNGS[entry.height]
-    return (_STATES.index(entry.state), rung)
+    stage = -1 if entry.height is None else _RUNGS[entry.height]
+    return (_STATES.index(entry.state), stage)
 
 
 def _method(name: str) -> tuple[bool, str]:

@@ -15,11 +15,11 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from harness.pause import without_collection
+from harness.core.collector import without_collection
+from harness.core.verdict import Stage
 from harness.report import wording
 from harness.report.axes import ABSENT
 from harness.report.pack import page_data
-from harness.verdict import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from harness.core.verdict import Stage, Status
 from harness.report.combinations import RUNGS, parsed, state_of, utc
 from harness.report.extras import PreviousRun, TrendPoint, TrendView
 from harness.report.heatmap import no_counts
-from harness.verdict import Stage, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.records import Record
+    from harness.core.records import Record
 
 PAUSE = timedelta(minutes=30)
 """A pause longer than this ends a run, as does the second attempt at one combination."""

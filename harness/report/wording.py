@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.verdict import Reason, Stage
+from harness.core.verdict import Reason, Stage
 
 if TYPE_CHECKING:
     from harness.report.model import Change, Level, State
@@ -121,11 +121,11 @@ CHANGES: dict[Change, str] = {
 }
 
 GATE = {
-    "regressed": "fails at a rung that it passed before, or is slower or larger than noise and limit allow",
-    "fixed": "failed, and gets past that rung now",
+    "regressed": "fails at a stage that it passed before, or is slower or larger than noise and limit allow",
+    "fixed": "failed, and gets past that stage now",
     "same": "as before",
     "same failure for another reason": "failed and fails, differently",
-    "new": "nothing was known before, or not of this rung",
+    "new": "nothing was known before, or not of this stage",
     "gone": "the matrix has it no more",
     "not tested": "this machine could not get as far as the baseline did",
     "flaky": "failed, and then did not, in a fresh environment",

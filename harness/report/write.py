@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from harness.records import Record
+    from harness.core.records import Record
 
 PAGE = "index.html"
 DATA = "report.json"

@@ -1,7 +1,6 @@
 """Compatibility told from the wheels' sources alone: nothing is installed, nothing is executed.
 
-A pair of releases is scanned by :class:`harness.scan.pair.Scanner`, the whole map by
-:func:`harness.scan.grid.make_grid`, a supposed deadlock is settled by :func:`harness.scan.deadlock.settle`, and a
-single name is looked up by :func:`harness.scan.symbols.symbol_versions`. Everything said here is a prediction;
-:mod:`harness.scan.truth` measures it against real environments.
+Three parts, each importing only those before it: ``sources`` reads, ``evaluation`` says what an import or a boot would
+do,
+``answers`` answers questions. Everything said here is a prediction; :mod:`harness.scan.answers.truth` measures it.
 """

@@ -8,8 +8,8 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from harness.bundle import unpack
-from harness.bundle.host import run as host_run
-from harness.cli import main as command_line
+from harness.cli.bundle_host import run as host_run
+from harness.cli.main import main as command_line
 from tests.chaos.disk import FullDisk
 from tests.chaos.ground import half_environments, lines, orphans, scratch_left
 from tests.chaos.kills import MATRIX

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.results import RECORD_FILE
+from harness.results.store import RECORD_FILE
 from tests.chaos.ground import attempts, half_environments, lines, orphans, scratch_left
 from tests.chaos.kills import MATRIX
 from tests.chaos.registry import expect, fault

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from installer.destinations import SchemeDictionaryDestination
 
 from harness.bundle import unpack
-from harness.bundle.host import HostWorkbench
 from harness.bundle.manifest import MANIFEST
 from harness.bundle.overlay import _install_wheel
+from harness.cli.bundle_host import HostSession
 from harness.gate.annotations import workflow_commands
 from harness.gate.baseline import read_baseline, write_baseline
 from harness.gate.change import UnusableChange, parse_bump
@@ -25,11 +25,11 @@ from harness.gate.diff import read_diff
 from harness.gate.junit import junit
 from harness.gate.markdown import SUMMARY_BYTES, markdown
 from harness.gate.shards import merge, parse_shard, read_outcome
+from harness.index.pages import files_of_html, files_of_json, releases_of
 from harness.matrix import MatrixError
-from harness.matrix.index_pages import files_of_html, files_of_json, releases_of
-from harness.project import Project
-from harness.secrets import redact
-from harness.workbench import NothingSelected
+from harness.matrix.project import Project
+from harness.process.redaction import redact
+from harness.session.session import NothingSelected
 from tests.chaos.input import feed, folder_of
 from tests.chaos.registry import Missed, expect, fault
 from tests.miniatures import make_wheel
@@ -298,9 +298,9 @@ def manifests(setting: Setting, tally: Tally) -> None:
     def read(content: bytes) -> None:
         (folder / MANIFEST).write_bytes(content)
         project = Project(folder / MANIFEST, folder / "models", folder / "results", folder / "state")
-        bench = HostWorkbench(project, bundle=folder)
+        session = HostSession(project, bundle=folder)
         with suppress(NothingSelected):
-            _ = bench.combinations
+            _ = session.combinations
 
     feed(setting, tally, json.dumps(original).encode(), 6000, read)
     expect(os.listdir(folder) == [MANIFEST], "reading a manifest wrote something")  # noqa: PTH208 - names alone

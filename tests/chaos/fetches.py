@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from harness.bundle.carry import WheelStore, WheelUnavailable
-from harness.lock import LockedWheel
-from harness.matrix import IndexUnavailable, PackageIndex
-from harness.scan.download import Downloads
+from harness.environments.lock import LockedWheel
+from harness.index.download import Downloads
+from harness.index.releases import IndexUnavailable, PackageIndex
 from tests.chaos.network import PACKAGE, index
 from tests.chaos.registry import expect, fault
 

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from harness import secrets
-from harness.cli import main as command_line
-from harness.results import RECORD_FILE, ResultStore
+from harness.cli.main import main as command_line
+from harness.process import redaction
+from harness.results.store import RECORD_FILE, ResultStore
 from tests.miniatures import BEHAVIOURS, GOOD_BUILDER, lmdeploy_files, make_index, make_project, make_wheel
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
     import click
 
-    from harness.records import Record
+    from harness.core.records import Record
     from tests.miniatures import MiniProject
 
 ROOT = Path(__file__).parents[2]
 PR_SET_CHILD_SUBREAPER = 36
 SETTLES = 4.0
-"""Seconds within which whatever the harness started has to be gone; its wardens give half a second's grace."""
+"""Seconds within which whatever the harness started has to be gone; its supervisors give half a second's grace."""
 HIDDEN = ("UV_", "PIP_", "HARNESS_", "HTTP_", "HTTPS_", "ALL_PROXY", "http_", "https_", "all_proxy")
 REQUIRES = ("torch", "pillow", "transformers")
 
@@ -128,7 +128,7 @@ class Ground:
         return version
 
     def good_lmdeploys(self, count: int) -> list[str]:
-        """Versions of lmdeploy that pass every rung that needs no GPU."""
+        """Versions of lmdeploy that pass every stage that needs no GPU."""
         versions = [f"7.{number}" for number in range(count)]
         for each in versions:
             if not (self.index / "wheels" / f"lmdeploy-{each}-py3-none-any.whl").exists():
@@ -215,7 +215,7 @@ def _become_harness(  # noqa: PLR0913, PLR0917 - what makes a fork a harness
     os.chdir(root)
     os.environ.clear()
     os.environ.update(environment)
-    secrets._known_values.cache_clear()  # of this process's environment, which the harness does not have
+    redaction._known_values.cache_clear()  # of this process's environment, which the harness does not have
     signal.signal(signal.SIGINT, signal.default_int_handler)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import environment
-from harness.child import SWITCH
+from harness.environments import environment
+from harness.process.probing import SWITCH
 from tests.chaos.disk import completes, project_of
 from tests.chaos.ground import lines, orphans
 from tests.chaos.kills import MATRIX as KILLS_MATRIX

@@ -13,22 +13,22 @@ import hypothesis
 from hypothesis import strategies
 from pydantic import ValidationError
 
-from harness.answers import AnswerBook
 from harness.bundle.merge import NotResults, merge
-from harness.checks import CHECKS
-from harness.child import ChildReport, _read_events
+from harness.core.files import read_json
+from harness.core.verdict import Verdict
 from harness.diagnose.catalogue import CATALOGUE, CatalogueError
 from harness.diagnose.catalogue import load as load_catalogue
-from harness.durable import read_json
-from harness.environment import MARKER, Environments
-from harness.lock import InvalidLock, Lock
+from harness.environments.environment import MARKER, Environments
+from harness.environments.lock import InvalidLock, Lock
+from harness.environments.resolve import Request, Resolver
 from harness.matrix import MatrixError
 from harness.matrix.load import parse_matrix
-from harness.models import load_model
-from harness.questions import read_report
-from harness.resolve import Request, Resolver
-from harness.results import RECORD_FILE, ResultStore
-from harness.verdict import Verdict
+from harness.matrix.models import load_model
+from harness.pipeline.check_cache import CheckCache
+from harness.pipeline.check_runner import read_report
+from harness.pipeline.checks import CHECKS
+from harness.process.child import ChildReport, read_events
+from harness.results.store import RECORD_FILE, ResultStore
 from tests.chaos.kills import MATRIX as RUN_MATRIX
 from tests.chaos.registry import Missed, fault
 from tests.miniatures import MATRIX, MODEL
@@ -202,7 +202,7 @@ def events(setting: Setting, tally: Tally) -> None:
 
     def read(content: bytes) -> None:
         path.write_bytes(content)
-        read_report("key", check, ChildReport("exited", 0, 1.0, 1.0, 0, "", _read_events(path)))
+        read_report("key", check, ChildReport("exited", 0, 1.0, 1.0, 0, "", read_events(path)))
 
     feed(setting, tally, EVENTS, 8000, read)
 
@@ -229,10 +229,10 @@ def state(setting: Setting, tally: Tally) -> None:
     lock, request = Lock(LOCK.decode()), Request(python="3.11", requirements=("a",))
     (folder / "bin").mkdir()
     (folder / "bin" / "python").touch()
-    environments, resolver, book = Environments(folder.parent), Resolver(folder), AnswerBook(folder)
+    environments, resolver, book = Environments(folder.parent), Resolver(folder), CheckCache(folder)
     home = environments.folder(lock)
     folder.rename(home)
-    resolver, book = Resolver(home), AnswerBook(home)
+    resolver, book = Resolver(home), CheckCache(home)
 
     def read(content: bytes) -> None:
         for path in (home / MARKER, resolver._file(request), book._file("abcd")):

@@ -149,16 +149,16 @@ def twice(setting: Setting, tally: Tally) -> None:
     setting.ground.clear(project)
 
 
-@fault("kills", "warden", "a warden of the running harness gets SIGKILL, its child lives on")
-def warden_killed(setting: Setting, tally: Tally) -> None:
+@fault("kills", "supervisor", "a supervisor of the running harness gets SIGKILL, its child lives on")
+def supervisor_killed(setting: Setting, tally: Tally) -> None:
     """The child dies with it; the question is asked again, or the verdict blames nobody's version."""
     for number in range(setting.times(6, 2)):
         version = setting.ground.lmdeploy(f"8.{number}", "import time\ntime.sleep(1.5)")
         project = setting.ground.project(MATRIX.format(versions=f'"{version}"', backend="pytorch"))
-        with tally.injection(f"warden {number}"):
+        with tally.injection(f"supervisor {number}"):
             running = setting.ground.start(project, "run")
-            victim = _probe_warden(running.pid)
-            expect(victim, "no warden of a probe was ever seen")
+            victim = _probe_supervisor(running.pid)
+            expect(victim, "no supervisor of a probe was ever seen")
             time.sleep(setting.random.random())
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(victim, signal.SIGKILL)
@@ -171,8 +171,8 @@ def warden_killed(setting: Setting, tally: Tally) -> None:
         setting.ground.clear(project)
 
 
-def _probe_warden(harness: int) -> int:
-    """An open handle of the first warden that has a probe as its child; 0 if there is none within 20 s."""
+def _probe_supervisor(harness: int) -> int:
+    """An open handle of the first supervisor that has a probe as its child; 0 if there is none within 20 s."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         for each in psutil.Process(harness).children():

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from harness.results import ResultStore
+from harness.results.store import ResultStore
 from tests.chaos.ground import attempts, orphans, scratch_left
 from tests.chaos.registry import expect, fault
 from tests.miniatures import MODEL, make_wheel, transformers_files

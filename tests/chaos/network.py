@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from harness import resolve
+from harness.environments import resolve
 from tests.chaos.disk import project_of
 from tests.chaos.ground import orphans, scratch_left
 from tests.chaos.registry import expect, fault
@@ -80,7 +80,7 @@ class _Answers(BaseHTTPRequestHandler):
         self._send(200 if body else 404, body, kind)
 
     def _misbehaves(self, mode: str, body: bytes) -> bool:
-        """Answer in that way, if it is one that concerns every request."""
+        """CheckResult in that way, if it is one that concerns every request."""
         if mode.isdigit():
             self._send(int(mode), b"no", "text/plain", retry_after=mode == "429")
         elif mode == "stall":

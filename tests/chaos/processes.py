@@ -8,15 +8,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.child import Children, ChildReport, Limits
-from harness.verdict import Verdict
+from harness.core.verdict import Verdict
+from harness.process.child import Children, ChildReport, Limits
 from tests.chaos.ground import orphans, scratch_left
 from tests.chaos.registry import expect, fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.records import Record
+    from harness.core.records import Record
     from tests.chaos.ground import Ground
     from tests.chaos.registry import Setting, Tally
 
@@ -140,14 +140,14 @@ while True:
         "fail/import/crash",
     ),
     Behaviour(
-        "kills-its-warden",
-        "leaves a process in a session of its own and kills its warden",
+        "kills-its-supervisor",
+        "leaves a process in a session of its own and kills its supervisor",
         """
 import os, time
 def of(pid, what):
     return open(f"/proc/{pid}/{what}").read()
 pid = os.getpid()
-while "warden.py" not in of(pid, "cmdline"):
+while "supervisor.py" not in of(pid, "cmdline"):
     pid = int(of(pid, "stat").rpartition(")")[2].split()[1])
 if os.fork() == 0:
     os.setsid()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from harness.secrets import redact
+from harness.process.redaction import redact
 from tests.chaos.ground import orphans
 from tests.chaos.processes import MATRIX
 from tests.chaos.registry import expect, fault

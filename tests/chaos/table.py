@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.machine import machine
+from harness.core.machine import machine
 from tests.chaos.registry import FAMILIES, Outcome, Tally, all_faults
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from harness.resolve import source_arguments
-from harness.secrets import child_environment
+from harness.environments.resolve import source_arguments
+from harness.process.redaction import child_environment
 from tests.chaos.ground import orphans
 from tests.chaos.processes import run_one
 from tests.chaos.registry import expect, fault
 
 if TYPE_CHECKING:
-    from harness.records import Record
+    from harness.core.records import Record
     from tests.chaos.registry import Setting, Tally
 
 PLANTED = {"HF_TOKEN": "hf_" + "x" * 20, "AWS_SECRET_ACCESS_KEY": "k" * 40, "UV_INDEX_URL": "https://a:b@h/"}

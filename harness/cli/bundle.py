@@ -1,0 +1,257 @@
+"""``harness bundle`` and ``harness import``."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from packaging.requirements import Requirement
+
+from harness import __version__
+from harness.bundle.carry import (
+    HOST_KEEPS,
+    Luggage,
+    WheelStore,
+    WheelUnavailable,
+    choose,
+    host_packages,
+    to_lend,
+    wheel_version,
+)
+from harness.bundle.manifest import Manifest, PackedCombination, PackedStack
+from harness.bundle.merge import NotResults, merge
+from harness.bundle.pack import write_bundle
+from harness.cli.guard import guarded
+from harness.cli.options import matrix_option, patterns_option, reports_option, tags_option, words_option
+from harness.core.errors import ExitCode
+from harness.environments.interpreters import find_interpreter
+from harness.environments.resolve import Request
+from harness.matrix.models import CanaryWeights, RandomWeights
+from harness.matrix.project import Project
+from harness.pipeline.stages import resolve_request
+from harness.results.store import ResultStore
+from harness.session.publish import Publisher
+from harness.session.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.environments.lock import Lock, LockedWheel
+    from harness.matrix import Combination
+    from harness.matrix.models import ModelSpec
+
+NOT_ON_THE_HOST = frozenset({"uv", "httpx", "stamina"})
+"""What the harness needs only where it resolves and installs."""
+FOR_WEIGHTS = ("ml-dtypes", "safetensors", "numpy")
+
+
+@click.command("bundle")
+@patterns_option
+@matrix_option
+@tags_option
+@words_option
+@click.option(
+    "--host-packages",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The host's 'pip list --format json'; without it everything travels.",
+)
+@click.option("--python", "python", metavar="VERSION", help="The host's Python [default: the combinations' own].")
+@click.option(
+    "--keep", multiple=True, metavar="PATTERN", help=f"Host's own, whatever its version [{' '.join(HOST_KEEPS)}]."
+)
+@click.option("--leave-out", multiple=True, metavar="PATTERN", help="Packages that the tests can do without.")
+@click.option("--carry", multiple=True, metavar="PATTERN", help="Packages that travel whatever the rest says.")
+@click.option(
+    "--lend",
+    multiple=True,
+    metavar="PATTERN",
+    help="Packages of which one serves all stacks: the newest, or NAME==VERSION.",
+)
+@click.option("--compress", is_flag=True, help="Make the parts as small as can be; takes minutes for gigabytes.")
+@click.option("--trim", multiple=True, metavar="PACKAGE:FILES", help="Files to take out of a wheel, as a pattern.")
+@click.option(
+    "--part-mb", type=click.IntRange(1, 100_000), default=60, show_default=True, help="Size of a part, 10^6 bytes."
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("bundle"), show_default=True)
+@guarded
+def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    patterns: tuple[str, ...],
+    matrix_file: Path,
+    tags: tuple[str, ...],
+    words: tuple[str, ...],
+    host_packages: Path | None,
+    python: str | None,
+    keep: tuple[str, ...],
+    leave_out: tuple[str, ...],
+    carry: tuple[str, ...],
+    lend: tuple[str, ...],
+    compress: bool,
+    trim: tuple[str, ...],
+    part_mb: int,
+    out: Path,
+) -> int:
+    """Pack the chosen combinations for a host without a network.
+
+    Copy the parts, SHA256SUMS and unpack.py to the host and run 'python3 unpack.py' there; bring results.tar.gz back
+    and give it to 'harness import'.
+    """
+    session = Session(Project.of(matrix_file))
+    chosen = [each for each in session.select(patterns, tags, words) if each.excluded is None]
+    luggage = Luggage(_host(host_packages), keep or HOST_KEEPS, leave_out, carry, trim=_trims(trim))
+    try:
+        parts = _pack(session, chosen, python, luggage, lend, out, part_mb * 1_000_000, compress=compress)
+    except WheelUnavailable as error:
+        click.echo(f"harness: {error}", err=True)
+        return ExitCode.INFRASTRUCTURE
+    size = sum(path.stat().st_size for path in parts)
+    click.echo(f"{len(chosen)} combinations in {len(parts)} parts, {size / 1e6:.1f} MB, in {out}")
+    return ExitCode.OK
+
+
+@click.command("import")
+@click.argument("archive", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@matrix_option
+@reports_option
+@guarded
+def import_command(archive: Path, matrix_file: Path, reports: Path | None) -> int:
+    """Merge the records that a bundle's run wrote on its host, and render the report."""
+    project = Project.of(matrix_file, reports)
+    store = ResultStore(project.reports)
+    try:
+        merged = merge(archive, store)
+    except NotResults as error:
+        click.echo(f"harness: {error}", err=True)
+        return ExitCode.USAGE
+    page = Publisher(store, Session(project)).publish_if_older()
+    click.echo(f"{len(merged.taken)} records taken, {merged.known} were here already; {page}")
+    return ExitCode.OK
+
+
+def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
+    session: Session,
+    chosen: Sequence[Combination],
+    python: str | None,
+    luggage: Luggage,
+    lend: Sequence[str],
+    out: Path,
+    part_bytes: int,
+    *,
+    compress: bool,
+) -> list[Path]:
+    store = WheelStore(session.project.state / "wheels")
+    packed: list[PackedCombination] = []
+    locks: dict[str, Lock] = {}
+    roots: dict[str, tuple[str, ...]] = {}
+    for combination in chosen:
+        interpreter = find_interpreter(combination.python)
+        resolution = session.resolver.resolve(resolve_request(combination, interpreter), interpreter)
+        lock = resolution.lock
+        if resolution.failure is not None and resolution.failure.kind not in {"conflict", "no-wheel"}:
+            raise resolution.failure  # the network's or the disk's: it says nothing about the combination
+        if lock is None:
+            click.echo(f"not packed: {combination.id}: the resolver refuses it", err=True)
+            continue
+        packed.append(PackedCombination.of(combination, lock.name))
+        locks[lock.name] = lock
+        roots[lock.name] = combination.requirements
+    if not packed:
+        raise click.UsageError("nothing to pack: the resolver refuses every chosen combination")
+    version = python or packed[0].python
+    lent = to_lend(locks.values(), [each for each in lend if "==" not in each], version)
+    lent |= _exactly(session, [each for each in lend if "==" in each], version)
+    luggage = replace(luggage, lent={name: str(wheel_version(wheel)) for name, wheel in lent.items()})
+    stacks: dict[str, PackedStack] = {}
+    wheels: dict[str, Path] = {}
+    for name, lock in locks.items():
+        stacks[name], files = choose(lock, roots[name], version, luggage, store)
+        wheels |= files
+    specs = {name: session.models[name] for name in sorted({each.model for each in packed})}
+    random = [name for name, spec in specs.items() if isinstance(spec.weights, RandomWeights)]
+    manifest = Manifest(
+        made=datetime.now(UTC),
+        harness=__version__,
+        python=version,
+        combinations=packed,
+        stacks=stacks,
+        lent=dict(luggage.lent),
+        models=list(specs),
+        make_weights=random,
+    )
+    return write_bundle(
+        out,
+        manifest,
+        wheels=wheels,
+        lent=[store.fetch(wheel) for wheel in lent.values()],
+        runtime=_runtime(session, version, store, luggage.host, weights=bool(random)),
+        locks={name: lock.text for name, lock in locks.items()},
+        model_files=_model_files(session.project.models, specs),
+        part_bytes=part_bytes,
+        compress=compress,
+    )
+
+
+def _exactly(session: Session, wanted: Sequence[str], python: str) -> dict[str, LockedWheel]:
+    """The wheels of packages named with their version."""
+    interpreter = find_interpreter(python)
+    found: dict[str, LockedWheel] = {}
+    for each in wanted:
+        lock = session.resolver.resolve(Request(str(interpreter), (each,), (), None, ()), interpreter).lock
+        if lock is None:
+            raise WheelUnavailable(f"--lend {each}: there is no such version for Python {python}")
+        found |= lock.wheels(python)
+    return found
+
+
+def _runtime(session: Session, python: str, store: WheelStore, host: Mapping[str, str], *, weights: bool) -> list[Path]:
+    """Wheels of what the harness itself needs on the host."""
+    own = tomllib.loads((session.project.matrix_file.parent / "pyproject.toml").read_text())["project"]["dependencies"]
+    wanted = [each for each in own if Requirement(each).name not in NOT_ON_THE_HOST]
+    if weights:
+        wanted += [name for name in FOR_WEIGHTS if name not in host]
+    interpreter = find_interpreter(python)
+    found = session.resolver.resolve(Request(str(interpreter), tuple(sorted(wanted)), (), None, ()), interpreter)
+    if found.lock is None:
+        why = f": {found.failure.message}" if found.failure is not None else ""
+        raise WheelUnavailable(f"the harness's own dependencies do not resolve for Python {python}{why}")
+    return [store.fetch(wheel) for wheel in found.lock.wheels(python).values()]
+
+
+def _model_files(folder: Path, specs: Mapping[str, ModelSpec]) -> dict[str, Path]:
+    found = {f"{name}.yaml": folder / f"{name}.yaml" for name in specs}
+    wanted: set[Path] = set()
+    for spec in specs.values():
+        match spec.weights:
+            case CanaryWeights():
+                wanted |= {spec.checkpoint_folder} if spec.checkpoint_folder else set()
+            case RandomWeights():
+                wanted |= {spec.config_folder, folder / "canary"} if spec.config_folder else set()
+                found["make_random.py"] = folder / "make_random.py"
+            case _ if spec.config_folder is not None:
+                wanted.add(spec.config_folder)
+    for each in wanted:
+        found |= {str(path.relative_to(folder)): path for path in each.rglob("*") if path.is_file()}
+    return found
+
+
+def _host(listing: Path | None) -> dict[str, str]:
+    if listing is None:
+        return {}
+    try:
+        return host_packages(json.loads(listing.read_text()))
+    except (ValueError, KeyError, TypeError) as error:
+        raise click.UsageError(f"{listing} is not the output of 'pip list --format json': {error}") from error
+
+
+def _trims(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        package, colon, pattern = text.partition(":")
+        if not colon or not pattern:
+            raise click.UsageError(f"--trim takes PACKAGE:FILES, such as 'lmdeploy:lmdeploy/lib/*', not {text!r}")
+        found[package] = (*found.get(package, ()), pattern)
+    return found

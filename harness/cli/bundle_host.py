@@ -1,0 +1,179 @@
+"""Running a bundle on the host it was made for: ``python -m harness.cli.bundle_host BUNDLE``, started by unpack.py."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import ValidationError
+
+from harness.bundle.manifest import MANIFEST, Manifest
+from harness.bundle.overlay import OverlayEnvironments, PackedResolver, host_paths
+from harness.cli.console import display, make_console, print_summary
+from harness.cli.guard import exit_code, guarded
+from harness.core.machine import machine
+from harness.environments.interpreters import NAMED
+from harness.environments.lock import Lock
+from harness.matrix.models import RandomWeights
+from harness.matrix.project import Project
+from harness.pipeline.check_cache import CheckCache
+from harness.pipeline.check_runner import CheckRunner
+from harness.pipeline.gpus import gpus_of_this_machine
+from harness.pipeline.stages import Services
+from harness.scheduling.run import Run
+from harness.session.execute import run_all
+from harness.session.session import NothingSelected, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.matrix import Combination
+    from harness.scheduling.run import Listener
+
+
+@dataclass(frozen=True)
+class HostSession(Session):
+    """A bundle, opened on the host."""
+
+    bundle: Path = Path()
+    use_host: bool = True
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the bundle says of itself.
+
+        Raises:
+            NothingSelected: it is damaged, or of another version of the harness.
+        """
+        file = self.bundle / MANIFEST
+        try:
+            return Manifest.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError) as error:
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
+            raise NothingSelected(f"{file} is not a bundle's: {why}; unpack the bundle again") from error
+
+    @cached_property
+    def locks(self) -> dict[str, Lock]:
+        """The stacks' locks, by name."""
+        return {name: Lock((self.bundle / "locks" / name / "pylock.toml").read_text()) for name in self.manifest.stacks}
+
+    @cached_property
+    def combinations(self) -> tuple[Combination, ...]:
+        """What was packed."""
+        return tuple(each.combination() for each in self.manifest.combinations)
+
+    def run(self, combinations: Sequence[Combination], listener: Listener) -> Run:
+        """A run of those combinations on the host's packages, not started yet."""
+        packed = {each.id: self.locks[each.lock] for each in self.manifest.combinations}
+        services = Services(
+            resolver=PackedResolver(
+                self.project.resolutions,
+                packed={
+                    (tuple(sorted(each.requirements)), tuple(sorted(each.overrides)), each.exclude_newer): packed[
+                        each.id
+                    ]
+                    for each in self.combinations
+                },
+            ),
+            environments=OverlayEnvironments(self.project.environments, self.bundle, self.manifest, self.use_host),
+            answers=CheckCache(self.project.answers),
+            check_runner=CheckRunner(
+                self.project.scratch,
+                self.project.logs,
+                max(1, machine().cores // self.workers),
+                gpus_of_this_machine(),
+                self.measure,
+            ),
+            fresh_since=time.time() if self.fresh else None,
+        )
+        return Run(
+            project=self.project,
+            combinations=combinations,
+            models=self.models,
+            services=services,
+            store=self.store,
+            listener=listener,
+            jobs=self.workers,
+            fresh=self.fresh,
+        )
+
+    def make_weights(self, combinations: Sequence[Combination]) -> None:
+        """Make the random weights that the combinations ask for, with the host's own numpy and safetensors.
+
+        Raises:
+            NothingSelected: the script failed; its last line tells why.
+        """
+        for name in sorted(set(self.manifest.make_weights) & {each.model for each in combinations}):
+            spec = self.models[name]
+            folder = self.project.weights / name
+            if (folder / "harness-made.json").exists() or not isinstance(spec.weights, RandomWeights):
+                continue
+            arguments = ["--out", str(folder), "--config", str(spec.config_folder)]
+            arguments += ["--tokenizer", str(self.project.models / "canary"), "--seed", str(spec.weights.seed)]
+            script = str(self.project.models / "make_random.py")
+            path = os.pathsep.join([str(self.bundle / "runtime"), *host_paths()])
+            made = subprocess.run(
+                [sys.executable, script, *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+            if made.returncode != 0:
+                last = (made.stderr.strip().splitlines() or ["no message"])[-1]
+                raise NothingSelected(f"the random weights of {name} could not be made: {last}")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("patterns", nargs=-1, metavar="[ID]...")
+@click.option("-k", "words", multiple=True, metavar="TEXT", help="Only ids that hold this text (all of them).")
+@click.option("-t", "--tag", "tags", multiple=True, help="Only combinations with this tag.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="Combinations at a time.")
+@click.option("--measure", is_flag=True, help="One boot at a time on each GPU, so that latencies mean something.")
+@click.option("--fresh", is_flag=True, help="Run again what is known already.")
+@click.option("--ignore-host-packages", is_flag=True, help="Use only what travelled.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Results [default: BUNDLE/results].")
+@guarded
+def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    bundle: Path,
+    patterns: tuple[str, ...],
+    words: tuple[str, ...],
+    tags: tuple[str, ...],
+    jobs: int,
+    measure: bool,
+    fresh: bool,
+    ignore_host_packages: bool,
+    out: Path | None,
+) -> int:
+    """Pipeline the ladder with the bundle's combinations and write results.tar for 'harness import'."""
+    os.environ[NAMED] = sys.executable
+    results = (out or bundle / "results").absolute()
+    bundle = bundle.absolute()
+    project = Project(bundle / MANIFEST, bundle / "models", results, bundle / "state")
+    session = HostSession(project, jobs, fresh=fresh, measure=measure, bundle=bundle, use_host=not ignore_host_packages)
+    chosen = session.select(patterns, tags, words)
+    session.make_weights(chosen)
+    records = run_all(session, chosen, display(1), publish=False)
+    partial = results / ".results.tar.gz"
+    with tarfile.open(partial, "w:gz") as archive:
+        archive.add(session.store.file, "results.jsonl")
+        for log in sorted(project.logs.glob("*.log")):
+            archive.add(log, f"logs/{log.name}")
+        for lock in sorted(project.locks.glob("*/pylock.toml")):
+            archive.add(lock, f"locks/{lock.parent.name}/pylock.toml")
+    partial.replace(results / "results.tar.gz")
+    print_summary(make_console(), records, results / "results.tar.gz")
+    return exit_code(records)
+
+
+if __name__ == "__main__":
+    run()

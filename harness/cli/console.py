@@ -1,0 +1,237 @@
+"""What a person sees while combinations run, and the summary afterwards."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from harness.core.verdict import Stage, Status, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from harness.core.records import Record, StageRecord
+    from harness.matrix import Combination
+    from harness.scheduling.budget import Budget
+    from harness.session.plan import Plan, Planned
+
+STYLE = {
+    Status.PASS: "green",
+    Status.FAIL: "red",
+    Status.BLOCKED: "yellow",
+    Status.INFRA: "magenta",
+    Status.SKIPPED: "dim",
+}
+
+SHOWN_LEFT = 5
+"""Ids named when a budget leaves more than that over."""
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that colours only where colours are wanted; no line is broken when the output is not a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+    width = None if terminal else 200
+    return Console(stderr=stderr, width=width, soft_wrap=not terminal, highlight=False, emoji=False)
+
+
+def display(verbosity: int) -> Callable[[int], RunDisplay]:
+    """What shows a run on standard error; -1 says nothing."""
+    return lambda total: RunDisplay(make_console(stderr=True), total, verbosity)
+
+
+def verdict_text(record: Record) -> str:
+    """The verdict, coloured; an unexpected one says what was expected."""
+    verdict = Verdict.parse(record.verdict)
+    text = f"[{STYLE[verdict.status]}]{escape(record.verdict)}[/]{emulated_text(record)}"
+    if record.as_expected is False:
+        text += f"  [bold red]unexpected[/] [dim](expected {escape(record.expected)})[/]"
+    elif verdict.status is Status.FAIL:
+        text += " [dim]as expected[/]"
+    return text
+
+
+def emulated_text(record: Record) -> str:
+    """That the engine was emulated, and how that ended where the verdict speaks of another stage."""
+    if record.emulated is None:
+        return ""
+    decided = Verdict.parse(record.verdict).stage is Stage.EMULATE
+    return " [dim](emulated)[/]" if decided else f" [dim](emulated: {record.emulated})[/]"
+
+
+def ladder_text(record: Record) -> str:
+    """The stages that were passed with their seconds, e.g. ``resolve 0.4 · install 2.1 · import 11.0``."""
+    return " · ".join(f"{stage.stage} {stage.seconds:.1f}" for stage in record.stages)
+
+
+@dataclass(slots=True)
+class RunDisplay:
+    """Bars on a terminal, one plain line per finished combination otherwise."""
+
+    console: Console
+    total: int
+    verbosity: int = 0
+    """-1: only what is unexpected; 0: one line a combination; 1: one a stage, too."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _progress: Progress | None = None
+    _done: int = 0
+    _known: int = 0
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal and self.verbosity >= 0:
+            self._progress = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(bar_width=32),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("[dim]{task.fields[now]}"),
+                console=self.console,
+                transient=True,
+            )
+            self._progress.add_task("matrix", total=self.total, now="")
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def stage_reached(self, combination: Combination, stage: StageRecord) -> None:
+        """Show the stage where somebody watches."""
+        with self._lock:
+            if self._progress is not None:
+                self._progress.update(self._progress.task_ids[0], now=f"{stage.stage}  {combination.id}")
+            if self.verbosity > 0:
+                emulated = "  [dim](emulated)[/]" if stage.stage is Stage.EMULATE else ""
+                self.console.print(f"  {combination.id}  {escape(stage.verdict)}  {stage.seconds:.1f} s{emulated}")
+
+    def finished(self, combination: Combination, record: Record, *, known: bool) -> None:
+        """Count it, and print its line."""
+        with self._lock:
+            self._done += 1
+            self._known += known
+            if self._progress is not None:
+                self._progress.update(self._progress.task_ids[0], completed=self._done)
+            if known and record.as_expected is not False and self.verbosity < 1:
+                return
+            if self.verbosity < 0 and record.as_expected is not False:
+                return
+            number = f"[dim][{self._done}/{self.total}][/dim]"
+            self.console.print(
+                f"{number} {combination.id}  {verdict_text(record)}{' [dim](known)[/]' if known else ''}"
+            )
+            if record.as_expected is False and (why := reason_line(record)):
+                self.console.print(f"        [dim]{escape(why)}[/]")
+
+
+def reason_line(record: Record) -> str:
+    """The line that decided, and the remedy, of the first check that did not pass."""
+    for stage in record.stages:
+        for check in stage.checks:
+            if check.outcome is not Status.PASS and check.diagnosis is not None:
+                parts = [check.diagnosis.line.strip(), check.diagnosis.remedy.strip()]
+                return " → ".join(part for part in parts if part)
+    return ""
+
+
+def print_summary(console: Console, records: Sequence[Record], report: Path | None) -> None:
+    """The table that a run ends with: verdicts by lmdeploy and backend, then whatever was not expected."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.add_column("lmdeploy")
+    table.add_column("backend")
+    for status in Status:
+        table.add_column(str(status), justify="right", style=STYLE[status])
+    table.add_column("as expected", justify="right")
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.axes["lmdeploy"], record.axes["backend"]), []).append(record)
+    for (lmdeploy, backend), group in groups.items():
+        counts = Counter(Verdict.parse(each.verdict).status for each in group)
+        judged = [each for each in group if each.as_expected is not None]
+        cells = [str(counts[status]) if counts[status] else "·" for status in Status]
+        table.add_row(lmdeploy, backend, *cells, f"{sum(bool(each.as_expected) for each in judged)}/{len(judged)}")
+    console.print()
+    console.print(table)
+    wrong = [each for each in records if each.as_expected is False]
+    for record in wrong:
+        console.print(f"[bold red]unexpected[/] {record.id}  {verdict_text(record)}")
+    console.print()
+    console.print(_closing(records, wrong))
+    if report is not None:
+        console.print(f"report: {report}")
+
+
+def _closing(records: Sequence[Record], wrong: Sequence[Record]) -> str:
+    statuses = Counter(Verdict.parse(each.verdict).status for each in records)
+    text = f"{len(records)} combinations: {statuses[Status.PASS]} pass, {statuses[Status.FAIL]} fail"
+    text += (
+        f" ({sum(each.as_expected is True for each in records if each.verdict.startswith('fail'))} of them as expected)"
+    )
+    text += f", {statuses[Status.BLOCKED]} blocked on this machine, {statuses[Status.SKIPPED]} excluded"
+    if emulated := Counter(each.emulated for each in records if each.emulated is not None):
+        told = ", ".join(f"{emulated[status]} {status}" for status in Status if emulated[status])
+        text += f"; emulated on the CPU: {told}"
+    if statuses[Status.INFRA]:
+        text += f", {statuses[Status.INFRA]} hit infrastructure trouble"
+    return f"[{'red' if wrong else 'green'}]{text}[/]" + (f"; {len(wrong)} unexpected" if wrong else "")
+
+
+def tell_left(
+    chosen: Sequence[Combination], records: Sequence[Record], budget: Budget | None, *, verbosity: int
+) -> None:
+    """What a budget left over; nothing when it sufficed, or there was none."""
+    done = {each.id for each in records}
+    left = [each for each in chosen if each.id not in done]
+    if not left or budget is None:
+        return
+    console = make_console(stderr=True)
+    console.print(
+        f"[yellow]the budget ({budget}) is used up[/]: {len(records)} of {len(chosen)} combinations are answered, "
+        f"{len(left)} are left; run again to go on with them"
+    )
+    for each in left[: len(left) if verbosity > 0 else SHOWN_LEFT]:
+        console.print(f"  left: {each.id}")
+    if verbosity <= 0 and len(left) > SHOWN_LEFT:
+        console.print(f"  and {len(left) - SHOWN_LEFT} more (-v lists them)")
+
+
+def print_plan(console: Console, plan: Plan, *, every: bool) -> None:
+    """The plan: totals first, then what each combination will come to on this machine."""
+    if every:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("combination", "stack", "expected", "on this machine"):
+            table.add_column(name, overflow="fold")
+        for each in plan.planned:
+            lock = each.resolution.lock.name if each.resolution is not None and each.resolution.lock else "-"
+            table.add_row(each.combination.id, lock, escape(str(each.combination.expect)), escape(_foreseen(each)))
+        console.print(table)
+        console.print()
+    console.print(f"[bold]{len(plan.planned)} combinations[/]")
+    for name, count in plan.counts().most_common():
+        console.print(f"  {count:4d}  {name}")
+    missing = plan.stacks - plan.stacks_built
+    console.print(f"[bold]{plan.stacks} distinct stacks[/], {plan.stacks_built} built, {missing} to build")
+    console.print(
+        f"[bold]{plan.download_bytes / 1e9:.1f} GB[/] of packages in them, less what the installer has cached already"
+    )
+
+
+def _foreseen(each: Planned) -> str:
+    if each.known is not None:
+        return f"known: {each.known}"
+    if each.foreseen is None:
+        return "climbs to the top"
+    text = str(each.foreseen)
+    emulated = ", emulated before it" if each.emulated else ""
+    return f"{text} at the latest{emulated}" if each.foreseen.status is Status.BLOCKED else text

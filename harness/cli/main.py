@@ -1,0 +1,286 @@
+"""The command line: ``harness …``, also ``python -m harness …``.
+
+Every nox session is a thin layer over one of these commands. Exit codes: 0 as expected, 1 an unexpected verdict, 2 a
+bad file or usage, 4 infrastructure trouble, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from harness import __version__
+from harness.cli.console import display, make_console, print_plan, print_summary, tell_left
+from harness.cli.guard import exit_code, guarded
+from harness.cli.options import (
+    address_option,
+    budget_option,
+    executor_option,
+    format_option,
+    gpu_hours_option,
+    jobs_option,
+    matrix_option,
+    patterns_option,
+    quiet_option,
+    refresh_option,
+    reports_option,
+    shard_option,
+    tags_option,
+    verbose_option,
+    words_option,
+)
+from harness.core.errors import ExitCode
+from harness.matrix.models import RandomWeights
+from harness.matrix.project import Project
+from harness.pipeline.checkpoints import make_random_weights
+from harness.scheduling.budget import Budget
+from harness.scheduling.merge import merge, part_of, write_part
+from harness.scheduling.shards import parse_shard
+from harness.session.execute import run_all
+from harness.session.executor import make_executor
+from harness.session.garbage import collect_garbage
+from harness.session.plan import make_plan
+from harness.session.publish import Publisher
+from harness.session.session import Session
+
+_ELSEWHERE = {
+    "bisect": "harness.cli.bisect:bisect",
+    "drift": "harness.cli.bisect:drift",
+    "pin": "harness.cli.pin:pin",
+    "baseline": "harness.cli.gate:baseline",
+    "bundle": "harness.cli.bundle:bundle_command",
+    "gate": "harness.cli.gate:gate",
+    "gate-merge": "harness.cli.gate:gate_merge",
+    "import": "harness.cli.bundle:import_command",
+    "catalogue": "harness.cli.explain:catalogue",
+    "explain": "harness.cli.explain:explain",
+    "incidents": "harness.cli.incidents:incidents",
+    "remedy": "harness.cli.remedy:remedy",
+    "results": "harness.cli.results:results",
+    "node": "harness.cli.node:node",
+    "scan": "harness.cli.scan:scan",
+    "suggest": "harness.cli.scan:suggest",
+    "symbol": "harness.cli.scan:symbol",
+    "why-not": "harness.cli.scan:why_not",
+    "scan-truth": "harness.cli.scan:scan_truth",
+}
+
+
+class _Commands(click.Group):
+    """Commands of other packages, loaded when they are asked for: most of them take longer to load than to run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, sorted."""
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported if it lives elsewhere."""
+        place = _ELSEWHERE.get(cmd_name)
+        if place is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = place.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="harness")
+def main() -> None:
+    """Which lmdeploy, transformers, backend and model work together: test it, and read why.
+
+    A typical first hour:
+
+    \b
+      harness plan                 what would run, and what it costs
+      harness run -t quick         the troubleshooting log's stacks and a good one
+      harness run                  the whole matrix; a second run does only what is new
+      harness report               render reports/index.html from the results
+    """
+
+
+@main.command()
+@patterns_option
+@matrix_option
+@reports_option
+@tags_option
+@words_option
+@jobs_option
+@click.option("--fresh", is_flag=True, help="Run again what is known already.")
+@refresh_option
+@executor_option
+@address_option
+@budget_option
+@gpu_hours_option
+@shard_option
+@click.option(
+    "--skip-impossible", is_flag=True, help="Leave out what the scan is sure would fail; told with its reason."
+)
+@format_option
+@verbose_option
+@quiet_option
+@guarded
+def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    patterns: tuple[str, ...],
+    matrix_file: Path,
+    reports: Path | None,
+    tags: tuple[str, ...],
+    words: tuple[str, ...],
+    jobs: int | None,
+    fresh: bool,
+    refresh: bool,
+    executor: str,
+    address: str | None,
+    budget: float | None,
+    gpu_hours: float | None,
+    share: str | None,
+    skip_impossible: bool,
+    form: str,
+    verbose: int,
+    quiet: bool,
+) -> int:
+    """Run every selected combination and write the report.
+
+    ID may be a shell pattern such as 'lmdeploy0.11.1-*'. What an earlier run answered from the same lock, model and
+    probes is not asked again.
+    """
+    allowed = Budget(budget, gpu_hours * 3600 if gpu_hours is not None else None) if budget or gpu_hours else None
+    session = Session(Project.of(matrix_file, reports), jobs or 0, fresh=fresh, refresh=refresh, budget=allowed)
+    chosen = session.select(patterns, tags, words)
+    if skip_impossible:
+        chosen = session.without_impossible(chosen)
+    if share is not None:
+        chosen, part = part_of(chosen, parse_shard(share))
+        write_part(session.project.reports, part)
+    session = replace(session, executor=make_executor(session, chosen, executor, address))
+    records = run_all(session, chosen, display(-1 if quiet or form == "json" else verbose))
+    tell_left(chosen, records, allowed, verbosity=verbose)
+    publisher = Publisher(session.store, session)
+    page = publisher.publish_if_older()
+    for complaint in session.store.damage():
+        click.echo(f"harness: {complaint}", err=True)
+    if form == "json":
+        click.echo(json.dumps([json.loads(each.model_dump_json()) for each in records], indent=1))
+    else:
+        print_summary(make_console(), records, page)
+    return exit_code(records)
+
+
+@main.command("merge")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, file_okay=False), metavar="REPORTS...")
+@matrix_option
+@reports_option
+@guarded
+def merge_shards(folders: tuple[Path, ...], matrix_file: Path, reports: Path | None) -> int:
+    """Put the shards of one run together; incomplete ones, or shards of different runs, are refused.
+
+    REPORTS are the folders that 'harness run --shard K/N --reports FOLDER' wrote, one for each shard.
+    """
+    session = Session(Project.of(matrix_file, reports))
+    merged = merge(folders, session.store)
+    page = Publisher(session.store, session).publish()
+    click.echo(f"{merged.taken} records added to {session.store.file}, {merged.known} were there; report: {page}")
+    return ExitCode.OK
+
+
+@main.command()
+@patterns_option
+@matrix_option
+@reports_option
+@tags_option
+@words_option
+@jobs_option
+@refresh_option
+@format_option
+@verbose_option
+@guarded
+def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    patterns: tuple[str, ...],
+    matrix_file: Path,
+    reports: Path | None,
+    tags: tuple[str, ...],
+    words: tuple[str, ...],
+    jobs: int | None,
+    refresh: bool,
+    form: str,
+    verbose: int,
+) -> int:
+    """Print what would run, before anything is installed: stacks, downloads, what is known, what stays blocked.
+
+    Every combination is resolved (seconds), nothing is downloaded. -v lists each one.
+    """
+    session = Session(Project.of(matrix_file, reports), jobs or 0, refresh=refresh)
+    chosen = session.select(patterns, tags, words)
+    made = make_plan(
+        chosen,
+        session.models,
+        resolver=session.resolver,
+        environments=session.environments,
+        weights=session.project.weights,
+        known=session.known_verdicts(chosen),
+        jobs=session.workers * 2,
+    )
+    if form == "text":
+        print_plan(make_console(), made, every=verbose > 0)
+        return ExitCode.OK
+    listed = [
+        {
+            "id": each.combination.id,
+            "stack": each.resolution.lock.name if each.resolution and each.resolution.lock else None,
+            "expected": str(each.combination.expect),
+            "known": each.known,
+            "foreseen": str(each.foreseen) if each.foreseen is not None else None,
+            "emulated": each.emulated,
+        }
+        for each in made.planned
+    ]
+    totals = {"stacks": made.stacks, "stacks_built": made.stacks_built, "download_bytes": made.download_bytes}
+    click.echo(json.dumps({**totals, "combinations": listed}, indent=1))
+    return ExitCode.OK
+
+
+@main.command()
+@click.argument("name")
+@matrix_option
+@guarded
+def weights(name: str, matrix_file: Path) -> int:
+    """Make the random weights of model NAME: the architecture at its real size, for boot and latency."""
+    session = Session(Project.of(matrix_file))
+    spec = session.models.get(name)
+    if spec is None or not isinstance(spec.weights, RandomWeights):
+        random = ", ".join(each for each, spec in session.models.items() if isinstance(spec.weights, RandomWeights))
+        raise click.UsageError(f"{name!r} is no model with random weights; those are: {random or 'none'}")
+    made = make_random_weights(spec, session.project)
+    click.echo(made)
+    return ExitCode.OK
+
+
+@main.command()
+@matrix_option
+@reports_option
+@click.option("--all", "everything", is_flag=True, help="Every record, whatever matrix it came from.")
+@guarded
+def report(matrix_file: Path, reports: Path | None, everything: bool) -> int:
+    """Render reports/index.html from the records of the matrix's combinations."""
+    project = Project.of(matrix_file, reports)
+    session = Session(project)
+    for complaint in session.store.damage():
+        click.echo(f"harness: {complaint}", err=True)
+    click.echo(Publisher(session.store, session, everything=everything).publish())
+    return ExitCode.OK
+
+
+@main.command()
+@matrix_option
+@reports_option
+@click.option("--all", "everything", is_flag=True, help="Also environments and answers that are still in use.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@guarded
+def gc(matrix_file: Path, reports: Path | None, everything: bool, dry_run: bool) -> int:
+    """Delete environments, answers and locks that no latest record refers to. Records are never deleted."""
+    freed = collect_garbage(Project.of(matrix_file, reports), everything=everything, dry_run=dry_run)
+    click.echo(f"{'would free' if dry_run else 'freed'} {freed.bytes / 1e9:.2f} GB: {freed.what}")
+    return ExitCode.OK

@@ -1,0 +1,373 @@
+"""``harness scan``, ``why-not``, ``suggest``, ``symbol`` and ``scan-truth``, for the command line to mount."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import click
+from packaging.requirements import InvalidRequirement, Requirement
+
+from harness.cli import scan_output
+from harness.cli.options import format_option
+from harness.index.cache import StoreUnusable
+from harness.index.releases import IndexUnavailable
+from harness.matrix import MatrixError
+from harness.scan.answers.findings import Outcome
+from harness.scan.answers.truth import BadPairs
+from harness.scan.evaluation.target import BACKENDS, DEFAULT_MODEL, PYTHON, PYTORCH, UnknownModel, find_target
+from harness.scan.sources.release import Library, NoSuchRelease
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.scan.evaluation.target import Target
+
+P = ParamSpec("P")
+USAGE, INFRASTRUCTURE = 2, 4
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+_model = click.option(
+    "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME", help="A model spec's name, or the start of it."
+)
+_backend = click.option("--backend", type=click.Choice(BACKENDS), default=PYTORCH, show_default=True)
+
+
+def _interpreter(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """A version of Python, such as 3.11."""
+    if re.fullmatch(r"3\.\d+(?:\.\d+)?", value) is None:
+        raise click.BadParameter(f"'{value}' is not a version of Python; write e.g. 3.11")
+    return value
+
+
+_python = click.option(
+    "--python", default=PYTHON, show_default=True, metavar="X.Y", callback=_interpreter, help="The interpreter."
+)
+_models = click.option(
+    "--models", "folder", type=_FOLDER, default=Path("models"), show_default=True, help="Folder of the model specs."
+)
+_cache = click.option("--cache", type=_FOLDER, help="Folder of the scan's cache [default: the user's cache folder].")
+_index = click.option("--index-url", metavar="URL", help="Package index [default: the one uv uses].")
+_imports = click.option(
+    "--import", "imports", multiple=True, metavar="MODULE", help="A module the model needs besides (repeatable)."
+)
+_packages = click.option(
+    "--package",
+    "packages",
+    multiple=True,
+    metavar="REQUIREMENT",
+    help="A package that brings such a module (repeatable).",
+)
+
+
+def _handled(command: Callable[P, int]) -> Callable[P, None]:
+    """One clear message and an exit code for what a user or the network can cause."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        logging.getLogger("stamina").addHandler(logging.NullHandler())  # that it tries again is nobody's concern
+        try:
+            code = command(*args, **kwargs)
+        except (NoSuchRelease, UnknownModel, MatrixError, StoreUnusable, BadPairs) as error:
+            click.echo(f"harness: {error}", err=True)
+            code = USAGE
+        except IndexUnavailable as error:
+            click.echo(f"harness: {error}", err=True)
+            code = INFRASTRUCTURE
+        sys.exit(code)
+
+    return run
+
+
+@click.command()
+@click.argument("lmdeploy", required=False)
+@click.argument("transformers", required=False)
+@_model
+@_backend
+@_python
+@_imports
+@_packages
+@_models
+@_cache
+@_index
+@click.option("--ranges", is_flag=True, help="Tell in which versions each missing name is there.")
+@click.option("--all", "everything", is_flag=True, help="Also what decides nothing.")
+@click.option("--write", type=_FOLDER, metavar="REPORTS", help="Keep the map there for the report (scan.json).")
+@format_option
+@_handled
+def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    lmdeploy: str | None,
+    transformers: str | None,
+    model: str,
+    backend: str,
+    python: str,
+    imports: tuple[str, ...],
+    packages: tuple[str, ...],
+    folder: Path,
+    cache: Path | None,
+    index_url: str | None,
+    ranges: bool,
+    everything: bool,
+    write: Path | None,
+    form: str,
+) -> int:
+    """Predict from the wheels' sources whether LMDEPLOY and TRANSFORMERS work together; nothing is installed.
+
+    Without versions: the whole map, every lmdeploy since 0.4.0 against every transformers since 4.30.0.
+    Exit code 1 when the pair fails or is refused.
+    """
+    from harness.scan.answers.pair import Scanner, with_ranges  # noqa: PLC0415 - keeps `harness --help` quick
+
+    if (lmdeploy is None) != (transformers is None):
+        raise click.UsageError("give both versions, or none for the whole map; e.g. harness scan 0.11.1 4.57.3")
+    target = _target(model, folder, backend, python, imports, packages)
+    with _library(cache, index_url) as library:
+        if lmdeploy is None or transformers is None:
+            return _map(library, target, write, form)
+        found = Scanner(library, target).scan(lmdeploy, transformers)
+        if ranges:
+            found = with_ranges(found, scan_output.ranges_of(library, found, _progress(form)))
+    click.echo(
+        json.dumps(found.to_json(), indent=1) if form == "json" else scan_output.pair(found, everything=everything)
+    )
+    return 1 if found.verdict in (Outcome.FAIL, Outcome.REFUSED) else 0
+
+
+@click.command("why-not")
+@click.option("--lmdeploy", required=True, metavar="VERSION")
+@_model
+@_backend
+@_python
+@_imports
+@_packages
+@_models
+@_cache
+@_index
+@format_option
+@_handled
+def why_not(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    lmdeploy: str,
+    model: str,
+    backend: str,
+    python: str,
+    imports: tuple[str, ...],
+    packages: tuple[str, ...],
+    folder: Path,
+    cache: Path | None,
+    index_url: str | None,
+    form: str,
+) -> int:
+    """Settle a supposed deadlock: which transformers versions satisfy everything, or which requirements cannot meet.
+
+    Exit code 1 when nothing is left.
+    """
+    from harness.scan.answers.deadlock import settle  # noqa: PLC0415 - keeps `harness --help` quick
+    from harness.scan.answers.pair import Scanner  # noqa: PLC0415 - as above
+
+    target = _target(model, folder, backend, python, imports, packages)
+    with _library(cache, index_url) as library:
+        found = settle(Scanner(library, target), lmdeploy, progress=_progress(form))
+    click.echo(
+        json.dumps(scan_output.settlement_json(found), indent=1) if form == "json" else scan_output.settlement(found)
+    )
+    return 0 if found.left else 1
+
+
+@click.command()
+@click.option("--lmdeploy", metavar="VERSION", help="Only for this engine version [default: every one].")
+@_model
+@_backend
+@_python
+@_imports
+@_packages
+@_models
+@_cache
+@_index
+@format_option
+@_handled
+def suggest(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    lmdeploy: str | None,
+    model: str,
+    backend: str,
+    python: str,
+    imports: tuple[str, ...],
+    packages: tuple[str, ...],
+    folder: Path,
+    cache: Path | None,
+    index_url: str | None,
+    form: str,
+) -> int:
+    """List the transformers versions that remain for a model, the best first.
+
+    Exit code 1 when none remains.
+    """
+    from harness.scan.answers.suggestion import suggestions  # noqa: PLC0415 - keeps `harness --help` quick
+
+    target = _target(model, folder, backend, python, imports, packages)
+    with _library(cache, index_url) as library:
+        found = suggestions(library, target, lmdeploy, progress=_progress(form))
+    if form == "json":
+        click.echo(json.dumps([each.to_json() for each in found], indent=1))
+    else:
+        click.echo(scan_output.suggestions(found))
+    return 0 if any(each.versions for each in found) else 1
+
+
+@click.command()
+@click.argument("name")
+@click.option("--package", default="transformers", show_default=True)
+@_cache
+@_index
+@format_option
+@_handled
+def symbol(name: str, package: str, cache: Path | None, index_url: str | None, form: str) -> int:
+    """Tell in which versions of a package NAME can be imported, e.g. transformers.BeamSearchScorer."""
+    from harness.scan.answers.symbols import symbol_versions  # noqa: PLC0415 - keeps `harness --help` quick
+
+    module, _, last = name.rpartition(".")
+    if not module:
+        raise click.UsageError(f"write the module too: {package}.{name}")
+    with _library(cache, index_url) as library:
+        found = symbol_versions(library, module, last, package=package, progress=_progress(form))
+    if form == "json":
+        runs = [[str(first), str(last)] for first, last in found.runs]
+        click.echo(json.dumps({"symbol": found.symbol, "runs": runs, "requirements": found.requirements()}, indent=1))
+    else:
+        click.echo(str(found))
+    return 0 if found.runs else 1
+
+
+@click.command("scan-truth")
+@click.option(
+    "--pairs",
+    type=click.Path(path_type=Path),
+    help="File with 'LMDEPLOY TRANSFORMERS [BACKEND [MODEL]]' on each line [default: those of the package].",
+)
+@click.option("--folder", "work", type=_FOLDER, default=Path(".harness/scan-truth"), show_default=True)
+@click.option("--keep", is_flag=True, help="Keep the environments.")
+@click.option("--compare-only", is_flag=True, help="Run nothing; compare with what ran before.")
+@click.option(
+    "--records",
+    "also",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    multiple=True,
+    help="Compare with the records of this reports folder too (repeatable).",
+)
+@click.option(
+    "--measured",
+    "elsewhere",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="Compare with a table of benchmarks/scan_overlays.py, or an earlier scan-truth.json, too (repeatable).",
+)
+@click.option("--write", type=_FOLDER, metavar="REPORTS", help="Keep the table there (scan-truth.json).")
+@_models
+@_cache
+@_index
+@format_option
+@_handled
+def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    pairs: Path | None,
+    work: Path,
+    keep: bool,
+    compare_only: bool,
+    also: tuple[Path, ...],
+    elsewhere: tuple[Path, ...],
+    write: Path | None,
+    folder: Path,
+    cache: Path | None,
+    index_url: str | None,
+    form: str,
+) -> int:
+    """Measure the scan: climb pairs for real, and compare. Minutes per engine release, gigabytes for a new torch.
+
+    Exit code 1 when the scan was wrong about a hard failure.
+    """
+    from harness.core.files import write_atomically  # noqa: PLC0415 - keeps `harness --help` quick
+    from harness.results.store import ResultStore  # noqa: PLC0415 - as above
+    from harness.scan.answers import truth  # noqa: PLC0415 - as above
+    from harness.scan.answers.pair import Scanner  # noqa: PLC0415 - as above
+
+    groups = truth.read_pairs(pairs or truth.PAIRS)
+    measured = [each for path in elsewhere for each in truth.read_measured(path)]
+    for model in {group.model for group in groups}:
+        find_target(model, folder)
+    if compare_only:
+        records = ResultStore(work / "reports").records()
+    else:
+        records = truth.climb(groups, models=folder, folder=work.absolute(), keep=keep, progress=_progress(form))
+    records = [*(record for reports in also for record in ResultStore(reports).records()), *records]
+    wanted = {(group.model, group.backend) for group in groups}
+    with _library(cache, index_url) as library:
+        scanners = {each: Scanner(library, find_target(each[0], folder, each[1])) for each in wanted}
+        rows = truth.compare(lambda model, backend: scanners.get((model, backend)), records, measured)
+    if not rows:
+        raise click.UsageError("there is nothing to compare with: no pair was climbed; give --records or --measured")
+    sums = truth.summary(rows)
+    data = {"summary": sums, "pairs": [row.to_json() for row in rows]}
+    if write is not None:
+        write_atomically(write / "scan-truth.json", json.dumps(data, indent=1))
+    click.echo(json.dumps(data, indent=1) if form == "json" else scan_output.truth(rows, sums))
+    return 1 if sums["misses"] or sums["false_alarms"] else 0
+
+
+def _map(library: Library, target: Target, write: Path | None, form: str) -> int:
+    from harness.core.files import read_json, write_atomically  # noqa: PLC0415 - keeps `harness --help` quick
+    from harness.results.store import ResultStore  # noqa: PLC0415 - as above
+    from harness.scan.answers.grid import make_grid  # noqa: PLC0415 - as above
+    from harness.scan.answers.page import map_context  # noqa: PLC0415 - as above
+
+    grid = make_grid(library, target, progress=_progress(form))
+    records = ResultStore(write).records() if write is not None else ()
+    truth = read_json(write / "scan-truth.json") if write is not None else None
+    context: dict[str, Any] = map_context(grid, records, truth=truth)
+    if write is not None:
+        write_atomically(write / "scan.json", json.dumps(context))
+    click.echo(json.dumps(context) if form == "json" else scan_output.grid(grid))
+    return 0
+
+
+def _target(  # noqa: PLR0913, PLR0917 - what the options say
+    model: str,
+    folder: Path,
+    backend: str,
+    python: str,
+    imports: tuple[str, ...] = (),
+    packages: tuple[str, ...] = (),
+) -> Target:
+    for text_ in packages:
+        try:
+            Requirement(text_)
+        except InvalidRequirement as error:
+            raise click.UsageError(f"--package '{text_}' is not a requirement: {error}") from error
+    return find_target(model, folder, backend, python).with_imports(imports, packages)
+
+
+@contextmanager
+def _library(cache: Path | None, index_url: str | None) -> Iterator[Library]:
+    library = Library(cache, index_url=index_url)
+    try:
+        yield library
+    finally:
+        library.close()
+
+
+def _progress(form: str) -> Callable[[str], None] | None:
+    """A line that is written over, on a terminal and for people only."""
+    if form == "json" or not sys.stderr.isatty():
+        return None
+
+    def show(what: str) -> None:
+        click.echo(f"\r\033[K{what} …", err=True, nl=False)
+
+    return show
+
+
+COMMANDS = (scan, why_not, suggest, symbol, scan_truth)
+"""For the command line to mount."""

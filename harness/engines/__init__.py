@@ -1,0 +1,1 @@
+"""What the host side knows of each backend. Imports the matrix and what lies below it."""

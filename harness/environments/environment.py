@@ -1,0 +1,125 @@
+"""Building environments: one for each stack, never changed after it is finished, never built by two at once.
+
+An environment is a folder named by its lock. It is valid only with its finish marker, which is written last and holds
+the hash of the lock's bytes; anything without it is a ruin and is built again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from harness.core.files import read_json, write_atomically
+from harness.environments.resolve import source_arguments
+from harness.environments.uv import UvFailure, run_uv
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from harness.environments.lock import Lock
+
+MARKER = "harness-finished.json"
+LEAST_FREE = 8 * 1024**3
+"""Bytes that must be free before a stack is installed: a new CUDA stack unpacks to about 6 GiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A finished environment."""
+
+    folder: Path
+    seconds: float
+    """What building it took; that of the earlier build when it was there already."""
+    reused: bool
+
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Environment variables its children need."""
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "bin" / "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Environments:
+    """All environments, in one folder."""
+
+    root: Path
+
+    def folder(self, lock: Lock) -> Path:
+        """Where the environment of ``lock`` is or will be."""
+        return self.root / lock.name
+
+    def find(self, lock: Lock) -> Environment | None:
+        """The finished environment of ``lock``, or None."""
+        folder = self.folder(lock)
+        marker = read_json(folder / MARKER)
+        if marker is None or marker.get("lock") != lock.name or not (folder / "bin" / "python").exists():
+            return None
+        seconds = marker.get("seconds")
+        return Environment(folder, float(seconds) if isinstance(seconds, int | float) else 0.0, reused=True)
+
+    def build(self, lock: Lock, interpreter: Path, allow_source: tuple[str, ...] = ()) -> Environment:
+        """The environment of ``lock``, built unless it is finished already.
+
+        Raises:
+            UvFailure: uv could not install the lock; nothing is left that could pass for an environment.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.root / f"{lock.name}.lock"):
+            found = self.find(lock)
+            if found is not None:
+                return found
+            return self._build(lock, interpreter, allow_source)
+
+    def _build(self, lock: Lock, interpreter: Path, allow_source: tuple[str, ...]) -> Environment:
+        folder = self.folder(lock)
+        shutil.rmtree(folder, ignore_errors=True)
+        self._demand_space()
+        started = time.monotonic()
+        try:
+            run_uv(["venv", "--quiet", "--no-project", "--python", str(interpreter), str(folder)], folder=self.root)
+            requirements = folder / "requirements.txt"
+            requirements.write_text(lock.requirements())
+            arguments = ["pip", "sync", "--quiet", "--python", str(folder / "bin" / "python"), "--require-hashes"]
+            arguments += [*source_arguments(allow_source), str(requirements)]
+            try:
+                run_uv([*arguments, "--offline"], folder=folder)  # most stacks share most packages: no need to ask
+            except UvFailure as failure:
+                if failure.kind == "disk":
+                    raise
+                run_uv(arguments, folder=folder, timeout=1800)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        seconds = round(time.monotonic() - started, 3)
+        write_atomically(folder / MARKER, json.dumps({"lock": lock.name, "seconds": seconds}), durable=True)
+        return Environment(folder, seconds, reused=False)
+
+    def _demand_space(self) -> None:
+        free = shutil.disk_usage(self.root).free
+        if free < LEAST_FREE:
+            raise UvFailure(
+                "disk",
+                f"{free / 1024**3:.1f} GiB free in {self.root.name}, {LEAST_FREE / 1024**3:.0f} GiB are needed to "
+                "install a stack; 'harness gc' removes environments that are no longer used",
+            )
+
+    def differences(self, lock: Lock) -> Mapping[str, str | None]:  # noqa: ARG002 - other environments have some
+        """What is there in another version than the lock's: nothing, since environments are installed from it."""
+        return {}
+
+    def remove(self, name: str) -> None:
+        """Delete the environment of that lock name, waiting for whoever builds it."""
+        with FileLock(self.root / f"{name}.lock"):
+            with suppress(FileNotFoundError):
+                (self.root / name / MARKER).unlink()  # first: a half-deleted one is never taken for whole
+            shutil.rmtree(self.root / name, ignore_errors=True)

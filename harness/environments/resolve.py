@@ -1,0 +1,174 @@
+"""From what a combination asks for to the lock it resolves to, by uv, remembered.
+
+A resolution with an ``as_of`` date can never change, so it is remembered for good; one without is remembered for a
+day (``--refresh`` asks again), because what the index holds today is what a user would get today.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ValidationError, model_validator
+
+from harness.core.files import digest, read_json, write_atomically
+from harness.environments.lock import Lock
+from harness.environments.uv import UvFailure, run_uv, uv_version
+from harness.process.scratch import own_folder
+
+REMEMBERED_FOR = 24 * 3600.0
+"""Seconds an undated resolution stays known."""
+
+
+PATIENCE = 300.0
+"""Seconds that uv may take for one resolution."""
+ASKING = "asking"
+"""Folder, beside the answers, in which uv works."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be resolved. Requirements are PEP 508 strings, sorted; so are overrides."""
+
+    python: str
+    """The interpreter's full version, e.g. ``3.11.7``."""
+    requirements: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+    exclude_newer: str | None = None
+    """Moment (RFC 3339) after which an upload does not exist; None: the index as it is."""
+    allow_source: tuple[str, ...] = ()
+    """Packages that may be built from source; everything else must have a wheel, so that no foreign build runs."""
+    index: str = ""
+    """Names the index asked, so that answers of different indexes are not mixed up. Not a URL: those hold secrets."""
+
+    @property
+    def key(self) -> str:
+        """Hash of everything the answer depends on."""
+        return digest(
+            [
+                "resolve-1",
+                self.python,
+                self.requirements,
+                self.overrides,
+                self.exclude_newer,
+                self.allow_source,
+                self.index,
+                uv_version(),
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The lock, or why there is none. ``seconds`` is what uv took when it was asked."""
+
+    lock: Lock | None
+    failure: UvFailure | None
+    seconds: float
+    reused: bool
+
+
+class _Failure(BaseModel):
+    kind: Literal["conflict", "no-wheel"]
+    message: str
+
+
+class _Remembered(BaseModel):
+    """The content of a file: a lock or a failure, never both and never neither."""
+
+    at: float
+    lock: str | None
+    name: str | None
+    """The lock's name: a lock that changed on the disk is not taken for the one that uv made."""
+    failure: _Failure | None
+    seconds: float
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.lock is None) == (self.failure is None):
+            raise ValueError("neither or both of lock and failure")
+        return self
+
+
+def source_arguments(allow_source: tuple[str, ...]) -> list[str]:
+    """Uv's arguments for wheels only, with the named exceptions."""
+    return ["--only-binary", ":all:", *(part for name in allow_source for part in ("--no-binary", name))]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Asks uv, and remembers in ``folder``."""
+
+    folder: Path
+    refresh: bool = False
+
+    def recall(self, request: Request) -> Resolution | None:
+        """The remembered answer, or None when there is none that still counts."""
+        known = read_json(self._file(request))
+        if known is None:
+            return None
+        try:
+            answer = _Remembered.model_validate(known)
+        except ValidationError:
+            return None  # damaged, or written by an earlier version: uv can be asked again
+        age = time.time() - answer.at
+        if request.exclude_newer is None and (self.refresh or not 0 <= age <= REMEMBERED_FOR):
+            return None  # also one from the future: the clock was set back, so nobody knows how old it is
+        lock = Lock(answer.lock) if answer.lock is not None else None
+        if (lock.name if lock is not None else None) != answer.name:
+            return None  # not the bytes that uv wrote
+        failure = UvFailure(answer.failure.kind, answer.failure.message) if answer.failure is not None else None
+        return Resolution(lock, failure, answer.seconds, reused=True)
+
+    def resolve(self, request: Request, interpreter: Path) -> Resolution:
+        """The lock for ``request``, from memory or from uv.
+
+        Only answers about versions are remembered; trouble with the network or the disk is not.
+        """
+        known = self.recall(request)
+        if known is not None:
+            return known
+        started = time.monotonic()
+        lock: Lock | None = None
+        failure: UvFailure | None = None
+        try:
+            lock = Lock(self._ask(request, interpreter))
+        except UvFailure as error:
+            failure = error
+        seconds = round(time.monotonic() - started, 3)
+        if failure is None or failure.kind in {"conflict", "no-wheel"}:
+            self.remember(request, lock, failure, seconds)
+        return Resolution(lock, failure, seconds, reused=False)
+
+    def _ask(self, request: Request, interpreter: Path) -> str:
+        # a fresh folder: uv prefers the pins of an output file that already exists
+        with tempfile.TemporaryDirectory(prefix="resolve-", dir=own_folder(self.folder / ASKING)) as name:
+            folder = Path(name)
+            (folder / "requirements.in").write_text("\n".join(request.requirements) + "\n")
+            (folder / "overrides.txt").write_text("\n".join(request.overrides) + "\n")
+            arguments = ["pip", "compile", "requirements.in", "--quiet", "--no-header", "--no-annotate"]
+            arguments += ["--format", "pylock.toml", "--output-file", "pylock.toml", "--python", str(interpreter)]
+            if request.overrides:
+                arguments += ["--overrides", "overrides.txt"]
+            if request.exclude_newer is not None:
+                arguments += ["--exclude-newer", request.exclude_newer]
+            run_uv([*arguments, *source_arguments(request.allow_source)], folder=folder, timeout=PATIENCE)
+            return (folder / "pylock.toml").read_text()
+
+    def remember(self, request: Request, lock: Lock | None, failure: UvFailure | None, seconds: float) -> None:
+        """Keep what uv said of ``request``, here or on another machine."""
+        answer = {
+            "at": time.time(),
+            "lock": lock.text if lock is not None else None,
+            "name": lock.name if lock is not None else None,
+            "failure": {"kind": failure.kind, "message": failure.message} if failure is not None else None,
+            "seconds": seconds,
+        }
+        write_atomically(self._file(request), json.dumps(answer))
+
+    def _file(self, request: Request) -> Path:
+        return self.folder / f"{request.key}.json"

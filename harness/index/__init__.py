@@ -1,0 +1,1 @@
+"""The client of package indexes: releases, files, metadata, parts of archives, and what is kept of them."""

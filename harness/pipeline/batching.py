@@ -1,0 +1,94 @@
+"""Combinations that share a stack, asked together: what they will all want to know is found out in few processes.
+
+All open checks of a stage go to the environment as one batch, and only combinations that passed the stage below have
+checks in the next. The pipelines afterwards find their answers in the cache, so how a verdict comes about is written in
+one place, :mod:`harness.pipeline.stages`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.core.machine import machine
+from harness.core.verdict import Stage, Status
+from harness.environments.interpreters import NoInterpreter, find_interpreter
+from harness.environments.lock import InvalidLock
+from harness.environments.uv import UvFailure
+from harness.pipeline.check_runner import CheckCall, Subject
+from harness.pipeline.checks import checks_of, needs_gpu, needs_weights
+from harness.pipeline.stages import resolve_request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.matrix import Combination
+    from harness.matrix.models import ModelSpec
+    from harness.pipeline.check_cache import CheckResult
+    from harness.pipeline.checkpoints import Checkpoint
+    from harness.pipeline.stages import Services
+
+BATCHED = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS)
+"""Stages whose questions may share a process. A boot may want the GPU, and is timed: it has a process of its own."""
+
+
+def ask_together(
+    group: Sequence[Combination],
+    models: Mapping[str, ModelSpec],
+    checkpoints: Mapping[str, Checkpoint],
+    services: Services,
+) -> list[CheckResult]:
+    """Find out what the group's climbs will ask, as far as it can be asked together, and return the answers.
+
+    Trouble on the way (no lock, no environment) is left to the climbs to tell.
+
+    Raises:
+        Cancelled: the run is being stopped.
+        OSError: a file of the harness's own could not be written.
+    """
+    first = group[0]
+    if first.excluded is not None:
+        return []
+    try:
+        interpreter = find_interpreter(first.python)
+        lock = services.resolver.resolve(resolve_request(first, interpreter), interpreter).lock
+        if lock is None:
+            return []
+        environment = services.environments.build(lock, interpreter, first.allow_source)
+    except (NoInterpreter, UvFailure, InvalidLock):
+        return []
+    climbing = [
+        Subject(each, models[each.model], checkpoints[each.model], lock) for each in group if each.excluded is None
+    ]
+    found: dict[str, CheckResult] = {}
+    for stage in BATCHED:
+        wanted = {subject.combination.id: _questions(subject, stage) for subject in climbing}
+        by_key = {question.key: question for questions in wanted.values() for question in questions}
+        answers = services.answers.prepare(
+            list(by_key),
+            lambda keys, by_key=by_key: services.check_runner.ask([by_key[key] for key in keys], environment),  # type: ignore[misc]
+            fresh_since=services.fresh_since,
+        )
+        found |= answers
+        climbing = [subject for subject in climbing if _goes_on(subject, stage, wanted, answers)]
+    return list(found.values())
+
+
+def _questions(subject: Subject, stage: Stage) -> list[CheckCall]:
+    combination = subject.combination
+    if needs_weights(combination, stage) and subject.checkpoint.folder is None:
+        return []
+    if needs_gpu(combination, stage) and not machine().gpus:
+        return []
+    return [CheckCall(check, subject) for check in checks_of(combination, subject.spec, stage)]
+
+
+def _goes_on(
+    subject: Subject, stage: Stage, wanted: Mapping[str, Sequence[CheckCall]], answers: Mapping[str, CheckResult]
+) -> bool:
+    """Whether every question of the stage was answered with a pass."""
+    return all(
+        part.outcome is Status.PASS
+        for question in wanted[subject.combination.id]
+        for part in answers[question.key].stages
+        if part.stage is stage
+    )

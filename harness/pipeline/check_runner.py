@@ -1,0 +1,325 @@
+"""Asking one question of an environment: its key, its request, and what the child's end means for the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from harness.core.files import digest, digest_of_files
+from harness.core.machine import machine
+from harness.core.verdict import Reason, Stage, Status
+from harness.engines.launch_script import launch_script
+from harness.matrix import Launch
+from harness.pipeline.check_cache import CheckResult, StageResult
+from harness.pipeline.checkpoints import Checkpoint, folder_digest, model_request
+from harness.pipeline.checks import ENGINES, Check, Needs
+from harness.process.child import LOG_TAIL, ChildReport, Limits
+from harness.process.probing import PROBES, ProbeCall, run_probes
+from harness.process.redaction import redact_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from harness.environments.environment import Environment
+    from harness.environments.lock import Lock
+    from harness.matrix import Combination
+    from harness.matrix.models import ModelSpec
+    from harness.pipeline.gpus import GpuPool
+
+GIB = 1024**3
+_LIMITS: Mapping[Stage, Limits] = {
+    Stage.IMPORT: Limits(wall=300, idle=120, memory=8 * GIB),
+    Stage.CONFIGURE: Limits(wall=300, idle=120, memory=10 * GIB),
+    Stage.PREPROCESS: Limits(wall=300, idle=120, memory=10 * GIB),
+    Stage.EMULATE: Limits(wall=900, idle=240, memory=10 * GIB),
+    Stage.BOOT: Limits(wall=1200, idle=300, memory=64 * GIB),
+}
+"""Seconds and bytes; a matrix may say otherwise. Healthy checks take 2 to 20 s on two cores."""
+
+
+_SHARED: Mapping[Stage, tuple[str, ...]] = {
+    Stage.IMPORT: ("torch",),
+    Stage.CONFIGURE: ("torch", "transformers", "lmdeploy.archs", "lmdeploy.vl.model.builder"),
+    Stage.PREPROCESS: ("torch", "transformers", "lmdeploy.archs", "lmdeploy.vl.model.builder"),
+}
+"""What the questions of a stage load in common. Beyond importing, that is known to load: the stage below passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a question is about: one combination with what was found out about it so far."""
+
+    combination: Combination
+    spec: ModelSpec
+    checkpoint: Checkpoint
+    lock: Lock
+
+
+@cache
+def probes_digest() -> str:
+    """Hash of the probes' sources: other probes ask other questions."""
+    return digest_of_files(PROBES, PROBES.rglob("*.py"))
+
+
+def check_key(check: Check, subject: Subject) -> str:
+    """Hash of everything the answer depends on, and of nothing else."""
+    depends: dict[str, object] = {
+        "check": check.name,
+        "probes": probes_digest(),
+        "lock": subject.lock.name,
+        "launch": str(check.launch),
+        "remote code": subject.spec.trust_remote_code,
+    }
+    if Needs.BACKEND in check.needs:
+        depends["backend"] = str(subject.combination.backend)
+    if Needs.ARCHITECTURE in check.needs:
+        depends["architecture"] = subject.spec.architecture
+    if Needs.IMPORTS in check.needs:
+        depends["imports"] = list(subject.spec.imports)
+    if Needs.CONFIG in check.needs:
+        config = subject.checkpoint.folder or subject.spec.config_folder
+        depends["config"] = _config_digest(config) if config is not None else None
+        depends["quantisation"] = str(subject.spec.quantisation)
+    if Needs.CHECKPOINT in check.needs:
+        folder = subject.checkpoint.folder
+        depends["checkpoint"] = folder_digest(folder) if folder is not None else None
+        depends["smoke"] = subject.spec.smoke.model_dump(mode="json")
+    if Needs.LAUNCH_SCRIPT in check.needs:
+        depends["script"] = launch_script("MODEL", str(subject.combination.backend))
+    if subject.combination.launch is Launch.SERVER and check.launch is None and Stage.BOOT in check.stages:
+        depends["asked through"] = str(Launch.SERVER)
+    if Needs.GPU in check.needs:
+        depends["budget"] = gpu_budget_mib(subject)
+        depends["gpu"] = [machine().gpus, machine().driver]
+    return digest(depends)
+
+
+@cache
+def _config_digest(folder: Path) -> str:
+    return digest_of_files(folder, [folder / "config.json"])
+
+
+def limits_of(combination: Combination, stage: Stage) -> Limits:
+    """The stage's limits: the matrix's where it says some, otherwise the default."""
+    limits = _LIMITS[stage]
+    said = combination.timeouts.get(stage)
+    if said is None:
+        return limits
+    return Limits(said.wall or limits.wall, said.idle or limits.idle, limits.memory, limits.processes)
+
+
+def gpu_budget_mib(subject: Subject) -> int:
+    """GPU memory the boot may use, MiB: the target's, or else what the model's spec names."""
+    gib = subject.combination.target.gpu_memory_gib or subject.spec.memory.gpu_gib
+    return round(gib * 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckCall:
+    """One check, put to one subject."""
+
+    check: Check
+    subject: Subject
+
+    @property
+    def key(self) -> str:
+        """Hash of everything the answer depends on."""
+        return check_key(self.check, self.subject)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRunner:
+    """Starts children and reads their answers."""
+
+    scratch: Path
+    logs: Path
+    threads: int
+    """Threads a child may compute with."""
+    gpu_pool: GpuPool | None = None
+    """The GPUs of this machine; None: there are none to boot on."""
+    measure: bool = False
+    """Boot one at a time on each GPU, so that times mean something."""
+
+    def ask(self, questions: Sequence[CheckCall], environment: Environment) -> list[CheckResult]:
+        """Put questions of one stage to the environment, in one process as far as they get along.
+
+        Raises:
+            Cancelled: the run is being stopped.
+            OSError: the scratch folder or the log cannot be written.
+        """
+        answers: list[CheckResult] = []
+        while len(answers) < len(questions):
+            answers += self._ask_some(questions[len(answers) :], environment)
+        return answers
+
+    def _ask_some(self, questions: Sequence[CheckCall], environment: Environment) -> list[CheckResult]:
+        """Answers to the first of them: to all, unless one of them takes the process down."""
+        first = questions[0]
+        stage = first.check.stages[0]
+        key = digest([each.key for each in questions]) if len(questions) > 1 else first.key
+        call = ProbeCall(
+            python=environment.python,
+            requests=[self._request(each) for each in questions],
+            limits=limits_of(first.subject.combination, stage),
+            environment={
+                "OMP_NUM_THREADS": str(self.threads),
+                "VIRTUAL_ENV": str(environment.folder),
+                **environment.variables,
+            },
+            preload=_SHARED.get(stage, ()),
+            places={
+                str(environment.folder): "<environment>",
+                str(environment.python.resolve().parent.parent): "<python>",
+                str(PROBES.parent.parent): "<harness>",
+                **{
+                    str(each.subject.checkpoint.folder): "<checkpoint>"
+                    for each in questions
+                    if each.subject.checkpoint.folder
+                },
+            },
+        )
+        log = self.logs / f"{key}.log"
+        if self._wants_gpu(first):
+            return [self._ask_on_gpu(first, call, log)]
+        reports = run_probes(call, self.scratch, log)
+        answers: list[CheckResult] = []
+        for question, report in zip(questions, reports, strict=True):
+            if report is None:
+                break
+            (self.logs / f"{question.key}.log").write_text(report.log, encoding="utf-8")
+            answers.append(read_report(question.key, question.check, report))
+        if not answers:  # not even the first was begun: the environment's Python itself does not get that far
+            return [self._ask_some([first], environment)[0]]
+        if len(questions) > 1:
+            log.unlink(missing_ok=True)
+        return answers
+
+    def _wants_gpu(self, question: CheckCall) -> bool:
+        """Whether answering it means an engine on a GPU of this machine."""
+        boots = question.check.stages[0] is Stage.BOOT and question.subject.combination.backend in ENGINES
+        return boots and self.gpu_pool is not None and bool(self.gpu_pool.cards)
+
+    def _ask_on_gpu(self, question: CheckCall, call: ProbeCall, log: Path) -> CheckResult:
+        """The answer, with what was seen on the card."""
+        assert self.gpu_pool is not None  # noqa: S101 - _wants_gpu has looked
+        budget = gpu_budget_mib(question.subject)
+        with self.gpu_pool.lease(budget, alone=self.measure) as lease:
+            call = replace(call, environment={**call.environment, **lease.variables})
+            report = run_probes(call, self.scratch, log)[0]
+        if report is None:
+            raise OSError(f"the probe of {question.subject.combination.id} could not be begun; its log is {log.name}")
+        (self.logs / f"{question.key}.log").write_text(report.log, encoding="utf-8")
+        answer = read_report(question.key, question.check, report)
+        stages = [answer.stages[0].model_copy(update={"facts": {**answer.stages[0].facts, "gpu": lease.facts()}})]
+        return answer.model_copy(update={"stages": [*stages, *answer.stages[1:]]})
+
+    def _request(self, question: CheckCall) -> dict[str, object]:
+        combination = question.subject.combination
+        options: dict[str, object] = {**combination.options, "threads": self.threads}
+        if self._wants_gpu(question):
+            options["gpu_budget_mib"] = gpu_budget_mib(question.subject)
+            options["weights_mib"] = round(question.subject.spec.memory.weights_gib * 1024)
+        if Needs.LAUNCH_SCRIPT in question.check.needs:
+            folder = question.subject.checkpoint.folder
+            options["script"] = launch_script(str(folder), str(combination.backend))
+        return {
+            "check": question.check.name,
+            "backend": str(combination.backend),
+            "lmdeploy": combination.lmdeploy,
+            "transformers": combination.transformers,
+            "model": model_request(question.subject.spec, question.subject.checkpoint),
+            "options": options,
+        }
+
+
+def read_report(key: str, check: Check, report: ChildReport) -> CheckResult:
+    """What a child's events and end amount to.
+
+    The events are the truth. Stages they do not answer are answered by how the child ended, for the first of them
+    only: what would have come after it was not reached.
+    """
+    stages = _said(report)
+    answered = {answer.stage for answer in stages}
+    broken = any(answer.outcome is not Status.PASS for answer in stages)
+    silent = [stage for stage in check.stages if stage not in answered]
+    if silent and not broken:
+        stages.append(_unsaid(silent[0], report))
+    return CheckResult(
+        key=key,
+        check=check.name,
+        stages=stages,
+        seconds=report.seconds,
+        peak_memory_mib=report.peak_memory_mib or None,
+        log_tail=report.log[-LOG_TAIL:],
+        final=not any(answer.outcome is Status.INFRA or answer.reason is Reason.TIMEOUT for answer in stages),
+    )
+
+
+def _said(report: ChildReport) -> list[StageResult]:
+    """The results among the events, each with the facts that came before it; late facts go to the last one."""
+    answers: list[StageResult] = []
+    facts: dict[str, Any] = {}
+    for event in report.events:
+        if event["event"] == "fact":
+            facts[str(event.get("name"))] = event.get("value")
+        elif event["event"] == "result":
+            answers.append(_answer(event, facts))
+            facts = {}
+    if facts and answers:
+        answers[-1] = answers[-1].model_copy(update={"facts": answers[-1].facts | redact_tree(facts)})
+    if report.leaked and answers:
+        left = {"processes_left_behind": report.leaked}
+        answers[-1] = answers[-1].model_copy(update={"facts": answers[-1].facts | left})
+    return answers
+
+
+def _answer(event: Mapping[str, Any], facts: Mapping[str, Any]) -> StageResult:
+    said = {name: event.get(name) for name in ("stage", "outcome", "message", "reason", "exception", "seconds")}
+    said = {name: value for name, value in said.items() if value is not None}
+    try:
+        return StageResult.model_validate(redact_tree({**said, "facts": dict(facts)}))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        return StageResult(
+            stage=next((stage for stage in Stage if stage == said.get("stage")), Stage.IMPORT),
+            outcome=Status.FAIL,
+            reason=Reason.CRASH,
+            message=f"wrote a result that cannot be read: {problem['loc']}: {problem['msg']}",
+        )
+
+
+def _unsaid(stage: Stage, report: ChildReport) -> StageResult:
+    """What the end of a child that did not answer says of the stage."""
+    status, reason, message = _end_means(report)
+    return StageResult(stage=stage, outcome=status, reason=reason, message=message, seconds=report.seconds)
+
+
+def _end_means(report: ChildReport) -> tuple[Status, Reason, str]:  # noqa: PLR0911 - one for each way to end
+    match report.end:
+        case "wall":
+            return Status.FAIL, Reason.TIMEOUT, f"wall limit: still running after {report.seconds:.0f} s"
+        case "idle":
+            return (
+                Status.FAIL,
+                Reason.TIMEOUT,
+                f"idle limit: no sign of life any more, ended after {report.seconds:.0f} s",
+            )
+        case "memory":
+            return (
+                Status.FAIL,
+                Reason.OUT_OF_MEMORY,
+                f"memory ceiling: at {report.peak_memory_mib:.0f} MiB when it was ended",
+            )
+        case "processes":
+            return Status.FAIL, Reason.CRASH, "process ceiling: started more processes than allowed"
+        case "not-started":
+            return Status.INFRA, Reason.CRASH, f"could not be started: {report.message}"
+    if report.signal_name == "SIGKILL":
+        return Status.INFRA, Reason.OUT_OF_MEMORY, "killed from outside (SIGKILL), most often for want of memory"
+    if report.signal_name is not None:
+        return Status.FAIL, Reason.CRASH, report.signal_name
+    return Status.FAIL, Reason.CRASH, f"ended with {report.exit_code} and no record"

@@ -1,0 +1,1 @@
+"""The engine's arithmetic on the CPU, compared with transformers'."""

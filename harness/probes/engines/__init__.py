@@ -1,0 +1,1 @@
+"""Questions to lmdeploy and transformers: imports, configuration, model input, boot."""

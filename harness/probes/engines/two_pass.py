@@ -1,0 +1,96 @@
+"""The smoke test: pass 1 sees the image, pass 2 is a separate, text-only request that turns pass 1's text into JSON.
+
+Both are greedy, both are asked twice, and both are judged against what is known to be in the image. The image part
+always comes before the text part; the order changes the answer.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Protocol
+
+from ..running.events import Blocked, Events, Failed
+from ..smoke.judge import REASON as WRONG_ANSWER
+from ..smoke.judge import judge
+from ..smoke.question import Question, Reply, smoke_image, stage_facts
+from . import boot_lmdeploy, boot_server, boot_transformers
+
+if TYPE_CHECKING:
+    from ..running.request import Request
+
+TIMES = 2
+"""How often each question is asked: once cold, and once to see whether the answer comes again."""
+TIMES_ON_GPU = 6
+"""Once cold, and five times warm for a median."""
+
+
+class Engine(Protocol):
+    """A booted model."""
+
+    def ask(self, question: Question) -> Reply:
+        """Answer greedily."""
+
+    def close(self) -> None:
+        """Let go of the model and of every process it started."""
+
+
+def two_pass(request: Request, events: Events) -> None:
+    """Boot the model, then ask both passes; one result for each of boot, see and structure that was reached."""
+    engine: Optional[Engine] = None
+    with events.answering("boot") as booted:
+        engine = boot(request, events)
+    if not booted.passed or engine is None:
+        return
+    try:
+        times = TIMES if request.backend == "transformers" else TIMES_ON_GPU
+        seen = ask_stage(engine, events, "see", request.model.smoke, times=times)
+        if seen is not None:
+            ask_stage(engine, events, "structure", request.model.smoke, times=times, answer=seen)
+    finally:
+        events.progress("closing the engine")
+        engine.close()
+
+
+def boot(request: Request, events: Events) -> Engine:
+    """The model on the backend that was asked for.
+
+    Raises:
+        Blocked: this machine has no checkpoint of the model.
+    """
+    if request.model.folder is None:
+        raise Blocked("no checkpoint of this model is on this machine", "weights-missing-or-corrupt")
+    if request.backend == "transformers":
+        return boot_transformers.boot(request, events)
+    if request.options.get("launch") == "server":
+        return boot_server.boot(request, events)
+    return boot_lmdeploy.boot(request, events)
+
+
+def ask_stage(  # noqa: PLR0913 - a pass is these
+    engine: Engine, events: Events, stage: str, smoke: Dict[str, Any], *, times: int = TIMES, answer: str = ""
+) -> Optional[str]:
+    """Ask one pass several times and answer its stage; the text when it was right, else None."""
+    with events.answering(stage):
+        asked = smoke[stage]
+        image = smoke_image(smoke["image"]) if stage == "see" else None
+        prompt = str(asked["prompt"]).replace("{answer}", answer)
+        question = Question(prompt, int(asked["max_new_tokens"]), image)
+        replies: List[Reply] = []
+        for turn in range(times):
+            events.progress(f"{stage}: asking, {turn + 1} of {times}")
+            replies.append(timed(engine, question))
+        events.fact(stage, stage_facts(question, replies))
+        nan = any(reply.nan for reply in replies)
+        judged = judge([reply.text for reply in replies], asked["judge"], asked.get("expected"), nan=nan)
+        if not judged.right:
+            raise Failed(f"{judged.kind}: {judged.message}", WRONG_ANSWER)
+        return replies[0].text
+    return None
+
+
+def timed(engine: Engine, question: Question) -> Reply:
+    """The reply with its wall time, seconds."""
+    started = time.perf_counter()
+    reply = engine.ask(question)
+    reply.total_seconds = reply.total_seconds or time.perf_counter() - started
+    return reply

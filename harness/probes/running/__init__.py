@@ -1,0 +1,1 @@
+"""How a probe runs and speaks: requests, events, batches, exceptions."""

@@ -1,0 +1,1 @@
+"""The two-pass smoke test: its image, its two requests, its judge."""

@@ -1,0 +1,1 @@
+"""Child processes: supervisor, limits, sandbox, scratch folders, redaction. Imports only ``core``."""

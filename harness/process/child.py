@@ -1,0 +1,238 @@
+"""Child processes: each under a supervisor, and what became of it.
+
+Every child is started by a supervisor (:mod:`harness.process.supervisor`), which enforces the limits and ends whatever
+the child leaves behind. The child's events are the truth about its answers; its exit status only tells how it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from harness.core.files import write_atomically
+from harness.process.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import JsonValue
+
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+LOG_TAIL = 16_000
+"""Characters of a child's log that are kept in a record; the whole log stays in a file."""
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+"""Events beyond this are not read: a probe writes kilobytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a child may use: seconds, seconds without a sign of life, bytes, processes."""
+
+    wall: float = 600.0
+    idle: float = 180.0
+    memory: int = 16 * 1024**3
+    processes: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ChildReport:
+    """How a child ended and what it said.
+
+    ``end`` is ``exited``, ``wall``, ``idle``, ``memory``, ``processes``, ``lingered`` (said all it had to say and
+    would not exit), ``cancelled`` or ``not-started``.
+    """
+
+    end: str
+    exit_code: int | None
+    seconds: float
+    peak_memory_mib: float
+    leaked: int
+    log: str
+    events: tuple[dict[str, JsonValue], ...] = ()
+    message: str = ""
+    sandbox: str = ""
+    """``namespaces``, or why the child ran without them; empty: it was not asked for."""
+
+    @property
+    def signal_name(self) -> str | None:
+        """The signal that ended the child, e.g. ``SIGSEGV``; None if none did."""
+        if self.exit_code is None or self.exit_code >= 0:
+            return None
+        try:
+            return signal.Signals(-self.exit_code).name
+        except ValueError:
+            return f"signal {-self.exit_code}"
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked to stop
+    """The run is being stopped; the child was killed and its answer does not count."""
+
+
+MARK = "HARNESS_CHILD"
+"""Environment variable by which everything a child starts is known as its own."""
+_NO_ACCOUNT: Mapping[str, Any] = {"end": "exited", "seconds": 0.0, "peak": 0, "leaked": 0}
+"""Of a child that killed its supervisor, or with it."""
+
+
+@dataclass(slots=True)
+class Children:
+    """All supervisors of this process, so that stopping the harness stops them at once."""
+
+    _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stopped: bool = False
+
+    def stop(self) -> None:
+        """Kill every child; those that would start from now on do not."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for supervisor in running:
+            with suppress(OSError):  # it may have ended by itself
+                supervisor.terminate()
+
+    def run(  # noqa: PLR0913 - one keyword for each thing a child is given
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        limits: Limits = Limits(),
+        log: Path | None = None,
+        events: Path | None = None,
+        writable: Sequence[Path] | None = None,
+    ) -> ChildReport:
+        """Run ``argv`` under a supervisor and wait for its end.
+
+        Args:
+            argv: the program and its arguments.
+            environment: all its environment variables.
+            folder: where it works.
+            limits: what it may use.
+            log: file for what it prints, without secrets; None: the report alone has it.
+            events: the file it writes its events to.
+            writable: it runs without a network and can write in these folders only, where the host can do that; None:
+                it is as free as the harness.
+
+        Raises:
+            Cancelled: :meth:`stop` was called.
+            OSError: the log could not be written.
+        """
+        order = {
+            "argv": list(argv),
+            "env": {**environment, MARK: uuid.uuid4().hex},
+            "cwd": str(folder),
+            "events": str(events) if events is not None else os.devnull,
+            "writable": [str(each) for each in writable] if writable is not None else None,
+            "wall": limits.wall,
+            "idle": limits.idle,
+            "memory": limits.memory,
+            "processes": limits.processes,
+        }
+        with self._lock:
+            if self._stopped:
+                raise Cancelled
+            # the supervisor reads its order first, so starting it under the lock costs a millisecond
+            supervisor = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_SUPERVISOR)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                env={"PATH": os.defpath},
+            )
+            self._running.add(supervisor)
+        try:
+            account = self._await(supervisor, order)
+        finally:
+            with self._lock:
+                self._running.discard(supervisor)
+        if account["end"] == "cancelled" or self._stopped:
+            raise Cancelled
+        text = redact(str(account.get("log", "")))
+        if log is not None:
+            write_atomically(log, text)
+        return ChildReport(
+            end=str(account["end"]),
+            exit_code=account.get("exit"),
+            seconds=float(account["seconds"]),
+            peak_memory_mib=round(int(account["peak"]) / 2**20, 1),
+            leaked=int(account["leaked"]),
+            log=text,
+            events=read_events(events) if events is not None else (),
+            message=redact(str(account.get("message", ""))),
+            sandbox=str(account.get("sandbox", "")),
+        )
+
+    def _await(self, supervisor: subprocess.Popen[bytes], order: Mapping[str, Any]) -> dict[str, Any]:
+        if supervisor.stdin is None or supervisor.stdout is None or supervisor.stderr is None:
+            raise AssertionError("Popen was asked for pipes")
+        # stdin stays open until the account is in: its end is how the supervisor learns that the harness died
+        with supervisor.stdin, supervisor.stdout, supervisor.stderr:
+            with suppress(BrokenPipeError):  # the account below tells why it is gone
+                supervisor.stdin.write(json.dumps(order).encode() + b"\n")
+                supervisor.stdin.flush()
+            answer = supervisor.stdout.read()
+            complaint = supervisor.stderr.read().decode(errors="replace")
+        supervisor.wait()
+        if not answer:
+            if self._stopped:
+                raise Cancelled
+            if supervisor.returncode < 0:
+                _bury(order["env"][MARK])
+                return {**_NO_ACCOUNT, "exit": supervisor.returncode}
+            raise OSError(f"the supervisor ended with {supervisor.returncode} and no account: {complaint[-500:]}")
+        account: dict[str, Any] = json.loads(answer)
+        return account
+
+
+def _bury(mark: str) -> None:
+    """End what a child left whose supervisor is gone; its processes are known by the mark in their environment."""
+    while True:
+        left = [each for each in psutil.process_iter(["environ"]) if (each.info["environ"] or {}).get(MARK) == mark]
+        for each in left:
+            with suppress(psutil.Error):  # gone by itself
+                each.kill()
+        if not psutil.wait_procs(left, timeout=1)[0]:
+            return
+
+
+CHILDREN = Children()
+"""Every child of this process goes through here, so that one call stops them all."""
+
+
+def read_events(path: Path) -> tuple[dict[str, JsonValue], ...]:
+    """Every whole event; a torn or foreign line is dropped, since the child may have died while writing it.
+
+    What is no ordinary file any more holds no events: the child can put anything there, and a pipe blocks its reader.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return ()
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ()
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(MAX_EVENT_BYTES)
+    finally:
+        os.close(descriptor)
+    found: list[dict[str, JsonValue]] = []
+    for line in data.splitlines():
+        with suppress(ValueError, RecursionError):
+            event = json.loads(line)
+            if isinstance(event, dict) and isinstance(event.get("event"), str):
+                found.append(event)
+    return tuple(found)

@@ -1,0 +1,160 @@
+"""Running probes in a tested environment, shut in as far as the host can, and what each request came to."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.process.bytecode import keep_bytecode
+from harness.process.child import CHILDREN, ChildReport, Limits, read_events
+from harness.process.compiled import lend_compiled
+from harness.process.redaction import child_environment
+from harness.process.scratch import own_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import JsonValue
+
+PROBES = Path(__file__).parents[1] / "probes"
+_MARKED = re.compile("\n\x1e([^\x1e\n]+)\x1e\n")
+"""Before each request's output, as the probes' batch writes it."""
+SWITCH = "HARNESS_SANDBOX"
+"""Environment variable; ``off`` lets probes run without namespaces."""
+_WITHOUT = "none: switched off, or a GPU driver that does not start in one"
+GPU_DRIVER = "/dev/nvidiactl"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeCall:
+    """Requests to the probes of one environment: one, or several that share what ``preload`` loads.
+
+    ``limits.wall`` is each request's own.
+    """
+
+    python: Path
+    requests: Sequence[Mapping[str, object]]
+    limits: Limits
+    environment: Mapping[str, str] = field(default_factory=dict)
+    preload: Sequence[str] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Folders of this machine, and what logs call them: the same failure reads the same everywhere."""
+
+
+def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildReport | None]:
+    """Start the probes and return what each request came to; the scratch folder is gone afterwards.
+
+    None stands for a request that was not begun, because the process ended over an earlier one.
+
+    Raises:
+        Cancelled: the run is being stopped.
+        OSError: the scratch folder or the log cannot be written.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="probe-", dir=own_folder(scratch_root)))
+    try:
+        for name in ("home", "tmp"):
+            (scratch / name).mkdir()
+        files = [_write_request(scratch, number, request) for number, request in enumerate(call.requests)]
+        batch = scratch / "batch.json"
+        order = {"batch": [str(each) for each in files], "preload": list(call.preload), "wall": call.limits.wall}
+        batch.write_text(json.dumps({**order, "events": str(scratch / "batch.jsonl")}))
+        writable = [scratch] if wanted() else None
+        lend_compiled(CHILDREN, call.python, scratch, writable)
+        single = len(files) == 1
+        report = CHILDREN.run(
+            [str(call.python), "-I", str(PROBES / "start.py"), str(files[0] if single else batch)],
+            environment=child_environment(
+                home=str(scratch / "home"), scratch=str(scratch / "tmp"), extra=call.environment
+            ),
+            folder=scratch,
+            log=log,
+            events=_events_of(files[0]) if single else scratch / "batch.jsonl",
+            limits=call.limits if single else replace(call.limits, wall=call.limits.wall * (len(files) + 1)),
+            writable=writable,
+        )
+        keep_bytecode(CHILDREN, call.python, scratch, [call.python.parent.parent, PROBES])
+        places = {**call.places, str(scratch): "<scratch>"}
+        return [_with_sandbox(_placed(each, places), report.sandbox) for each in _parts(report, files)]
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _parts(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | None]:
+    return [report] if len(files) == 1 else _divided(report, files)
+
+
+def _with_sandbox(report: ChildReport | None, sandbox: str) -> ChildReport | None:
+    """The report, with the protection it ran under among its facts."""
+    if report is None:
+        return None
+    fact: dict[str, JsonValue] = {"event": "fact", "name": "sandbox", "value": sandbox or _WITHOUT}
+    return replace(report, events=(fact, *report.events), sandbox=sandbox)
+
+
+def wanted() -> bool:
+    """Whether probes are to be shut in, as they are unless the user says otherwise or there is a GPU driver.
+
+    The driver does not start where ``/proc`` is read-only (seen with an H200: ``cuInit`` answers 304), and a probe that
+    cannot see the GPU would blame the stack for it.
+    """
+    return not Path(GPU_DRIVER).exists() and os.environ.get(SWITCH, "").lower() not in {"off", "0", "no"}
+
+
+def _placed(report: ChildReport | None, places: Mapping[str, str]) -> ChildReport | None:
+    """The report, with this machine's folders called by their names in log and events, the longest first."""
+    if report is None:
+        return None
+    log, events = report.log, json.dumps(report.events)
+    for folder in sorted(places, key=len, reverse=True):
+        log = log.replace(folder, places[folder])
+        events = events.replace(json.dumps(folder)[1:-1], places[folder])
+    return replace(report, log=log, events=tuple(json.loads(events)))
+
+
+def _write_request(scratch: Path, number: int, request: Mapping[str, object]) -> Path:
+    work = scratch / f"work-{number}"
+    work.mkdir()
+    file = scratch / f"request-{number}.json"
+    file.write_text(json.dumps({**request, "events": str(_events_of(file)), "scratch": str(work)}))
+    return file
+
+
+def _events_of(request: Path) -> Path:
+    return request.with_suffix(".events.jsonl")
+
+
+def _divided(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | None]:
+    """The batch's report, one for each request: its own end, its own events, its own part of the log."""
+    ended = {str(event.get("request")): event for event in report.events if event["event"] == "ended"}
+    _, *marked = _MARKED.split(report.log)
+    logs = dict(zip(marked[::2], marked[1::2], strict=True))
+    found: list[ChildReport | None] = []
+    for file in files:
+        name = str(file)
+        end = ended.get(name)
+        if end is None and name not in logs:
+            found.append(None)
+            continue
+        events, log = read_events(_events_of(file)), logs.get(name, "").strip("\n")
+        if end is None:  # the one over which the process ended
+            found.append(replace(report, log=log, events=events))
+            continue
+        facts: dict[str, Any] = end
+        found.append(
+            ChildReport(
+                end=str(facts["end"]),
+                exit_code=int(facts["exit"]),
+                seconds=float(facts["seconds"]),
+                peak_memory_mib=round(int(facts["peak"]) / 2**20, 1),
+                leaked=int(facts["left"]),
+                log=log,
+                events=events,
+            )
+        )
+    return found

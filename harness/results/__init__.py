@@ -1,0 +1,1 @@
+"""Records on disk, and questions to them. Imports only ``core``."""

@@ -1,0 +1,1 @@
+"""Answering: pairs, maps, deadlocks, names, and how right the predictions are."""

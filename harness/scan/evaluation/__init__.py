@@ -1,0 +1,1 @@
+"""Evaluating: what an import, and a boot with a model, would do with what the sources say."""

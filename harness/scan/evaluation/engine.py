@@ -1,0 +1,212 @@
+"""One release of the engine: what a boot with a model loads of it, and which of its functions a model passes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from harness.scan.evaluation.target import PYTORCH, TURBOMIND
+from harness.scan.evaluation.values import EngineClass, EngineFunction, Known, Sources
+from harness.scan.sources.nodes import strings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.scan.evaluation.importing import Consumers
+    from harness.scan.evaluation.target import Target
+    from harness.scan.sources.release import Release
+
+ROOT = "lmdeploy"
+BUILDER = f"{ROOT}.vl.model.builder"
+_COMMON = (
+    "archs",
+    "tokenizer",
+    "model",
+    "pipeline",
+    "serve.async_engine",
+    "serve.core.async_engine",
+    "serve.processors",
+)
+_VISION = ("serve.vl_async_engine", "serve.core.vl_async_engine", "vl.engine", "vl.model.builder")
+_OF_BACKEND = {
+    PYTORCH: (
+        "pytorch.engine",
+        "pytorch.engine.engine",
+        "pytorch.engine.engine_instance",
+        "pytorch.engine.executor.uni_executor",
+        "pytorch.engine.model_agent",
+        "pytorch.engine.model_agent.agent",
+        "pytorch.check_env.transformers",
+        "pytorch.check_env.model",
+        "pytorch.backends.cuda",
+        "pytorch.backends.cuda.graph_runner",
+        "pytorch.config",
+        "pytorch.configurations",
+        "pytorch.models.patch",
+        "pytorch.nn",
+    ),
+    TURBOMIND: (
+        "turbomind",
+        "turbomind.turbomind",
+        "turbomind.supported_models",
+        "turbomind.deploy.converter",
+        "turbomind.converter",
+        "turbomind.model_loader",
+    ),
+}
+_MAPS = {
+    PYTORCH: ("pytorch.models.module_map", "MODULE_MAP"),
+    TURBOMIND: ("turbomind.supported_models", "SUPPORTED_ARCHS"),
+}
+_CONFIG_BUILDERS = f"{ROOT}.pytorch.configurations"
+_LINEAR = f"{ROOT}.pytorch.nn.linear"
+_TURNED_AWAY = re.compile(rb"Unsupported quant method")
+_QUANTISED = {"gptq-int4": "gptq", "awq-int4": "awq"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line in a release's source."""
+
+    module: str
+    file: str
+    line: int
+
+
+class Engine:
+    """One lmdeploy release.
+
+    Args:
+        release: its files.
+        consumers: that release, and those of packages the model's own code imports.
+    """
+
+    def __init__(self, release: Release, consumers: Consumers) -> None:
+        self.release = release
+        self.consumers = consumers
+        self.sources = Sources(consumers)
+        self._maps: dict[str, dict[str, str]] = {}
+
+    def entries(self, target: Target) -> list[str]:
+        """The modules that a boot loads, as far as this release has them."""
+        names = [*_COMMON, *(_VISION if target.vision else ()), *_OF_BACKEND.get(target.backend, ())]
+        modules = [f"{ROOT}.{name}" for name in names]
+        if target.backend == PYTORCH and (own := self.model_module(target.architecture)) is not None:
+            modules.append(own)
+        return [module for module in modules if self.release.has(module)]
+
+    def supports(self, target: Target) -> bool:
+        """Whether the backend's list of architectures has the model's."""
+        return target.architecture in self._map(target.backend)
+
+    def support_list(self, backend: str) -> Place:
+        """Where the backend's list of architectures stands."""
+        module = f"{ROOT}.{_MAPS[backend][0]}"
+        lines = [node.lineno for node in _map_values(self.sources.tree(module), _MAPS[backend][1])]
+        return Place(module, self.release.path_of(module), min(lines, default=1))
+
+    def model_module(self, architecture: str) -> str | None:
+        """The module of the pytorch engine's own class for an architecture."""
+        path = self._map(PYTORCH).get(architecture, "")
+        module = f"{ROOT}.pytorch.models{path.rpartition('.')[0]}" if path.startswith(".") else path.rpartition(".")[0]
+        return module if self.release.has(module) else None
+
+    def model_class(self, architecture: str) -> EngineClass | None:
+        """The pytorch engine's own class for an architecture."""
+        module = self.model_module(architecture)
+        name = self._map(PYTORCH).get(architecture, "").rpartition(".")[2]
+        return EngineClass(module, name) if module is not None and name else None
+
+    def mentions_quantisation(self, quantisation: str) -> bool:
+        """Whether the pytorch engine's sources name a quantisation method at all."""
+        word = re.compile(rf"['\"]{_QUANTISED[quantisation]}['\"]".encode())
+        prefix = f"{ROOT}.pytorch."
+        modules = [module for module in self.release.modules if module.startswith(prefix)]
+        self.release.fetch(modules)
+        return any(word.search(self.release.source(module)) for module in modules)
+
+    def quantisation_place(self) -> Place | None:
+        """Where the pytorch engine's linear layers turn unknown quantisation methods away."""
+        for module in sorted(self.release.modules):
+            if module.startswith(_LINEAR):
+                source = self.release.source(module)
+                match = _TURNED_AWAY.search(source)
+                if match is not None:
+                    return Place(module, self.release.path_of(module), source.count(b"\n", 0, match.start()) + 1)
+        return None
+
+    def vision_class(self, architecture: str) -> EngineClass | None:
+        """The class that prepares images for an architecture."""
+        return self._vision_classes.get(architecture)
+
+    def config_builders(self) -> Iterator[tuple[EngineClass, EngineFunction, EngineFunction]]:
+        """Classes that make the engine's configuration of a model: class, its condition, its build; default last."""
+        found = []
+        for module in sorted(self.release.modules):
+            if module.startswith(f"{_CONFIG_BUILDERS}."):
+                for node in self.sources.tree(module).body:
+                    if isinstance(node, ast.ClassDef) and node.name != "AutoModelConfigBuilder":
+                        cls = EngineClass(module, node.name)
+                        condition = self.sources.method(cls, "condition")
+                        build = self.sources.method(cls, "build")
+                        if condition is not None and build is not None:
+                            found.append((cls, condition, build))
+        yield from sorted(found, key=lambda item: item[0].name.startswith("Default"))
+
+    def _map(self, backend: str) -> dict[str, str]:
+        """Architecture to what the backend's list says of it."""
+        if backend not in self._maps:
+            entries = self._maps[backend] = {}
+            if backend in _MAPS:
+                name, variable = _MAPS[backend]
+                for node in _map_values(self.sources.tree(f"{ROOT}.{name}"), variable):
+                    entries |= _entries(node)
+        return self._maps[backend]
+
+    @cached_property
+    def _vision_classes(self) -> dict[str, EngineClass]:
+        found: dict[str, EngineClass] = {}
+        prefix = f"{ROOT}.vl.model."
+        for module in sorted(self.release.modules):
+            if module.startswith(prefix):
+                for node in self.sources.tree(module).body:
+                    if isinstance(node, ast.ClassDef):
+                        cls = EngineClass(module, node.name)
+                        for architecture in self._architectures(cls, node):
+                            found.setdefault(architecture, cls)
+        return found
+
+    def _architectures(self, cls: EngineClass, node: ast.ClassDef) -> set[str]:
+        given = self.sources.class_constant(cls, "_arch")
+        if isinstance(given, Known) and given.value:
+            return {given.value} if isinstance(given.value, str) else set(given.value)  # type: ignore[call-overload] # a constant is a text or a tuple of texts
+        match = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "match"), None)
+        return set() if match is None else set(strings(match))
+
+
+def _map_values(tree: ast.Module, variable: str) -> Iterator[ast.expr]:
+    """Everything that is assigned to, or put into, a table."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name == variable:
+                yield value
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="update"), args=[value]) if name == variable:
+                yield value
+
+
+def _entries(node: ast.expr) -> dict[str, str]:
+    """Key to the last text of its value, of a dictionary written either way."""
+    match node:
+        case ast.Dict(keys=keys, values=values):
+            pairs = zip(keys, values, strict=True)
+            return {str(k.value): _last_text(v) for k, v in pairs if isinstance(k, ast.Constant)}
+        case ast.Call(func=ast.Name(id="dict"), keywords=keywords):
+            return {keyword.arg: _last_text(keyword.value) for keyword in keywords if keyword.arg}
+    return {}
+
+
+def _last_text(node: ast.expr) -> str:
+    return next(reversed(list(strings(node))), "")

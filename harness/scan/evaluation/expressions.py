@@ -1,0 +1,314 @@
+"""What expressions in the engine's functions give, as far as it matters, and what they ask on the way."""
+
+from __future__ import annotations
+
+import ast
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
+
+from harness.scan.evaluation.importing import Flow
+from harness.scan.evaluation.problems import Kind, Problem
+from harness.scan.evaluation.values import EngineClass, EngineFunction, Instance, Known, Object, Symbol, constant
+from harness.scan.evaluation.world import PROVIDER, holds
+from harness.scan.sources.conditions import read_test
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from harness.scan.evaluation.importing import Consumers, Importer
+    from harness.scan.evaluation.shapes import ClassRef
+    from harness.scan.evaluation.target import Target
+    from harness.scan.evaluation.values import FunctionNode, Sources, Value
+    from harness.scan.evaluation.world import CheckRunner
+
+_CONFIG_MAKERS = {"AutoConfig", "PretrainedConfig", "PreTrainedConfig"}
+
+
+@dataclass(slots=True)
+class Frame:
+    """A running function."""
+
+    function: EngineFunction
+    names: dict[str, Value]
+    returned: Value = None
+    depth: int = 0
+
+
+@dataclass(slots=True)
+class Expressions(ABC):
+    """Evaluates expressions; functions are followed by whoever inherits this."""
+
+    consumers: Consumers
+    sources: Sources
+    importer: Importer
+    check_runner: CheckRunner
+    target: Target
+    flow: Flow = field(default_factory=Flow)
+    certain: bool = True
+    """Whether what happens now certainly happens."""
+    active: list[EngineFunction] = field(default_factory=list)
+    """The functions that are running, outermost first."""
+    _config: Object | None = None
+
+    @abstractmethod
+    def call(self, function: EngineFunction, given: Mapping[str, Value], depth: int = 0) -> Value:
+        """Walk through a function of the engine; what is not given is unknown."""
+
+    def config(self) -> Object | None:
+        """The model's configuration, if its type is known; one object, which the engine may add to."""
+        if self._config is None:
+            ref = cast("ClassRef | None", self.check_runner.ask(("config", self.target.model_type)))
+            self._config = None if ref is None else Object(ref)
+        return self._config
+
+    @contextmanager
+    def possibly(self) -> Iterator[None]:
+        """What is found inside the block need not happen."""
+        certain, self.certain = self.certain, False
+        yield
+        self.certain = certain
+
+    def note(self, problem: Problem, *, only_certain: bool = False) -> None:
+        """Something went wrong, certainly or possibly."""
+        if self.certain:
+            self.flow.raised[problem] = None
+        elif not only_certain:
+            self.flow.caught[replace(problem, guarded="if")] = None
+
+    def problem(  # noqa: PLR0913, PLR0917 - the parts of a problem
+        self, kind: Kind, module: str, name: str, error: str, line: int, frame: Frame
+    ) -> Problem:
+        """A problem at a line of the running function."""
+        consumer = frame.function.module
+        release = self.consumers.release(consumer)
+        return Problem(
+            kind=kind,
+            module=module,
+            name=name,
+            error=error,
+            consumer=consumer,
+            file=consumer if release is None else release.path_of(consumer),
+            line=line,
+            function=frame.function.name,
+            chain=self.importer.chain(consumer),
+        )
+
+    def value(self, node: ast.expr, frame: Frame) -> Value:  # noqa: C901, PLR0911, PLR0912 - one answer per expression
+        """What an expression gives, its parts evaluated on the way."""
+        match node:
+            case ast.Constant(value=value):
+                return Known(value)
+            case ast.Name(id=name):
+                return frame.names[name] if name in frame.names else self.sources.lookup(frame.function.module, name)
+            case ast.Attribute(value=ast.Call(func=ast.Name(id="super"), args=[]), attr=name):
+                return self._above(name, frame)
+            case ast.Attribute():
+                return self._attribute(self.value(node.value, frame), node.attr, node.lineno, frame)
+            case ast.Call():
+                return self._call(node, frame)
+            case ast.BoolOp(op=op, values=values):
+                return self._either(isinstance(op, ast.Or), values, frame)
+            case ast.Compare():
+                truth = self.truth(node, frame)
+                return None if truth is None else Known(truth)
+            case ast.IfExp(test=test, body=body, orelse=otherwise):
+                return self._choice(test, body, otherwise, frame)
+            case ast.Subscript(value=inner, slice=index):
+                return _item(self.value(inner, frame), self.value(index, frame))
+            case ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                return None
+            case ast.List() | ast.Tuple() | ast.Set():
+                parts = [self.value(part, frame) for part in node.elts]
+                known = [part.value for part in parts if isinstance(part, Known)]
+                return Known(tuple(known)) if len(known) == len(parts) else constant(node)
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                self.value(child, frame)
+        return None
+
+    def truth(self, node: ast.expr, frame: Frame) -> bool | None:
+        """Whether a condition holds; None when that cannot be told."""
+        match node:
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                inner = self.truth(operand, frame)
+                return None if inner is None else not inner
+            case ast.BoolOp(op=op, values=values):
+                return self._all_or_any(isinstance(op, ast.Or), values, frame)
+            case ast.Compare(left=left, ops=[op], comparators=[right]):
+                found = _compared(self.value(left, frame), op, self.value(right, frame))
+                return found if found is not None else self._tested(node)
+        value = self.value(node, frame)
+        if isinstance(value, Known):
+            return bool(value.value)
+        return True if value is not None else self._tested(node)
+
+    def _tested(self, node: ast.expr) -> bool | None:
+        test = read_test(node)
+        return None if test == ("unknown",) else holds(self.check_runner, test)
+
+    def _choice(self, test: ast.expr, body: ast.expr, otherwise: ast.expr, frame: Frame) -> Value:
+        truth = self.truth(test, frame)
+        if truth is not None:
+            return self.value(body if truth else otherwise, frame)
+        with self.possibly():
+            return self.value(body, frame) or self.value(otherwise, frame)
+
+    def _all_or_any(self, any_: bool, values: list[ast.expr], frame: Frame) -> bool | None:
+        certain, unknown = self.certain, False
+        for value in values:
+            truth = self.truth(value, frame)
+            if truth is any_:
+                self.certain = certain
+                return any_
+            unknown = unknown or truth is None
+            self.certain = self.certain and not unknown
+        self.certain = certain
+        return None if unknown else not any_
+
+    def _either(self, any_: bool, values: list[ast.expr], frame: Frame) -> Value:
+        """``a or b``: the later ones are reached when the earlier ones do not decide."""
+        certain = self.certain
+        result: Value = None
+        for value in values:
+            result = self.value(value, frame)
+            decided = bool(result.value) if isinstance(result, Known) else True if result is not None else None
+            if decided is any_:
+                break
+            self.certain = self.certain and decided is not None
+        self.certain = certain
+        return result
+
+    def _attribute(self, owner: Value, name: str, line: int, frame: Frame) -> Value:
+        if isinstance(owner, Object):
+            return self._read(owner, name, line, frame)
+        if isinstance(owner, Instance):
+            if name in owner.attributes:
+                return owner.attributes[name]
+            found = self.sources.method(owner.of, name)
+            return self.sources.class_constant(owner.of, name) if found is None else replace(found, bound=owner)
+        if isinstance(owner, EngineClass):
+            found = self.sources.method(owner, name)
+            return self.sources.class_constant(owner, name) if found is None else replace(found, bound=owner)
+        if isinstance(owner, Symbol) and not owner.attribute:
+            return replace(owner, attribute=name)
+        return None
+
+    def _above(self, name: str, frame: Frame) -> Value:
+        """``super().name``: the method of a base of the class that the running function stands in."""
+        function = frame.function
+        bound = function.bound
+        owner = bound.of if isinstance(bound, Instance) else bound
+        here = EngineClass(function.module, function.name.rpartition(".")[0])
+        found = None if owner is None else self.sources.method(owner, name, above=here)
+        return None if found is None else replace(found, bound=bound)
+
+    def _read(self, owner: Object, name: str, line: int, frame: Frame) -> Value:
+        if name in owner.added:
+            return None
+        if self.check_runner.ask(("has", owner.ref, name)) is False:
+            subject = f"{owner.ref.name}.{name}"
+            self.note(self.problem(Kind.ATTRIBUTE, owner.ref.module, subject, "AttributeError", line, frame))
+            return None
+        if owner.whole and name == "model_type":
+            return Known(self.target.model_type)
+        if owner.whole and name == "architectures":
+            return Known((self.target.architecture,))
+        part = cast("ClassRef | None", self.check_runner.ask(("part", owner.ref, name)))
+        if part is None:
+            return None
+        return owner.parts.setdefault(name, Object(part, whole=False))
+
+    def _call(self, node: ast.Call, frame: Frame) -> Value:
+        match node.func:
+            case ast.Name(id="hasattr" | "getattr" as asked) if len(node.args) > 1:
+                return self._asked(asked, node.args, frame)
+            case ast.Name(id="setattr") if len(node.args) > 1:
+                owner, name = self.value(node.args[0], frame), self.value(node.args[1], frame)
+                self.value(node.args[-1], frame)
+                if isinstance(owner, Object) and isinstance(name, Known):
+                    owner.added.add(str(name.value))
+                return None
+        function = self.value(node.func, frame)
+        positional = [self.value(a.value if isinstance(a, ast.Starred) else a, frame) for a in node.args]
+        named = {keyword.arg: self.value(keyword.value, frame) for keyword in node.keywords}
+        if isinstance(function, Symbol):
+            return self._from_provider(function, node.lineno, frame)
+        if isinstance(function, EngineClass):
+            made = Instance(function)
+            constructor = self.sources.method(function, "__init__")
+            if constructor is not None:
+                self._follow(replace(constructor, bound=made), positional, named, frame)
+            return made
+        if isinstance(function, EngineFunction):
+            return self._follow(function, positional, named, frame)
+        return None
+
+    def _follow(
+        self, function: EngineFunction, positional: list[Value], named: Mapping[str | None, Value], frame: Frame
+    ) -> Value:
+        target = self.sources.definition(function.module, function.name)
+        if target is None or isinstance(target, ast.ClassDef):
+            return None
+        given = dict(zip(_positional(target, bound=function.bound is not None), positional, strict=False))
+        given |= {name: value for name, value in named.items() if name is not None}
+        return self.call(function, given, frame.depth + 1)
+
+    def _asked(self, asked: str, arguments: list[ast.expr], frame: Frame) -> Value:
+        """``hasattr`` and ``getattr`` with a default ask without failing."""
+        owner, name = self.value(arguments[0], frame), self.value(arguments[1], frame)
+        has_default = len(arguments) > 2  # noqa: PLR2004 - object, name, default
+        default = self.value(arguments[2], frame) if has_default else None
+        if not isinstance(owner, Object) or not isinstance(name, Known):
+            return None
+        attribute = str(name.value)
+        there = attribute in owner.added or cast("bool | None", self.check_runner.ask(("has", owner.ref, attribute)))
+        if asked == "hasattr":
+            return None if there is None else Known(there)
+        if there or not has_default:
+            return self._read(owner, attribute, arguments[0].lineno, frame)
+        return default if there is False else None
+
+    def _from_provider(self, function: Symbol, line: int, frame: Frame) -> Value:
+        if function.module.split(".", maxsplit=1)[0] != PROVIDER or function.attribute != "from_pretrained":
+            return None
+        if function.name in _CONFIG_MAKERS:
+            known = self.check_runner.ask(("knows", self.target.model_type))
+            if function.name == "AutoConfig" and known is False and not self.target.remote_code:
+                self.note(self.problem(Kind.MODEL_TYPE, PROVIDER, self.target.model_type, "ValueError", line, frame))
+            return self.config()
+        if function.name == "AutoProcessor":
+            ref = cast("ClassRef | None", self.check_runner.ask(("processor", self.target.model_type)))
+            return None if ref is None or self.target.remote_code else Object(ref, whole=False)
+        return None
+
+
+def _positional(node: FunctionNode, *, bound: bool) -> list[str]:
+    names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+    static = any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in node.decorator_list)
+    return names[1:] if bound and not static else names
+
+
+def _compared(left: Value, op: ast.cmpop, right: Value) -> bool | None:
+    if isinstance(op, ast.Is | ast.IsNot) and right == Known(None) and left is not None:
+        same = left == Known(None)
+        return same if isinstance(op, ast.Is) else not same
+    if not isinstance(left, Known) or not isinstance(right, Known):
+        return None
+    match op:
+        case ast.Eq() | ast.Is():
+            return left.value == right.value
+        case ast.NotEq() | ast.IsNot():
+            return left.value != right.value
+        case ast.In() | ast.NotIn() if isinstance(right.value, tuple | str):
+            inside = left.value in right.value if isinstance(right.value, tuple) else str(left.value) in right.value
+            return inside if isinstance(op, ast.In) else not inside
+    return None
+
+
+def _item(owner: Value, index: Value) -> Value:
+    match owner, index:
+        case Known(value=tuple() as values), Known(value=int(place)) if -len(values) <= place < len(values):
+            return Known(values[place])
+    return None

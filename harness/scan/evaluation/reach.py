@@ -1,0 +1,150 @@
+"""What a boot with a model reaches of an engine release, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.scan.evaluation.engine import BUILDER, ROOT
+from harness.scan.evaluation.importing import Importer
+from harness.scan.evaluation.problems import Kind, Problem
+from harness.scan.evaluation.target import PYTORCH, TRANSFORMERS, TURBOMIND
+from harness.scan.evaluation.values import EngineFunction, Instance, Known
+from harness.scan.evaluation.walk import Walk
+from harness.scan.evaluation.world import PROVIDER, module_there, name_there
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.scan.evaluation.engine import Engine
+    from harness.scan.evaluation.target import Target
+    from harness.scan.evaluation.values import Value
+    from harness.scan.evaluation.world import CheckRunner
+
+_PREPARE = ("build_preprocessor", "preprocess")
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The outcome of one evaluation."""
+
+    certain: tuple[Problem, ...]
+    """What ends the boot; nothing catches it."""
+    possible: tuple[Problem, ...]
+    """What is caught, or stands behind a test that cannot be decided."""
+    modules: frozenset[str]
+    """Everything that is loaded."""
+
+
+def evaluate(engine: Engine, target: Target, check_runner: CheckRunner) -> Reached:
+    """Load what a boot loads and walk what the model passes."""
+    importer = Importer(engine.consumers, check_runner)
+    certain: dict[Problem, None] = {}
+    possible: dict[Problem, None] = {}
+    if target.backend == TRANSFORMERS:
+        certain.update(dict.fromkeys(_reference(target, check_runner)))
+    else:
+        for entry in engine.entries(target):
+            outcome = importer.load(entry)
+            certain.update(dict.fromkeys(outcome.raised))
+            possible.update(dict.fromkeys(outcome.caught))
+        walk = Walk(engine.consumers, engine.sources, importer, check_runner, target)
+        _walk_model(engine, target, walk)
+        certain.update(walk.flow.raised)
+        possible.update(walk.flow.caught)
+    for module in target.imports:
+        outcome = importer.load(module)
+        certain.update(dict.fromkeys(outcome.raised))
+        possible.update(dict.fromkeys(outcome.caught))
+    remaining = [problem for problem in possible if problem not in certain]
+    return Reached(tuple(certain), tuple(remaining), frozenset(importer.visited))
+
+
+def _walk_model(engine: Engine, target: Target, walk: Walk) -> None:
+    if not walk.check_runner.ask(("knows", target.model_type)) and not target.remote_code:
+        _unknown_type(engine, target, walk)
+    elif target.backend == PYTORCH:
+        _walk_config(engine, walk)
+        _walk_graph(engine, target, walk)
+    if target.vision:
+        _walk_vision(engine, target, walk)
+
+
+def _unknown_type(engine: Engine, target: Target, walk: Walk) -> None:
+    """No configuration class: everything that needs one is beside the point then."""
+    module = f"{ROOT}.archs"
+    problem = Problem(
+        kind=Kind.MODEL_TYPE,
+        module=PROVIDER,
+        name=target.model_type,
+        error="ValueError",
+        consumer=module,
+        file=engine.release.path_of(module),
+        line=_line_of(engine, EngineFunction(module, "get_model_arch")),
+        function="get_model_arch",
+        chain=(module,),
+    )
+    walk.flow.raised[problem] = None
+
+
+def _walk_config(engine: Engine, walk: Walk) -> None:
+    """The engine's own configuration, by the builder whose condition holds for the model."""
+    config = walk.config()
+    if config is None:
+        return
+    for cls, condition, build in engine.config_builders():
+        given: Mapping[str, Value] = {"hf_config": config}
+        condition, build = replace(condition, bound=cls), replace(build, bound=cls)  # noqa: PLW2901 - now of this class
+        if cls.name.startswith("Default") or walk.probe(condition, given) == Known(True):
+            walk.call(build, given)
+            return
+
+
+def _walk_graph(engine: Engine, target: Target, walk: Walk) -> None:
+    """The pytorch engine's own class of the model, constructed from the configuration."""
+    cls = engine.model_class(target.architecture)
+    constructor = None if cls is None else engine.sources.method(cls, "__init__")
+    if cls is not None and constructor is not None:
+        walk.call(replace(constructor, bound=Instance(cls)), {"config": walk.config()})
+
+
+def _walk_vision(engine: Engine, target: Target, walk: Walk) -> None:
+    """The class that prepares images: built as the builder builds it, then shown one."""
+    cls = engine.vision_class(target.architecture)
+    if cls is None:
+        return
+    attributes: dict[str, Value] = {
+        "hf_config": walk.config(),
+        "with_llm": Known(False),
+        "backend": Known(target.backend),
+    }
+    own = Instance(cls, attributes)
+    sources = engine.sources
+    functions = [sources.method(cls, name) for name in _PREPARE]
+    if functions[0] is None or target.backend == TURBOMIND:
+        functions.insert(1, sources.method(cls, "build_model"))
+    for function in functions:
+        if function is not None:
+            walk.call(replace(function, bound=own), {})
+
+
+def _reference(target: Target, check_runner: CheckRunner) -> list[Problem]:
+    """What plain transformers needs: the model's class and the processor."""
+    if target.remote_code:
+        return []
+    found = []
+    for name in (target.architecture, "AutoProcessor"):
+        answer = name_there(check_runner, PROVIDER, name)
+        if not answer:
+            found.append(Problem(Kind.NAME, PROVIDER, name, answer.error, target.model, "", 0))
+    if not check_runner.ask(("knows", target.model_type)) and module_there(check_runner, PROVIDER):
+        found.append(Problem(Kind.MODEL_TYPE, PROVIDER, target.model_type, "ValueError", target.model, "", 0))
+    return found
+
+
+def _line_of(engine: Engine, function: EngineFunction) -> int:
+    node = engine.sources.definition(function.module, function.name)
+    return 1 if node is None else node.lineno
+
+
+__all__ = ["BUILDER", "Reached", "evaluate"]

@@ -1,0 +1,136 @@
+"""The model and the backend that a scan is for."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from harness.core.errors import HarnessError
+from harness.matrix.models import ModelSpec, load_models
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from packaging.version import Version
+
+PYTORCH, TURBOMIND, TRANSFORMERS = "pytorch", "turbomind", "transformers"
+BACKENDS = (PYTORCH, TURBOMIND, TRANSFORMERS)
+PYTHON = "3.11"
+"""The interpreter every release looked at has wheels for; another one can be asked about."""
+DEFAULT_MODEL = "qwen2-vl"
+_QWEN2_VL_KEYS = (
+    "architectures attention_dropout bos_token_id eos_token_id vision_start_token_id vision_end_token_id "
+    "vision_token_id image_token_id video_token_id hidden_act hidden_size initializer_range intermediate_size "
+    "max_position_embeddings max_window_layers model_type num_attention_heads num_hidden_layers num_key_value_heads "
+    "rms_norm_eps rope_theta sliding_window tie_word_embeddings torch_dtype transformers_version use_cache "
+    "use_sliding_window vision_config rope_scaling vocab_size"
+)
+"""Keys of Qwen/Qwen2-VL-2B-Instruct's config.json on the hub: one flat table, with the vision part nested."""
+
+
+class UnknownModel(HarnessError):  # noqa: N818 - says what is wrong with the question
+    """There is no spec of that name; the message names the nearest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be served, on what."""
+
+    model: str
+    architecture: str
+    model_type: str
+    backend: str = PYTORCH
+    python: str = PYTHON
+    quantisation: str = "none"
+    imports: tuple[str, ...] = ()
+    """Modules that the model's own code imports."""
+    packages: tuple[str, ...] = ()
+    """Requirements that its lock has besides the engine's."""
+    engine_packages: tuple[tuple[str, str], ...] = ()
+    """Requirements added for some versions of the engine: requirement and range of versions."""
+    checkpoint: frozenset[str] = frozenset()
+    """Keys of its configuration file."""
+    remote_code: bool = False
+    """Whether the checkpoint brings its own classes."""
+    vision: bool = True
+
+    def provided(self, lmdeploy: Version) -> frozenset[str]:
+        """Packages that the model's lock adds for an engine version, normalised names."""
+        extra = (
+            text for text, versions in self.engine_packages if Requirement(f"x{versions}").specifier.contains(lmdeploy)
+        )
+        return frozenset(canonicalize_name(Requirement(text).name) for text in (*self.packages, *extra))
+
+    def with_imports(self, modules: tuple[str, ...], packages: tuple[str, ...] = ()) -> Target:
+        """The same, needing further modules, which further packages may bring."""
+        imports, required = (*self.imports, *modules), (*self.packages, *packages)
+        return replace(self, imports=tuple(dict.fromkeys(imports)), packages=tuple(dict.fromkeys(required)))
+
+
+QWEN2_VL = Target(
+    model=DEFAULT_MODEL,
+    architecture="Qwen2VLForConditionalGeneration",
+    model_type="qwen2_vl",
+    engine_packages=(("qwen-vl-utils", "<0.16"),),
+    checkpoint=frozenset(_QWEN2_VL_KEYS.split()),
+)
+"""The matrix's Qwen2-VL, known without any spec."""
+
+
+def target_of(spec: ModelSpec) -> Target:
+    """What a model spec says about the model."""
+    config = spec.config_folder
+    keys: frozenset[str] = frozenset()
+    vision = True
+    if config is not None:
+        table = json.loads((config / "config.json").read_bytes())
+        keys = frozenset(table)
+        vision = any("vision" in key or key == "visual" for key in table)
+    elif spec.model_type == QWEN2_VL.model_type:
+        keys = QWEN2_VL.checkpoint
+    return Target(
+        model=spec.name,
+        architecture=spec.architecture,
+        model_type=spec.model_type,
+        quantisation=str(spec.quantisation),
+        imports=spec.imports,
+        packages=spec.packages,
+        engine_packages=tuple((need.package, need.lmdeploy) for need in spec.engine_packages),
+        checkpoint=keys,
+        remote_code=spec.trust_remote_code,
+        vision=vision,
+    )
+
+
+def find_target(name: str, models: Path, backend: str = PYTORCH, python: str = PYTHON) -> Target:
+    """The target for a model by its spec's name, or the start of it; ``qwen2-vl`` is known without a spec.
+
+    Raises:
+        UnknownModel: no spec, or several, go by that name.
+        MatrixError: a spec in the folder is not as it must be.
+    """
+    specs = load_models(models) if models.is_dir() and any(models.glob("*.yaml")) else {}
+    wanted = name.lower()
+    if wanted in specs:
+        found = target_of(specs[wanted])
+    elif wanted == DEFAULT_MODEL:
+        found = QWEN2_VL
+    else:
+        close = [known for known in specs if known.startswith(wanted)]
+        if len(close) != 1:
+            raise UnknownModel(_unknown(name, (*specs, DEFAULT_MODEL), close))
+        found = target_of(specs[close[0]])
+    return replace(found, backend=backend, python=python)
+
+
+def _unknown(name: str, known: tuple[str, ...], close: list[str]) -> str:
+    if close:
+        return f"'{name}' could be {' or '.join(close)}; write one of them"
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+    meant = f"; did you mean '{near[0]}'?" if near else ""
+    return f"there is no model '{name}'{meant} (known: {', '.join(sorted(set(known)))})"

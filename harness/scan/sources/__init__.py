@@ -1,0 +1,1 @@
+"""Reading: what a release's sources say, without executing them."""

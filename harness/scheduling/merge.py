@@ -1,0 +1,120 @@
+"""Putting the shards of a run together, only when nothing is missing and nothing does not belong."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness import __version__
+from harness.core.files import digest, write_atomically
+from harness.pipeline.worker import groups_of, stack_key
+from harness.results.store import ResultStore
+from harness.scheduling.shards import Shard, UnusableShards, deal, demand_complete
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.core.records import Record
+    from harness.matrix import Combination
+
+FILE = "shard.json"
+"""In the reports folder of a shard: what it was to do, and what the others were."""
+_KEPT = re.compile(r"logs/[0-9a-f]{8,64}\.log|locks/[0-9a-f]{8,64}/pylock\.toml")
+
+
+class Part(BaseModel):
+    """What one shard of a run was to do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plan: str
+    """Hash of the whole run's combinations and what each asks of the resolver."""
+    shard: Shard
+    combinations: list[str]
+    """The whole run's, by id, sorted."""
+    mine: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What came of a merge."""
+
+    taken: int
+    known: int
+    """Records that were here already."""
+
+
+def part_of(chosen: Sequence[Combination], shard: Shard) -> tuple[tuple[Combination, ...], Part]:
+    """The shard's share, and its part of the plan; combinations that share a stack stay together.
+
+    Every machine that selects the same combinations of the same matrix deals them out alike.
+    """
+    ordered = sorted(chosen, key=lambda each: each.id)
+    mine = {each.id for each in deal(groups_of(ordered), shard)}
+    plan = digest(["run-1", __version__, [[each.id, stack_key(each)] for each in ordered]])
+    part = Part(plan=plan, shard=shard, combinations=[each.id for each in ordered], mine=sorted(mine))
+    return tuple(each for each in chosen if each.id in mine), part
+
+
+def write_part(reports: Path, part: Part) -> None:
+    """Keep it beside the records, before the first of them."""
+    write_atomically(reports / FILE, part.model_dump_json(indent=1) + "\n")
+
+
+def merge(folders: Sequence[Path], store: ResultStore) -> Merged:
+    """Append the shards' records to ``store``, and take their logs and locks along.
+
+    Raises:
+        UnusableShards: a folder is no shard's, shards are missing or of different runs, or a shard lacks a record of
+            something that was its to run. Nothing was taken.
+        OSError: the reports folder cannot be written.
+    """
+    if not folders:
+        raise UnusableShards("no shards were given; name the reports folders that 'harness run --shard' wrote")
+    parts = [_read(each) for each in folders]
+    demand_complete([each.shard for each in parts], [each.plan for each in parts], "runs")
+    if sorted(name for each in parts for name in each.mine) != parts[0].combinations:
+        raise UnusableShards("the shards do not add up to what was planned; run all of them from the same commit")
+    records: list[Record] = []
+    for folder, part in zip(folders, parts, strict=True):
+        found = {each.id: each for each in ResultStore(folder).records()}
+        lost = [name for name in part.mine if name not in found]
+        if lost:
+            raise UnusableShards(
+                f"shard {part.shard} in {folder} has no record of {len(lost)} of its {len(part.mine)} combinations, "
+                f"such as {lost[0]}; run that shard again to the end"
+            )
+        records += [found[name] for name in part.mine]
+    here = {(each.id, each.started) for each in store.records()}
+    new = [each for each in records if (each.id, each.started) not in here]
+    for folder in folders:
+        _take_files(folder, store.folder)
+    store.write_schema()
+    for record in new:
+        store.append(record)
+    return Merged(len(new), len(records) - len(new))
+
+
+def _read(folder: Path) -> Part:
+    try:
+        return Part.model_validate_json((folder / FILE).read_bytes())
+    except OSError as error:
+        raise UnusableShards(
+            f"{folder} is not the reports folder of a shard ({FILE}: {error.strerror}); "
+            "'harness run --shard K/N --reports FOLDER' writes one"
+        ) from error
+    except ValidationError as error:
+        raise UnusableShards(f"{folder / FILE} is damaged: {error.errors()[0]['msg']}") from error
+
+
+def _take_files(folder: Path, to: Path) -> None:
+    for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+        name = file.relative_to(folder).as_posix()
+        if _KEPT.fullmatch(name) and not (to / name).exists():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, to / name)

@@ -1,0 +1,64 @@
+"""Running combinations while somebody watches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from harness.scheduling.run import LeftOver
+from harness.session.publish import Publisher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from harness.core.records import Record, StageRecord
+    from harness.matrix import Combination
+    from harness.scheduling.run import Listener, Run
+    from harness.session.session import Session
+
+
+Display: TypeAlias = "Callable[[int], AbstractContextManager[Listener]]"
+"""Makes what shows a run of so many combinations."""
+
+
+def run_all(session: Session, chosen: Sequence[Combination], display: Display, *, publish: bool = True) -> list[Record]:
+    """Run the combinations with a display, and return their records in order; what a budget left over has none.
+
+    Raises:
+        RunBroken: the harness could not go on.
+        KeyboardInterrupt: stopped from the keyboard; no child is left.
+    """
+    publisher = Publisher(session.store, session)
+    with display(len(chosen)) as shown:
+        running = session.run(chosen, Announcer(shown, publisher if publish else None))
+        try:
+            running.start()
+            return [record for each in chosen if (record := _record(running, each.id)) is not None]
+        finally:
+            running.stop()
+            publisher.settle()
+
+
+def _record(running: Run, identity: str) -> Record | None:
+    try:
+        return running.record(identity)
+    except LeftOver:
+        return None
+
+
+class Announcer:
+    """Tells the display and the report of every result."""
+
+    def __init__(self, display: Listener, publisher: Publisher | None) -> None:
+        self._display = display
+        self._publisher = publisher
+
+    def stage_reached(self, combination: Combination, stage: StageRecord) -> None:
+        """Show it."""
+        self._display.stage_reached(combination, stage)
+
+    def finished(self, combination: Combination, record: Record, *, known: bool) -> None:
+        """Show it, and render the report now and then."""
+        self._display.finished(combination, record, known=known)
+        if not known and self._publisher is not None:
+            self._publisher.note_result()

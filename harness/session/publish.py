@@ -1,0 +1,171 @@
+"""Keeping the report current while results come in."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.core.files import read_json
+from harness.matrix.models import HubWeights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from pydantic import JsonValue
+
+    from harness.core.records import Record
+    from harness.matrix import Combination
+    from harness.matrix.models import ModelSpec
+    from harness.results.store import ResultStore
+    from harness.session.session import Session
+
+PAGE = "index.html"
+VIEWS = ("scan", "incidents", "gate")
+"""Views of the report that are filled by a file of that name beside the records."""
+REMEDIES = "remedies.json"
+"""What ``harness remedy`` tried: ``{"rows": [...]}``."""
+INTERVAL = 20.0
+"""Least seconds between two renderings while results come in; the first comes with the first result."""
+REST = 20.0
+"""A rendering is followed by so many times its own length without one: a large report must not slow its run down."""
+
+
+@dataclass(slots=True)
+class Publisher:
+    """Renders the report from the record file.
+
+    With a ``session``, its matrix's combinations are shown, in its order: records of combinations that the matrix no
+    longer has stay in the record file and out of the report, unless ``everything`` is wanted.
+    """
+
+    store: ResultStore
+    session: Session | None = None
+    everything: bool = False
+    _next: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _beside: threading.Thread | None = None
+    _trouble: Exception | None = None
+
+    @property
+    def page(self) -> Path:
+        """The report's file."""
+        return self.store.folder / PAGE
+
+    def note_result(self) -> None:
+        """A result came in: render beside the run, unless that is being done, or was a moment ago.
+
+        Raises:
+            OSError: the last rendering could not be written.
+        """
+        with self._lock:
+            trouble, self._trouble = self._trouble, None
+            if trouble is not None:
+                raise trouble
+            rendering = self._beside is not None and self._beside.is_alive()
+            if rendering or time.monotonic() < self._next:
+                return
+            self._beside = threading.Thread(target=self._render, name="report", daemon=True)
+            self._beside.start()
+
+    def settle(self) -> None:
+        """Wait for a rendering under way, which would otherwise replace a later one."""
+        if self._beside is not None:
+            self._beside.join()
+
+    def _render(self) -> None:
+        started = time.monotonic()
+        try:
+            self._write()
+        except Exception as error:  # noqa: BLE001 - a full disk, or a defect: the next result tells whoever waits
+            self._trouble = error
+        self._next = time.monotonic() + max(INTERVAL, REST * (time.monotonic() - started))
+
+    def publish(self) -> Path:
+        """Render now and return the page."""
+        self.settle()
+        return self._write()
+
+    def _write(self) -> Path:
+        from harness.report import write_report  # noqa: PLC0415 - a warm run with nothing new renders nothing
+
+        return write_report(self.attempts(), self.store.folder, self.extras())
+
+    def publish_if_older(self) -> Path:
+        """Render unless the page is younger than the last record, and not of a time that is still to come."""
+        if self.page.exists():
+            last = self.store.file.stat().st_mtime if self.store.file.exists() else 0.0
+            if last < self.page.stat().st_mtime <= time.time():
+                return self.page
+        return self.publish()
+
+    def records(self) -> list[Record]:
+        """The last attempt at each combination."""
+        return self._of_matrix(self.store.records())
+
+    def attempts(self) -> list[Record]:
+        """What the report is made of: every attempt at each combination, and at those that are evidence beside them."""
+        attempts, evidence = self.store.attempts(), self._evidence()
+        if self.session is None or self.everything:
+            return attempts
+        return self._of_matrix(attempts) + [each for each in attempts if each.id in evidence]
+
+    def _of_matrix(self, records: list[Record]) -> list[Record]:
+        if self.session is None or self.everything:
+            return records
+        place = {each.id: number for number, each in enumerate(self.session.combinations)}
+        return sorted((each for each in records if each.id in place), key=lambda each: place[each.id])
+
+    def _evidence(self) -> set[str]:
+        """Ids that the incidents and the tried remedies rest on and the matrix does not have."""
+        incidents = read_json(self.store.folder / "incidents.json") or {"rows": []}
+        tried = read_json(self.store.folder / REMEDIES) or {"rows": []}
+        named = {row.get(name) for row in incidents["rows"] for name in ("combination", "by")}
+        if self.session is None or self.everything:
+            return {each for each in named if each}
+        named |= {row.get("by") for row in tried["rows"]}
+        return {each for each in named if each} - {each.id for each in self.session.combinations}
+
+    def extras(self) -> dict[str, JsonValue]:
+        """What the report shows beside the records: the models, the target, and what other commands left."""
+        found: dict[str, JsonValue] = {"beside": [*sorted(self._evidence())]}
+        for name in VIEWS:
+            content = read_json(self.store.folder / f"{name}.json")
+            if content is not None:
+                found[name] = content
+        tried = read_json(self.store.folder / REMEDIES)
+        if tried is not None:
+            found["remedies"] = tried["rows"]
+        if self.session is not None:
+            found["models"] = {name: _facts(spec) for name, spec in self.session.models.items()}
+            choice = None if self.everything else _choice(self.session.combinations, self.session.models)
+            if choice is not None:
+                found["choice"] = choice
+        return found
+
+
+def _facts(spec: ModelSpec) -> dict[str, JsonValue]:
+    hub = spec.weights.hub_id if isinstance(spec.weights, HubWeights) else None
+    return {
+        "title": spec.title,
+        "hub_id": hub,
+        "architecture": spec.architecture,
+        "quantisation": str(spec.quantisation),
+        "licence": spec.licence,
+        "trust_remote_code": spec.trust_remote_code,
+        "smoke": spec.smoke.model_dump(mode="json"),
+    }
+
+
+def _choice(combinations: Sequence[Combination], models: Mapping[str, ModelSpec]) -> dict[str, JsonValue] | None:
+    """What the matrix's reader came for: its first model from the hub, on the machine that it is written for."""
+    target = combinations[0].target
+    words = [f"{target.gpu_memory_gib:g} GiB GPU"] if target.gpu_memory_gib else []
+    words += [str(target.platform).upper()] if target.platform else []
+    words += [f"driver {target.driver}"] if target.driver else []
+    published = [each.model for each in combinations if isinstance(models[each.model].weights, HubWeights)]
+    if not words:
+        return None
+    return {"model": (published or [combinations[0].model])[0], "target": ", ".join(words)}

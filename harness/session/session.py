@@ -1,0 +1,178 @@
+"""Putting the parts together: from a project on disk to something that can be run, planned or reported."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from harness.core.errors import HarnessError
+from harness.core.files import read_json
+from harness.core.machine import machine
+from harness.core.verdict import Status, Verdict
+from harness.environments.environment import Environments
+from harness.environments.resolve import REMEMBERED_FOR, Resolver
+from harness.index.releases import PackageIndex
+from harness.matrix import expand, load_matrix
+from harness.matrix.models import load_models
+from harness.pipeline.check_cache import CheckCache
+from harness.pipeline.check_runner import CheckRunner
+from harness.pipeline.gpus import gpus_of_this_machine
+from harness.pipeline.stages import Services
+from harness.results.store import ResultStore
+from harness.scheduling.priority import InTurn, MostInformative, predictions_of
+from harness.scheduling.run import SILENT, Listener, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.matrix import Combination
+    from harness.matrix.models import ModelSpec
+    from harness.matrix.project import Project
+    from harness.scheduling.budget import Budget
+    from harness.scheduling.executors import Executor
+    from harness.scheduling.priority import Priority
+
+
+class NothingSelected(HarnessError, LookupError):  # noqa: N818 - reads as what happened
+    """No combination fits what was asked for; the message says what there is."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A project, opened.
+
+    ``fresh`` asks every question again; ``refresh`` asks the index and the resolver again.
+    """
+
+    project: Project
+    jobs: int = 0
+    """Combinations at a time; 0: one for each core, at most 8."""
+    fresh: bool = False
+    refresh: bool = False
+    measure: bool = False
+    """Boot one engine at a time on each GPU, so that latencies mean something."""
+    executor: Executor | None = None
+    """Who does the work; None: this machine."""
+    budget: Budget | None = None
+    """What a run may spend; with one, the most informative combinations come first."""
+
+    @cached_property
+    def models(self) -> Mapping[str, ModelSpec]:
+        """The model specs by name.
+
+        Raises:
+            MatrixError: a spec is not as it must be.
+        """
+        return load_models(self.project.models)
+
+    @cached_property
+    def combinations(self) -> tuple[Combination, ...]:
+        """The whole matrix, expanded.
+
+        Raises:
+            MatrixError: the matrix or a spec is not as it must be.
+            IndexUnavailable: a version rule needs the package index, which cannot be reached.
+        """
+        matrix = load_matrix(self.project.matrix_file)
+        index = PackageIndex(self.project.index_cache, timedelta(seconds=0 if self.refresh else REMEMBERED_FOR))
+        return expand(matrix, self.models, index)
+
+    @property
+    def workers(self) -> int:
+        """How many combinations run at a time."""
+        return self.jobs or min(8, machine().cores)
+
+    @cached_property
+    def store(self) -> ResultStore:
+        """The records."""
+        return ResultStore(self.project.reports)
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        """Uv's answers."""
+        return Resolver(self.project.resolutions, refresh=self.refresh)
+
+    @cached_property
+    def environments(self) -> Environments:
+        """The built stacks."""
+        return Environments(self.project.environments)
+
+    def select(
+        self, patterns: Sequence[str] = (), tags: Sequence[str] = (), words: Sequence[str] = ()
+    ) -> tuple[Combination, ...]:
+        """Combinations whose id fits a pattern, that have one of the tags, and whose id holds all the words.
+
+        Raises:
+            NothingSelected: there are none.
+        """
+        chosen = [
+            each
+            for each in self.combinations
+            if (not patterns or any(fnmatch.fnmatchcase(each.id, pattern) for pattern in patterns))
+            and (not tags or set(tags) & set(each.tags))
+            and all(word.lower() in each.id.lower() for word in words)
+        ]
+        if not chosen:
+            known = sorted({tag for each in self.combinations for tag in each.tags})
+            raise NothingSelected(
+                f"none of the {len(self.combinations)} combinations of {self.project.matrix_file.name} was selected; "
+                f"'harness plan' lists their ids; tags: {', '.join(known) or 'none'}"
+            )
+        return tuple(chosen)
+
+    def without_impossible(self, combinations: Sequence[Combination]) -> tuple[Combination, ...]:
+        """The same combinations, those excluded that the scan is sure would fail and that no run has tried.
+
+        Raises:
+            IndexUnavailable: the index cannot be asked.
+        """
+        from harness.scan.answers.impossible import without_impossible  # noqa: PLC0415 - the scan is not needed otherwise
+        from harness.scan.sources.release import Library  # noqa: PLC0415 - as above
+
+        library = Library()
+        try:
+            tried = {
+                each.id for each in self.store.records() if Verdict.parse(each.verdict).status is not Status.SKIPPED
+            }
+            return without_impossible(combinations, self.models, library, tried)
+        finally:
+            library.close()
+
+    def known_verdicts(self, combinations: Sequence[Combination]) -> dict[str, str]:
+        """Verdicts that an earlier run reached from the same inputs, by id."""
+        return self.run(combinations, SILENT).known_verdicts()
+
+    def run(self, combinations: Sequence[Combination], listener: Listener) -> Run:
+        """A run of those combinations, not started yet."""
+        threads = max(1, machine().cores // self.workers)
+        services = Services(
+            resolver=self.resolver,
+            environments=self.environments,
+            answers=CheckCache(self.project.answers),
+            check_runner=CheckRunner(
+                self.project.scratch, self.project.logs, threads, gpus_of_this_machine(), self.measure
+            ),
+            fresh_since=time.time() if self.fresh else None,
+        )
+        return Run(
+            project=self.project,
+            combinations=combinations,
+            models=self.models,
+            services=services,
+            store=self.store,
+            listener=listener,
+            jobs=self.workers,
+            fresh=self.fresh,
+            executor=self.executor,
+            order=self._order(combinations),
+            budget=self.budget,
+        )
+
+    def _order(self, combinations: Sequence[Combination]) -> Priority:
+        if self.budget is None:
+            return InTurn()
+        return MostInformative(predictions_of(read_json(self.project.reports / "scan.json"), combinations))

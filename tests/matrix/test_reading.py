@@ -1,0 +1,193 @@
+"""Reading a matrix: what a file may say, what its mistakes are called, and which versions a rule means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.version import Version
+
+from harness.matrix import MatrixError, load_matrix, parse_matrix
+from harness.matrix.document import parse_document
+from harness.matrix.versions import VersionRule, version_fits, version_pattern
+from tests.matrix.samples import SMALL, parsed, problems_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_numbers_that_are_versions_stay_as_they_are_written() -> None:
+    matrix = parsed(SMALL.replace("0.18.0", "0.20"))
+    assert matrix.axes.python == ("3.10",)
+    assert matrix.axes.lmdeploy == ("0.11.1", "0.20")
+
+
+def test_a_document_remembers_where_values_and_keys_stand() -> None:
+    document = parse_document(b"a:\n  - x: 1\n    yy: two\n", "d.yaml")
+    assert document.place(("a", 0, "yy")) == (3, 9, "a[0].yy")
+    assert document.place(("a", 0, "yy"), of_key=True) == (3, 5, "a[0].yy")
+    assert document.place(("a", 0, "missing")) == (2, 5, "a[0]")
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "column", "words"),
+    [
+        (b"version: 1\naxes: [\n", 3, 1, "not valid YAML"),
+        (b"version: 1\n\taxes: 2\n", 2, 1, "tab"),
+        (b"version: 1\nversion: 2\n", 2, 1, "a second time; first on line 1"),
+        (b"version: \xff\n", 1, 10, "not UTF-8"),
+        (b"version: 1\x00\n", 1, 11, "may not stand in YAML"),
+        (b"a: &x [1]\nb: *y\n", 2, 4, "has no anchor"),
+        (b"a: &x [*x]\n", 1, 8, "contains itself"),
+        (b"a: !!python/name:os.system x\n", 1, 4, "tag"),
+        (b"a: {<<: {b: 1}}\n", 1, 5, "merge keys"),
+        (b"? [1, 2]\n: 3\n", 1, 3, "a key must be text"),
+        (b"a: 1\n---\nb: 2\n", 2, 1, "second document"),
+        (b"[" * 400, 1, 33, "nested deeper"),
+        (b'a: "\\UFFFFFFFF"\n', 1, 1, "not valid YAML"),
+        (b"", 1, 1, "empty"),
+        (b"[1, 2]", 1, 1, "must be a mapping"),
+    ],
+)
+def test_unreadable_files_are_located(content: bytes, line: int, column: int, words: str) -> None:
+    with pytest.raises(MatrixError) as caught:
+        parse_matrix(content, "m.yaml")
+    first = caught.value.problems[0]
+    assert (first.line, first.column) == (line, column), str(first)
+    assert words in first.message + first.hint
+
+
+def test_an_alias_bomb_is_stopped() -> None:
+    levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 10))
+    with pytest.raises(MatrixError, match="multiply into something huge"):
+        parse_matrix(f"l0: &l0 [x]\n{levels}\n".encode())
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm() -> None:
+    windows = parse_matrix(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())
+    assert windows.model_dump() == parsed(SMALL).model_dump()
+
+
+def test_a_missing_file_is_a_problem_of_that_file(tmp_path: Path) -> None:
+    with pytest.raises(MatrixError, match=r"nowhere\.yaml:1:1: cannot be read: No such file"):
+        load_matrix(tmp_path / "nowhere.yaml")
+
+
+# --- mistakes ------------------------------------------------------------------------------------------------------
+
+
+def test_every_mistake_of_a_file_is_listed_with_place_and_remedy() -> None:
+    text = SMALL.replace("backend: [pytorch, transformers]", "backend: [pytroch]") + (
+        "exlude: []\n"
+        "include:\n"
+        "  - {python: 3.11, lmdeploy: 0.18.0, transformers: latst, backend: pytorch, model: canary, lunch: server}\n"
+        "exclude:\n"
+        "  - {lmdeploy: 0.11.1}\n"
+        "timeouts: {boot: {wall: 300}}\n"
+        "as_of: yesterday\n"
+    )
+    found = problems_of(text)
+    assert len(found) == 7
+    assert found[0].startswith("6:13 axes.backend[0]: 'pytroch' is not known here | did you mean 'pytorch'?")
+    assert found[1].startswith("8:1 exlude: unknown key | did you mean 'exclude'? (allowed here: version, axes,")
+    assert (
+        "10:52 include[0].transformers: 'latst' is not a version or a version rule | write a version (0.18.0)"
+        in (found[2])
+    )
+    assert ".lunch: unknown key | did you mean 'launch'?" in found[3]
+    assert found[4].startswith("12:5 exclude[0]: the key 'reason' is missing | Why; shown in the report. write e.g.")
+    assert "timeouts.boot.wall: not a duration | write a number with its unit: 90s, 5m or 1h30m" in found[5]
+    assert found[6].startswith("14:8 as_of: must be a date like 2026-01-04, not 'yesterday'")
+
+
+@pytest.mark.parametrize(
+    ("addition", "key", "words"),
+    [
+        ("expect: [{when: {}, verdict: fail/imprt, because: x}]", "expect[0].verdict", "did you mean 'import'?"),
+        ("expect: [{when: {}, verdict: fial, because: x}]", "expect[0].verdict", "did you mean 'fail'?"),
+        (
+            "expect: [{when: {model: canry}, verdict: fail, because: x}]",
+            "expect[0].when.model",
+            "did you mean 'canary'",
+        ),
+        ("expect: [{when: {lmdeploy: '>>1'}, verdict: fail, because: x}]", "expect[0].when.lmdeploy", "range"),
+        ("requirements: ['numpy=1']", "requirements[0]", "numpy==2.3.5"),
+        ("overrides: 'a b'", "overrides", "is not a requirement"),
+        ("target: {gpu_memory: 8}", "target.gpu_memory", "8GiB"),
+        ("target: {platform: wsl}", "target.platform", "did you mean 'wsl2'?"),
+        ("timeouts: {bot: {wall: 5m}}", "timeouts.bot", "did you mean 'boot'?"),
+        ("tags: [{name: 'a b', when: {}}]", "tags[0].name", "small letters"),
+        ("version: 2", "version", "a second time"),
+        ("axes2: {}", "", "did you mean 'axes'?"),
+    ],
+)
+def test_a_mistake_names_its_key_and_what_to_write(addition: str, key: str, words: str) -> None:
+    (found,) = problems_of(f"{SMALL}{addition}\n")
+    assert f" {key}" in found or key == "version"
+    assert words in found
+
+
+def test_an_unknown_model_is_named_with_the_nearest() -> None:
+    (found,) = problems_of(SMALL.replace("canary", "cannary"))
+    assert found == "7:10 axes.model: there is no model 'cannary' | did you mean 'canary'? (allowed here: canary, old)"
+
+
+def test_the_text_of_an_error_is_for_people() -> None:
+    with pytest.raises(MatrixError) as caught:
+        parsed(SMALL.replace("version: 1", "version: one"))
+    text = str(caught.value)
+    assert text.startswith("m.yaml:1:10: version: ")
+    assert "pydantic" not in text
+    assert "Traceback" not in text
+
+
+# --- versions ------------------------------------------------------------------------------------------------------
+
+RELEASES = [Version(text) for text in ("0.9.0", "0.9.2", "0.9.2.post1", "0.10.0", "0.10.1", "0.11.0a1", "1.0.0rc1")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("0.4", ["0.4"]),
+        ("1.0.0rc1", ["1.0.0rc1"]),
+        ("latest", ["0.10.1"]),
+        ("latest <0.10", ["0.9.2.post1"]),
+        (">=0.10", ["0.10.0", "0.10.1"]),
+        ("~=0.9.1", ["0.9.2", "0.9.2.post1"]),
+        ("last-patch-of-each-minor", ["0.9.2.post1", "0.10.1"]),
+        ("last-patch-of-each-minor>=0.10", ["0.10.1"]),
+        (">=2", []),
+    ],
+)
+def test_a_rule_means_final_releases_in_order(rule: str, expected: list[str]) -> None:
+    assert [str(version) for version in VersionRule.parse(rule).expand(RELEASES)] == expected
+
+
+@pytest.mark.parametrize("text", ["", "newest", "latest 5", "latest-5", ">=", "1.x", "last-patch-of-each-minor foo"])
+def test_what_is_no_rule_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="write"):
+        VersionRule.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "version", "fits"),
+    [
+        ("5.0.0", "5.0", True),
+        ("5.0.*", "5.0.7", True),
+        ("5.0.*", "5.1.0", False),
+        (">=5,<5.6", "5.5.9", True),
+        (">=5", "5.1.0rc1", True),
+        ("!=5.1", "5.1.0", False),
+    ],
+)
+def test_patterns(pattern: str, version: str, fits: bool) -> None:
+    assert version_fits(version_pattern(pattern), Version(version)) is fits
+
+
+def test_a_number_of_thousands_of_digits_is_no_version() -> None:
+    for text in ("1" * 5000, ">=" + "1" * 5000):
+        with pytest.raises(ValueError, match="characters are no version"):
+            VersionRule.parse(text)
+        with pytest.raises(ValueError, match="characters are no version"):
+            version_pattern(text)

@@ -1,0 +1,366 @@
+"""The stage ``emulate``: whom it concerns, what ends it, and its stand-ins. The real thing is in test_emulate_real."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.core.verdict import Stage, Verdict
+from harness.matrix import Backend, Launch
+from harness.matrix.models import Quantisation
+from harness.pipeline import checks
+from harness.pipeline.check_runner import limits_of
+from harness.pipeline.checks import ASKED_STAGES, CHECKS, Needs, is_emulated
+from harness.pipeline.stages import Pipeline
+from harness.probes.emulation import stage, stand_ins
+from harness.probes.running.events import Blocked, Events
+from harness.probes.smoke.question import Reply
+from harness.probes.start import CHECKS as PROBED
+from harness.session import plan as plan_module
+from tests.probes.probing import install, request_for, results, written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.matrix.models import ModelSpec
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Events:
+    return Events(str(tmp_path / "events.jsonl"))
+
+
+# --- whom it concerns ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "emulated"),
+    [
+        ("canary", (), True),
+        ("canary", ("a card",), False),
+        ("canary-gptq", (), False),
+        ("qwen2-vl-2b-instruct", (), False),
+    ],
+)
+def test_the_trained_canary_is_emulated_where_there_is_no_gpu(
+    model: str, gpus: tuple[str, ...], *, emulated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "machine", lambda: SimpleNamespace(gpus=gpus))
+    assert is_emulated(shipped(model)) is emulated
+
+
+def shipped(model: str) -> ModelSpec:
+    from harness.matrix.models import load_models  # noqa: PLC0415 - only these tests read the shipped specs
+
+    return load_models(Path(__file__).parents[2] / "models")[model]
+
+
+def test_it_stands_between_preprocess_and_boot_and_is_asked_once_for_each_lock_and_checkpoint() -> None:
+    place = ASKED_STAGES.index(Stage.EMULATE)
+    assert ASKED_STAGES[place - 1 : place + 2] == (Stage.PREPROCESS, Stage.EMULATE, Stage.BOOT)
+    (check,) = [check for check in CHECKS if Stage.EMULATE in check.stages]
+    assert check.needs is Needs.CHECKPOINT
+    assert PROBED[check.name][0] == "emulate"
+    assert limits_of(SimpleNamespace(timeouts={}), Stage.EMULATE).wall > 180  # type: ignore[arg-type]
+
+
+def test_four_bits_are_another_question() -> None:
+    assert shipped("canary-awq").quantisation is Quantisation.AWQ_INT4
+    assert not is_emulated(shipped("canary-awq"))
+
+
+@pytest.mark.parametrize(
+    ("stage", "verdict", "launch", "goes_on"),
+    [
+        (Stage.EMULATE, "blocked/emulate/platform-limits", Launch.LIBRARY, False),
+        (Stage.EMULATE, "blocked/emulate/platform-limits", Launch.NO_BACKEND_CONFIG, True),
+        (Stage.EMULATE, "fail/emulate/wrong-answer", Launch.NO_BACKEND_CONFIG, False),
+        (Stage.PREPROCESS, "blocked/preprocess/platform-limits", Launch.NO_BACKEND_CONFIG, False),
+    ],
+)
+def test_where_it_cannot_be_run_other_ways_of_starting_are_still_tried(
+    stage: Stage, verdict: str, launch: Launch, *, goes_on: bool
+) -> None:
+    combination: Any = SimpleNamespace(launch=launch, backend=Backend.PYTORCH)
+    nothing: Any = None
+    climb = Pipeline(combination, nothing, nothing, nothing, on_stage=lambda _stage: None)
+    assert climb.goes_on(stage, Verdict.parse(verdict)) is goes_on
+
+
+def test_the_plan_says_emulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(checks, "machine", lambda: SimpleNamespace(gpus=()))
+    monkeypatch.setattr(plan_module, "machine", lambda: SimpleNamespace(gpus=()))
+    monkeypatch.setattr(plan_module, "find_interpreter", lambda _python: Path("python"))
+    monkeypatch.setattr(plan_module, "resolve_request", lambda *_: None)
+    resolver: Any = SimpleNamespace(resolve=lambda *_: SimpleNamespace(failure=None, lock=None))
+    combination: Any = SimpleNamespace(
+        id="mine", excluded=None, python="3.11", backend=Backend.PYTORCH, model="canary", launch=Launch.LIBRARY
+    )
+    environments: Any = None
+    plan = plan_module.make_plan(
+        [combination],
+        {"canary": shipped("canary")},
+        resolver=resolver,
+        environments=environments,
+        weights=tmp_path,
+        known={},
+        jobs=1,
+    )
+    assert list(plan.counts()) == ["as far as boot, emulated on the CPU before it"]
+
+
+# --- how it ends -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], str]:
+    """Runs the check with the given thing in place of the model; what it said."""
+
+    def asked(what: Callable[[], None]) -> str:
+        monkeypatch.setattr(stand_ins, "prepare", lambda: None)
+        monkeypatch.setattr(stage, "versions", dict)
+        monkeypatch.setattr(stage, "judged", lambda *_: what())
+        stage.emulate(request_for(tmp_path), events)
+        return str(written(events)[-1]["message"])
+
+    return asked
+
+
+def test_a_pass_says_that_it_is_emulated(events: Events, run: Callable[[Callable[[], None]], str]) -> None:
+    assert "emulated on the CPU" in run(lambda: None)
+    assert results(events) == [("emulate", "pass", None)]
+
+
+def test_a_kernel_that_the_interpreter_cannot_run_blocks(
+    events: Events, run: Callable[[Callable[[], None]], str]
+) -> None:
+    raising = "def run():\n    raise TypeError('no such operation')\n"
+    inside: dict[str, Any] = {"__name__": "triton.runtime.interpreter"}
+    exec(compile(raising, "interpreter.py", "exec"), inside)  # noqa: S102 - a frame of that module
+    assert "no such operation" in run(inside["run"])
+    assert results(events) == [("emulate", "blocked", "platform-limits")]
+
+
+def test_what_the_emulation_itself_raises_blocks(events: Events, run: Callable[[Callable[[], None]], str]) -> None:
+    raising = "def run():\n    raise TypeError('__init__() missing an argument')\n"
+    inside: dict[str, Any] = {"__name__": "harness.probes.emulation.sequence"}
+    exec(compile(raising, "emulate_sequence.py", "exec"), inside)  # noqa: S102 - a frame of that module
+    assert run(inside["run"]).startswith("the emulation does not fit this version: TypeError: __init__()")
+    assert results(events) == [("emulate", "blocked", "platform-limits")]
+
+
+def test_what_a_stand_in_has_no_answer_to_blocks(events: Events, run: Callable[[Callable[[], None]], str]) -> None:
+    stream = stand_ins.Assumed(cuda_stream=0)
+    assert getattr(stream, "device", "unknown") == "unknown"
+    assert "has no answer to 'priority'" in run(lambda: stream.priority)
+    assert results(events) == [("emulate", "blocked", "platform-limits")]
+
+
+def test_any_other_error_is_a_failure(events: Events, run: Callable[[Callable[[], None]], str]) -> None:
+    def raising() -> None:
+        raise KeyError("model.visual")
+
+    assert "model.visual" in run(raising)
+    assert results(events) == [("emulate", "fail", None)]
+
+
+def test_without_a_checkpoint_it_is_blocked(events: Events, tmp_path: Path) -> None:
+    request = request_for(tmp_path)
+    stage.emulate(replace(request, model=replace(request.model, folder=None)), events)
+    assert results(events) == [("emulate", "blocked", "weights-missing-or-corrupt")]
+
+
+class Model:
+    """An emulated engine and its reference that answer as they are told."""
+
+    def __init__(self, answers: dict[bool, str]) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+        self.zeroed = False
+        self.torch: Any = SimpleNamespace()
+
+    def ask(self, question: Any) -> Any:
+        """One answer, in one token."""
+        self.asked.append(question.text)
+        reply = Reply(self.answers[question.image is not None], new_tokens=1)
+        return SimpleNamespace(reply=reply, ids=[1, 2], prompt_length=1, logits=Rows([1, 2]))
+
+    def prompt(self, _question: Any) -> Any:
+        """Ids without an image."""
+        return [1], None
+
+    def prefill(self, _question: Any) -> Any:
+        """What the control compares."""
+        return Rows([3])
+
+    def logits(self, _ids: Any, _question: Any) -> Any:
+        """What the passes compare."""
+        return Rows([1, 2])
+
+    @contextlib.contextmanager
+    def one_projection_zeroed(self) -> Iterator[str]:
+        """Note that it was asked for."""
+        self.zeroed = True
+        yield "layers.0.self_attn.o_proj"
+
+
+@pytest.fixture
+def judged(
+    events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[dict[bool, str], dict[str, bool]], Model]:
+    """Runs the whole check on a model with these answers, and comparisons of the logits that end as told."""
+
+    def asked(answers: dict[bool, str], within: dict[str, bool]) -> Model:
+        model = Model(answers)
+
+        def compared(mine: Rows, _theirs: Rows) -> dict[str, Any]:
+            control = mine == [3]
+            found = {"nan": False, "largest_difference": 9.8, "at_position": 1, "largest_allowed": 0.08}
+            kept = {**found, "typical_difference": 0.8, "typical_allowed": 0.007}
+            return {**kept, "within": within["control" if control else "passes"]}
+
+        monkeypatch.setattr(stand_ins, "prepare", lambda: None)
+        monkeypatch.setattr(stand_ins, "install", lambda _generation: ["a driver"])
+        monkeypatch.setattr(stand_ins, "late_names", list)
+        for name, value in {
+            "versions": dict,
+            "named_folder": lambda *_: "",
+            "spare_the_collector": lambda: None,
+            "Reference": lambda *_: model,
+            "EmulatedEngine": lambda *_: model,
+            "compared": compared,
+            "smoke_image": lambda _drawn: "an image",
+        }.items():
+            monkeypatch.setattr(stage, name, value)
+        stage.emulate(request_for(tmp_path), events)
+        return model
+
+    return asked
+
+
+RIGHT = {True: "red blue", False: '{"a": "red"}'}
+
+
+def test_right_answers_equal_logits_and_a_noticed_control_pass(events: Events, judged: Any) -> None:
+    judged(RIGHT, {"passes": True, "control": False})
+    assert results(events) == [("emulate", "pass", None)]
+    facts = {each["name"]: each["value"] for each in written(events) if each["event"] == "fact"}
+    assert facts["stand_ins"]["replaced"] == ["a driver"]
+    assert facts["stand_ins"]["made_up"] == ["cache engine"]
+    assert facts["control"]["noticed"]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_control_that_nobody_notices_blocks_whatever_was_seen(events: Events, judged: Any, *, seen: bool) -> None:
+    judged(RIGHT, {"passes": seen, "control": True})
+    assert results(events) == [("emulate", "blocked", "unknown")]
+    assert "control went unnoticed" in written(events)[-1]["message"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "within"),
+    [(RIGHT, False), ({**RIGHT, True: "blue red"}, True), ({**RIGHT, False: "no idea"}, True)],
+    ids=["logits", "see", "structure"],
+)
+def test_a_failing_run_has_its_control_too(
+    events: Events, judged: Any, answers: dict[bool, str], *, within: bool
+) -> None:
+    model = judged(answers, {"passes": within, "control": False})
+    assert model.zeroed
+    assert results(events) == [("emulate", "fail", "wrong-answer")]
+    assert model.asked[1] == "JSON of red blue"  # pass 2 is asked about the right text
+
+
+class Rows(list[int]):
+    """Logits of so many positions, as far as the comparison's bookkeeping goes."""
+
+    def __getitem__(self, place: Any) -> Any:
+        return Rows(super().__getitem__(place))
+
+
+def test_a_difference_fails_and_names_where(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compared(mine: Rows, _theirs: Rows) -> dict[str, Any]:
+        found = {"nan": False, "largest_difference": 9.8, "at_position": 1, "largest_allowed": 0.08}
+        return {**found, "typical_difference": 0.8, "typical_allowed": 0.007, "within": len(mine) == 3}
+
+    monkeypatch.setattr(stage, "compared", compared)
+    told: Any = SimpleNamespace(logits=Rows(range(5)), prompt_length=3)
+    (said,) = stage.disagreement("see", told, Rows(range(5)), events)
+    assert said.startswith("logits of the image prompt differ from transformers' in decode: 9.8 at position 1")
+
+
+# --- stand-ins -------------------------------------------------------------------------------------------------------
+
+
+def test_the_interpreter_is_chosen_before_triton_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in stand_ins.VARIABLES:
+        monkeypatch.setenv(name, "as it was")
+    monkeypatch.setitem(sys.modules, "triton", ModuleType("triton"))
+    with pytest.raises(Blocked, match="before its interpreter"):
+        stand_ins.prepare()
+
+
+@pytest.mark.parametrize(
+    ("version", "since"),
+    [("0.6.5", (0, 9)), ("0.9.2.post1", (0, 9)), ("0.11.1", (0, 10)), ("0.12.3", (0, 12)), ("1.0.0rc1", (0, 12))],
+)
+def test_each_version_has_its_generation_of_stand_ins(version: str, since: tuple[int, int]) -> None:
+    found = stand_ins.generation_of(version)
+    assert found.since == since
+    assert set(found.stand_ins) <= set(stand_ins.STAND_INS)
+
+
+def test_names_bound_at_import_are_looked_up_when_they_are_called() -> None:
+    def log2(_value: float) -> str:
+        return "the compiler's"
+
+    log2.__module__ = "triton.language.math"
+    language = SimpleNamespace(log2=log2, exp=lambda _value: "the language's")
+    late = stand_ins.late_function(language, log2)
+    language.log2 = lambda _value: "the interpreter's"
+    assert late(2.0) == "the interpreter's"
+
+    def fast_expf(_value: float) -> str:
+        return "the GPU's"
+
+    fast_expf.__module__ = "triton.language.extra.cuda.libdevice"
+    assert stand_ins.late_function(language, fast_expf)(1.0) == "the language's"
+    assert stand_ins.late_function(language, len) is None
+    assert stand_ins.late_function(language, 3) is None
+
+
+class Block:
+    """A block of Triton's language, as far as masks go."""
+
+    def __init__(self, *values: bool) -> None:
+        self.values = values
+        self.handle = SimpleNamespace(data=SimpleNamespace(size=len(values)))
+
+    def logical_and(self, other: Block) -> Block:
+        """Element by element."""
+        return Block(*(left and right for left, right in zip(self.values, other.values, strict=True)))
+
+
+def test_and_between_masks_is_taken_element_by_element(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Transformer(ast.NodeTransformer):
+        def visit_Assign(self, node: ast.Assign) -> Any:
+            return node
+
+    interpreter: Any = install(monkeypatch, "triton.runtime.interpreter", ASTTransformer=Transformer)
+    install(monkeypatch, "triton.language", tensor=Block)
+    assert stand_ins.elementwise_and_or()
+    source = "mask = mask and window\nlazy = nothing and 1 / 0\nchosen = nothing or 5"
+    rewritten = ast.fix_missing_locations(Transformer().visit(ast.parse(source)))
+    names: dict[str, Any] = {**vars(interpreter), "nothing": None}
+    names.update(mask=Block(True, False, True), window=Block(True, True, False))
+    exec(compile(rewritten, "kernel.py", "exec"), names)  # noqa: S102 - what the interpreter does with a kernel
+    assert names["mask"].values == (True, False, False)
+    assert names["lazy"] is None
+    assert names["chosen"] == 5

@@ -1,0 +1,397 @@
+"""What the report says, apart from how it looks.
+
+``python -m tests.report.test_context`` blesses the golden context and the published schema after a wanted change.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.core.records import CheckRecord
+from harness.core.verdict import Reason, Stage, Status, Verdict
+from harness.probes.smoke.question import Question, Reply, stage_facts
+from harness.report import ReportContext, build_context
+from harness.report.changes import classify
+from harness.report.logs import MAX_CHARACTERS, MAX_LINES, log_entry
+from harness.report.passes import passes_of
+from harness.report.visible import visible
+from harness.report.wording import CHANGES, FAMILIES, STAGES
+from harness.report.write import schema_text
+from tests.report.extras import MODELS, SMOKE, sample_extras
+from tests.report.samples import GPU_MACHINE, START, record_of, story
+from tests.report.troubles import BEAM_SEARCH, IMAGES_KWARGS, NETWORK, NO_GPU, SAFETENSORS, WRONG, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import JsonValue
+
+    from harness.core.records import Record
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "report" / "report_context.golden.json"
+SCHEMA = ROOT / "docs" / "report.schema.json"
+
+
+def axes(
+    lmdeploy: str = "0.18.0", transformers: str = "5.17.0", backend: str = "pytorch", **more: str
+) -> dict[str, str]:
+    given_axes = {"python": "3.11", "lmdeploy": lmdeploy, "transformers": transformers, "backend": backend}
+    return given_axes | {"model": "canary"} | more
+
+
+def context_of(*records: Record, **extras: JsonValue) -> ReportContext:
+    return build_context(records, generated=START, extras=extras)
+
+
+def small() -> list[Record]:
+    """Every state, a retry, a pass with both answers, and a wrong answer."""
+    excluded = Trouble(Stage.RESOLVE, "", Reason.EXCLUDED, Status.SKIPPED, "no wheels for this python")
+    skipped = record_of(axes(python="3.14"), excluded, filler=2, note="no wheels for this python")
+    return [
+        record_of(axes("0.11.1", "4.38.2"), IMAGES_KWARGS, filler=2, expected="fail/import"),
+        record_of(axes("0.11.1", "5.17.0"), SAFETENSORS, filler=2),
+        record_of(axes(), NO_GPU, filler=2),
+        record_of(axes(python="3.12"), SAFETENSORS, filler=2, machine=GPU_MACHINE),
+        record_of(axes(python="3.12"), None, filler=2, machine=GPU_MACHINE, attempt=2),
+        record_of(axes(backend="transformers"), None, filler=2),
+        record_of(axes("0.16.0", backend="transformers"), WRONG, filler=2),
+        record_of(axes("0.16.0"), NETWORK, filler=2),
+        skipped.model_copy(update={"stages": [], "stack": {}, "lock": None}),
+    ]
+
+
+def golden_text() -> str:
+    extras: dict[str, JsonValue] = {"models": {"canary": MODELS["canary"]}}
+    extras["previous"] = {"label": "2026-11-16", "verdicts": {small()[0].id: "pass", "gone": "pass"}}
+    context = context_of(*small(), **extras)
+    return json.dumps(context.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+
+
+def test_the_facts_are_the_golden_ones() -> None:
+    assert golden_text() == GOLDEN.read_text("utf-8"), "if this is wanted: python -m tests.report.test_context"
+
+
+def test_the_published_schema_is_the_current_one() -> None:
+    assert schema_text() == SCHEMA.read_text("utf-8"), "if this is wanted: python -m tests.report.test_context"
+
+
+def test_a_context_reads_back_from_its_json() -> None:
+    context = build_context(small(), generated=START, extras=sample_extras())
+    assert ReportContext.model_validate_json(context.model_dump_json()) == context
+
+
+def test_the_order_of_records_does_not_matter() -> None:
+    shuffled = small()
+    random.Random(1).shuffle(shuffled)  # noqa: S311 - an order, not a secret
+    assert context_of(*shuffled) == context_of(*small())
+
+
+def test_no_record_is_no_answer() -> None:
+    context = context_of()
+    assert context.answers == []
+    assert context.combinations == []
+    assert context.started is None
+
+
+def test_the_last_attempt_counts_and_disagreement_is_flagged() -> None:
+    context = context_of(*small())
+    retried = next(entry for entry in context.combinations if entry.axes["python"] == "3.12")
+    assert retried.verdict == "pass"
+    assert [attempt.verdict.split("(")[0] for attempt in retried.earlier] == [f"fail/import/{Reason.SYMBOL}"]
+    assert context.flaky == [context.combinations.index(retried)]
+
+
+def test_infrastructure_trouble_before_a_pass_is_no_flake() -> None:
+    context = context_of(record_of(axes(), NETWORK), record_of(axes(), None, attempt=2))
+    assert context.flaky == []
+
+
+def test_a_blocked_boot_is_never_proven() -> None:
+    answer = context_of(record_of(axes(), NO_GPU)).answers[0]
+    assert answer.level == "partial"
+    assert "Whether it works is not shown" in answer.claim
+    assert any("boot, see and structure" in line for line in answer.not_proven)
+    assert not any("boot" in line for line in answer.proven)
+
+
+def test_answers_that_nobody_judged_are_not_called_right() -> None:
+    record = record_of(axes(model="random"), None)
+    smoke: JsonValue = {
+        "see": {"prompt": "What is it?", "judge": "any"},
+        "structure": {"prompt": "{answer}", "judge": "any"},
+    }
+    answer = context_of(record, models={"random": {"smoke": smoke}}).answers[0]
+    assert "was not judged" in answer.claim
+
+
+def test_a_pass_that_never_booted_is_not_proven() -> None:
+    record = record_of(axes(), NO_GPU)
+    climbed = record.model_copy(update={"verdict": "pass", "stages": record.stages[:-1]})
+    assert context_of(climbed).answers[0].level == "partial"
+
+
+def test_nothing_passed_is_said_and_offers_no_command() -> None:
+    answer = context_of(record_of(axes(), SAFETENSORS)).answers[0]
+    assert answer.level == "none"
+    assert answer.commands == []
+    assert answer.not_proven[0].startswith("Failed at import")
+
+
+def test_the_choice_leads() -> None:
+    context = build_context(story(), generated=START, extras={"choice": {"model": "canary", "backend": "turbomind"}})
+    assert (context.answers[0].model, context.answers[0].backend) == ("canary", "turbomind")
+
+
+def test_engines_lead_before_the_reference() -> None:
+    context = context_of(record_of(axes(), NO_GPU), record_of(axes(backend="transformers"), None))
+    assert [answer.backend for answer in context.answers] == ["pytorch", "transformers"]
+    assert "LMDeploy's engines have no part in this" in context.answers[1].claim
+
+
+def test_what_passed_elsewhere_with_the_same_versions_supports_an_answer() -> None:
+    wanted = record_of(axes(model="qwen2-vl-2b-instruct"), NO_GPU)
+    newer = record_of(axes(transformers="5.23.0", model="qwen2-vl-2b-instruct"), NO_GPU)
+    canary = record_of(axes(), None, machine=GPU_MACHINE)
+    answer = context_of(wanted, newer, canary).answers[0]
+    assert answer.versions["transformers"] == "5.17.0", "the supported one goes before the newer one"
+    assert [line.text for line in answer.support] == [
+        "Canary passed every stage on pytorch, with the same versions and the same lock."
+    ]
+
+
+def test_the_install_command_is_the_tested_lock() -> None:
+    record = record_of(axes(), None)
+    commands = {
+        command.label: command.text for command in context_of(record, locks="reports/locks").answers[0].commands
+    }
+    assert f"uv pip sync reports/locks/{record.lock}/pylock.toml" in commands["Install exactly what was tested"]
+    assert "--backend pytorch" in commands["Launch the server"]
+    assert commands["Reproduce this verdict"] == record.command
+
+
+def test_commands_quote_what_a_shell_would_read() -> None:
+    record = record_of(axes(), None).model_copy(update={"lock": "a b; rm -rf ~"})
+    commands = context_of(record).answers[0].commands
+    assert "uv pip sync 'locks/a b; rm -rf ~/pylock.toml'" in commands[0].text
+
+
+def test_failures_group_by_signature_and_captures() -> None:
+    context = context_of(
+        record_of(axes("0.11.1", "5.0.0"), SAFETENSORS),
+        record_of(axes("0.11.1", "5.17.0"), SAFETENSORS),
+        record_of(axes("0.11.1", "4.57.3"), BEAM_SEARCH),
+        record_of(axes(), NO_GPU),
+    )
+    groups = [(group.state, group.captures.get("symbol"), len(group.combinations)) for group in context.causes]
+    assert groups == [("fail", "is_safetensors_available", 2), ("fail", "BeamSearchScorer", 1), ("partial", None, 1)]
+    assert context.causes[0].where["transformers"] == ["5.0.0", "5.17.0"]
+
+
+def test_every_combination_that_did_not_pass_has_a_cause() -> None:
+    context = build_context(story(), generated=START)
+    grouped = sorted(index for group in context.causes for index in group.combinations)
+    assert grouped == [index for index, entry in enumerate(context.combinations) if entry.state != "pass"]
+
+
+def test_one_answer_for_equal_checks() -> None:
+    first, second = record_of(axes(), NO_GPU), record_of(axes(model="other"), NO_GPU)
+    context = context_of(first, second)
+    shared = context.combinations[0].stages[0].checks
+    assert shared == context.combinations[1].stages[0].checks
+    assert len(context.checks) < sum(len(stage.checks) for entry in context.combinations for stage in entry.stages)
+
+
+def test_equal_keys_with_other_answers_stay_apart() -> None:
+    record = record_of(axes(), NO_GPU)
+    slower = record.stages[0].checks[0].model_copy(update={"seconds": 999.0})
+    again = record.stages[0].model_copy(update={"checks": [slower]})
+    changed = record.model_copy(update={"id": "other", "stages": [again]})
+    context = context_of(record, changed)
+    assert {context.checks[entry.stages[0].checks[0]].seconds for entry in context.combinations} >= {999.0}
+
+
+def test_the_map_has_every_combination_once() -> None:
+    context = build_context(story(), generated=START)
+    placed = sorted(index for facet in context.facets for row in facet.cells for cell in row for index in cell)
+    assert placed == list(range(len(context.combinations)))
+    assert context.facets[0].rows == ["0.18.0", "0.16.0", "0.14.0", "0.12.3", "0.11.1"]
+
+
+def test_versions_sort_as_versions() -> None:
+    context = context_of(*(record_of(axes("0.9.2", version), NO_GPU) for version in ("4.9.0", "4.10.0", "latest")))
+    assert context.facets[0].columns == ["latest", "4.9.0", "4.10.0"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ("pass", "fail/import/unknown", "regressed"),
+        ("fail/import/unknown", "pass", "fixed"),
+        ("fail/import/unknown", "fail/boot/crash", "other-failure"),
+        ("fail/import/unknown(a)", "fail/import/unknown(b)", "other-failure"),
+        (None, "pass", "new"),
+        ("pass", None, "gone"),
+        ("pass", "blocked/boot/driver-or-gpu-unavailable", "no-longer-tested"),
+        ("skipped/resolve/excluded", "fail/import/unknown", "now-tested"),
+        ("pass", "infra/install/hub-network", "infra"),
+        ("infra/install/hub-network", "infra/install/hub-network", "same"),
+        ("blocked/boot/driver-or-gpu-unavailable", "skipped/resolve/excluded", "same"),
+        ("pass", "pass", "same"),
+    ],
+)
+def test_a_change_has_one_class(before: str | None, after: str | None, change: str) -> None:
+    assert classify(*(None if text is None else Verdict.parse(text) for text in (before, after))) == change
+
+
+def test_every_pair_of_statuses_has_a_class_with_words() -> None:
+    told = [Verdict(status, Stage.BOOT, None if status is Status.PASS else Reason.CRASH) for status in Status]
+    for before in told:
+        for after in told:
+            assert classify(before, after) in CHANGES
+
+
+def test_every_family_and_stage_is_explained() -> None:
+    assert set(FAMILIES) == set(Reason)
+    assert set(STAGES) == set(Stage)
+
+
+def test_changes_name_what_moved() -> None:
+    record = record_of(axes(), SAFETENSORS)
+    changes = context_of(
+        record, previous={"label": "yesterday", "verdicts": {record.id: "pass", "old": "pass"}}
+    ).changes
+    assert changes is not None
+    assert [(entry.change, entry.id) for entry in changes.entries] == [("regressed", record.id), ("gone", "old")]
+
+
+@pytest.mark.parametrize(
+    ("extras", "complaint"),
+    [
+        ({"trends": {}}, "trends"),
+        ({"choice": {"backend": "pytorch"}}, "choice.model"),
+        (
+            {"scan": {"model": "m", "date": "d", "rows": [], "columns": [], "cells": [[{"prediction": "maybe"}]]}},
+            "cells",
+        ),
+    ],
+)
+def test_misshapen_extras_are_named(extras: dict[str, JsonValue], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        build_context([], generated=START, extras=extras)
+
+
+def test_a_huge_log_is_bounded_and_its_deciding_line_marked() -> None:
+    tail = "noise\n" * 2_000_000 + "ImportError: no name\nbye\n"
+    entry = log_entry(tail, "ImportError: no name")
+    assert entry is not None
+    assert len(entry.lines) <= MAX_LINES
+    assert entry.deciding is not None
+    assert entry.lines[entry.deciding] == "ImportError: no name"
+    assert entry.omitted > 1_900_000
+
+
+def test_one_endless_line_is_bounded() -> None:
+    entry = log_entry("x" * 10_000_000)
+    assert entry is not None
+    assert sum(map(len, entry.lines)) < MAX_CHARACTERS
+    assert entry.omitted == 1
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", ["red"]),
+        ("10%\r50%\r100%\ndone", ["100%", "done"]),
+        ("a\r\nb", ["a", "b"]),
+        ("\x1b]0;title\x07", ["⟨U+001B⟩]0;title⟨U+0007⟩"]),
+        ("safe\u202egnp.exe", ["safe⟨U+202E⟩gnp.exe"]),
+    ],
+)
+def test_a_log_shows_what_it_hides(printed: str, shown: Sequence[str]) -> None:
+    entry = log_entry(printed)
+    assert entry is not None
+    assert entry.lines == shown
+
+
+def test_an_empty_log_is_none() -> None:
+    assert log_entry(" \n\x1b[0m\n") is None
+
+
+@given(st.text())
+def test_visible_text_hides_nothing_and_can_be_written(text: str) -> None:
+    shown = visible(text)
+    shown.encode("utf-8")
+    assert visible(shown) == shown
+    assert all(letter in "\t\n" or letter.isprintable() or letter.isspace() or ord(letter) > 0x2FF for letter in shown)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["see", "structure", "image", "see.answers", "structure_seconds", "x"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda inner: (
+                st.lists(inner)
+                | st.dictionaries(st.sampled_from(["answers", "question", "total_seconds", "colours", "size"]), inner)
+            ),
+            max_leaves=12,
+        ),
+    )
+)
+def test_any_facts_can_be_read(facts: dict[str, JsonValue]) -> None:
+    for found in passes_of(facts, {}):
+        assert all(0 <= sample < float("inf") for sample in found.latencies)
+
+
+def test_the_probe_s_own_facts_are_read() -> None:
+    replies = [Reply("red", 42, 3, 0.2, 0.5), Reply("blue", 42, 3, 0.1, 0.3)]
+    facts: dict[str, JsonValue] = {"see": stage_facts(Question("Which colours?", 32, object()), replies)}
+    (found,) = passes_of(facts, SMOKE)
+    assert (found.prompt, found.answer, found.again) == ("Which colours?", "red", "blue")
+    assert found.latencies == [0.5, 0.3]
+    assert found.first_token == [0.2, 0.1]
+    assert found.colours == ["red", "blue", "green", "yellow"]
+    assert found.expected == "top left red, top right blue, bottom left green, bottom right yellow"
+
+
+def test_what_was_asked_stands_beside_the_facts() -> None:
+    asked: JsonValue = {"prompt": "Which?", "judge": "exact", "expected": "red"}
+    facts: dict[str, JsonValue] = {"see": {"answers": ["red"]}, "asked": asked, "image": SMOKE["image"]}
+    (found,) = passes_of(facts, {})
+    assert (found.prompt, found.judge, found.expected, found.image_size) == ("Which?", "exact", "red", 112)
+
+
+def test_combinations_come_in_the_order_of_their_versions() -> None:
+    records = [record_of(axes(lmdeploy), NO_GPU) for lmdeploy in ("0.11.1", "0.9.2", "0.12.3")]
+    assert [entry.axes["lmdeploy"] for entry in context_of(*records).combinations] == ["0.9.2", "0.11.1", "0.12.3"]
+
+
+def test_facts_are_bounded() -> None:
+    record = record_of(axes(), NO_GPU)
+    check = CheckRecord(
+        name="x", outcome=Status.PASS, key="k", seconds=1, facts={"list": [*range(10_000)], "text": "y" * 10**6}
+    )
+    stage = record.stages[0].model_copy(update={"checks": [check]})
+    context = context_of(record.model_copy(update={"stages": [stage]}))
+    assert len(json.dumps(context.checks[0].facts)) < 20_000
+
+
+def test_times_are_utc() -> None:
+    record = record_of(axes(), NO_GPU)
+    moved = record.model_copy(update={"finished": START.astimezone().replace(tzinfo=None) + timedelta(hours=1)})
+    assert context_of(moved).combinations[0].finished.endswith("Z")
+
+
+if __name__ == "__main__":
+    for path, text in ((GOLDEN, golden_text()), (SCHEMA, schema_text())):
+        path.write_text(text, "utf-8")
+        print(f"blessed {path}")  # noqa: T201 - the command's own answer

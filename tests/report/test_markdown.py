@@ -1,0 +1,84 @@
+"""The job summary: bounded, and inert whatever a package or a model printed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from harness.report import build_context, render_markdown
+from harness.report.markdown import code, plain
+from tests.report.extras import sample_extras
+from tests.report.hostile import ATTACKS, hostile, hostile_extras
+from tests.report.samples import START, grid, story
+
+PARSER = MarkdownIt("gfm-like", {"html": True, "linkify": False})
+
+
+def rendered(text: str) -> str:
+    return str(PARSER.render(text))
+
+
+def test_it_says_what_the_report_says() -> None:
+    text = render_markdown(build_context(story(), generated=START, extras=sample_extras()))
+    assert "Try this stack: Qwen2-VL-2B-Instruct on pytorch" in text
+    assert "Whether it works is not shown." in text
+    assert "| 39 | 67 | 0 | 120 | 3 | 1 |" in text
+    assert "ImagesKwargs is not there yet in this transformers" in text
+    assert "**Verified.**" in text
+    assert "### Canary" in text
+
+
+def test_attacks_stay_text() -> None:
+    page = rendered(render_markdown(build_context(hostile(), generated=START, extras=hostile_extras())))
+    tags = set(re.findall(r"<(\w+)", page))
+    assert tags <= {
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "strong",
+        "em",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "ul",
+        "li",
+        "code",
+        "pre",
+    }
+    assert "<a" not in page
+    assert "<img" not in page
+
+
+@pytest.mark.parametrize("write", [plain, code])
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_text_fills_one_cell_and_no_more(write: object, attack: str) -> None:
+    assert callable(write)
+    page = rendered(f"| a | b |\n|---|---|\n| {write(attack)} | end |\n")
+    assert page.count("<td>") == 2
+    assert "<td>end</td>" in page
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_no_text_mentions_anybody_or_opens_a_tag(text: str) -> None:
+    told = plain(text)
+    assert not re.search(r"(?<!<code>)@", told)
+    assert set(re.findall(r"</?\w+>", told)) <= {"<code>", "</code>"}
+
+
+@pytest.mark.parametrize("limit", [500, 1_200, 2_500])
+def test_it_stays_within_its_limit_and_says_what_it_left_out(limit: int) -> None:
+    text = render_markdown(build_context(list(grid(200, filler=2)), generated=START), limit=limit)
+    assert len(text.encode()) <= limit
+    assert "left out here for their size" in text
+
+
+def test_an_empty_report_has_a_summary() -> None:
+    assert "No combination has a record." in render_markdown(build_context([], generated=START))
