@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from harness.bisect.coupling import Needs
     from harness.environments.lock import Lock
 
-MOST_ALONE = 8
-"""Coupled changes that are still tried one by one against what they declare."""
-
 
 class NothingTurns(HarnessError, ValueError):  # noqa: N818 - reads as what it says of the two ends
     """The two ends cannot be told apart by a verdict; the message says why."""

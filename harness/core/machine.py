@@ -6,7 +6,6 @@ import functools
 import os
 import platform
 import re
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,8 +102,3 @@ def device_uuids() -> list[str]:
     """The UUIDs of all GPUs, in the driver's order; NVML has to be open."""
     handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
     return [str(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
-
-
-def running_python() -> str:
-    """Version of the interpreter the harness itself runs on."""
-    return ".".join(str(part) for part in sys.version_info[:3])

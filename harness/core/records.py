@@ -13,8 +13,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from harness.core.verdict import Reason, Stage, Status, Verdict
 
-SCHEMA_VERSION = 1
-
 
 def _canonical(text: str) -> str:
     return str(Verdict.parse(text))
@@ -148,6 +146,8 @@ class Record(_Frozen):
     """Hash of everything this record depends on; a later run with equal inputs has nothing new to learn."""
     harness: str
     """Version of the harness that wrote it."""
+    run: str = ""
+    """Name of the run it came from; names sort by time. Empty: written before runs had names."""
     started: datetime
     finished: datetime
     synthetic: bool = False

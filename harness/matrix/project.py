@@ -6,8 +6,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-REPORTS_README = "README.md"
-
 
 @dataclass(frozen=True, slots=True)
 class Project:

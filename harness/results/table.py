@@ -53,6 +53,7 @@ COLUMNS: Mapping[str, Kind] = {
     "started": TEXT,
     "finished": TEXT,
     "harness": TEXT,
+    "run": TEXT,
 }
 """What can be asked for, and of what kind it is."""
 DEFAULT = ("id", "verdict", "as_expected", "gpu", "seconds")
@@ -180,6 +181,7 @@ def _row(record: dict[str, Any]) -> list[Any]:
         "verdict": record["verdict"],
         "as_expected": "unknown" if expected is None else "yes" if expected else "no",
         "signature": decided.get("signature"),
+        "run": record.get("run") or None,
         "torch": stack.get("torch"),
         "tags": " ".join(record.get("tags") or ()),
         "node": machine.get("node") or None,

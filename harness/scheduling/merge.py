@@ -95,8 +95,9 @@ def merge(folders: Sequence[Path], store: ResultStore) -> Merged:
     for folder in folders:
         _take_files(folder, store.folder)
     store.write_schema()
+    run = min((each.run for each in new if each.run), default="")  # what was dealt out was one run
     for record in new:
-        store.append(record)
+        store.append(record.model_copy(update={"run": run}))
     return Merged(len(new), len(records) - len(new))
 
 

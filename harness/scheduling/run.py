@@ -5,10 +5,12 @@ Who does the work, and where, is the executor's business (:mod:`harness.scheduli
 
 from __future__ import annotations
 
+import secrets
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from pydantic import ValidationError
@@ -69,6 +71,11 @@ class LeftOver(Exception):  # noqa: N818 - no error: it says what became of a co
     """The run's budget was used up before it was this combination's turn, or before it was done."""
 
 
+def new_run_name() -> str:
+    """A name that no other run has; names sort as the runs began."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
 @dataclass(slots=True)
 class Run:
     """One execution of some combinations. Start it once, then ask for records by id."""
@@ -85,6 +92,8 @@ class Run:
     """Who does the work; None: this machine, ``jobs`` at a time."""
     order: Priority = field(default_factory=InTurn)
     budget: Budget | None = None
+    name: str = field(default_factory=new_run_name)
+    """What its records call it."""
     _records: dict[str, Future[Record]] = field(default_factory=dict)
     _known: dict[str, Known] = field(default_factory=dict)
     _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
@@ -177,7 +186,7 @@ class Run:
             self._keep(finished.lock)
         previous = self._known.get(finished.record.id)
         attempt = previous.attempt + 1 if previous is not None else 1
-        record = finished.record.model_copy(update={"attempt": attempt})
+        record = finished.record.model_copy(update={"attempt": attempt, "run": self.name})
         record = self.store.append(record, unless_known=not self.fresh)
         with self._guard:
             self.order.learn(record)

@@ -24,7 +24,7 @@ from harness.pipeline.gpus import gpus_of_this_machine
 from harness.pipeline.stages import Services
 from harness.results.store import ResultStore
 from harness.scheduling.priority import InTurn, MostInformative, predictions_of
-from harness.scheduling.run import SILENT, Listener, Run
+from harness.scheduling.run import SILENT, Listener, Run, new_run_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,6 +80,11 @@ class Session:
         matrix = load_matrix(self.project.matrix_file)
         index = PackageIndex(self.project.index_cache, timedelta(seconds=0 if self.refresh else REMEMBERED_FOR))
         return expand(matrix, self.models, index)
+
+    @cached_property
+    def run_name(self) -> str:
+        """What all records of this command call their run: a remedy's steps are one run, however many times it runs."""
+        return new_run_name()
 
     @property
     def workers(self) -> int:
@@ -170,6 +175,7 @@ class Session:
             executor=self.executor,
             order=self._order(combinations),
             budget=self.budget,
+            name=self.run_name,
         )
 
     def _order(self, combinations: Sequence[Combination]) -> Priority:

@@ -119,6 +119,19 @@ def test_a_second_run_asks_nothing_again(
     assert {each["attempt"] for each in json.loads(again.stdout)} == {1}
 
 
+def test_a_run_has_one_name_in_all_its_records_and_the_next_another(
+    mini_project: MiniProject, run_harness: Harness
+) -> None:
+    run_harness(mini_project, "run", "-k", "lmdeploy1.0", "-k", "-transformers-")
+    store = ResultStore(mini_project.root / "reports")
+    (first,) = {each.run for each in store.records()}
+    run_harness(mini_project, "run", "-k", "4.57.3-transformers-", "--fresh")
+    (second,) = {each.run for each in store.attempts()} - {first}
+    assert second > first > ""
+    named = run_harness(mini_project, "results", "--where", f"run={second}", "--format", "json")
+    assert len(json.loads(named.stdout)) == 1
+
+
 def test_records_fit_their_published_schema(ran: tuple[MiniProject, subprocess.CompletedProcess[str]]) -> None:
     schema = json.loads((ran[0].root / "reports" / "record.schema.json").read_text())
     assert schema == Record.model_json_schema(mode="serialization")

@@ -96,6 +96,15 @@ def test_a_value_that_exists_may_still_be_nobody_s(store: ResultStore) -> None:
     assert ids(store, "not status=infra") == ids(store, 'status!=""')
 
 
+def test_records_of_before_runs_had_names_are_read(store: ResultStore) -> None:
+    named = store.file.read_text()
+    store.file.write_text(named.replace(',"run":""', ""))
+    assert '"run"' in named
+    assert '"run"' not in store.file.read_text()
+    assert {each.run for each in ResultStore(store.folder).records()} == {""}
+    assert ask(store.file, parse('run=""', COLUMNS), ["id"]).damaged == 0
+
+
 def test_damaged_lines_are_counted_and_left_out(store: ResultStore) -> None:
     with store.file.open("a") as file:
         file.write('{"id": "half\n[1, 2]\n')

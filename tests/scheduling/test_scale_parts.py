@@ -128,7 +128,7 @@ def test_shards_are_the_whole_and_merge_only_when_complete(tmp_path: Path) -> No
         folders.append(folder)
         write_part(folder, part)
         for each in mine:
-            ResultStore(folder).append(record_of(each, "pass"))
+            ResultStore(folder).append(record_of(each, "pass").model_copy(update={"run": f"run-{index}"}))
         everything += [each.id for each in mine]
     assert sorted(everything) == sorted(each.id for each in LINE)
     store = ResultStore(tmp_path / "whole")
@@ -143,6 +143,7 @@ def test_shards_are_the_whole_and_merge_only_when_complete(tmp_path: Path) -> No
     assert not store.file.exists()
     assert merge(folders, store).taken == len(LINE)
     assert merge(folders, store).known == len(LINE)
+    assert {each.run for each in store.records()} == {"run-1"}
     lines = (folders[0] / "results.jsonl").read_text().splitlines(keepends=True)
     (folders[0] / "results.jsonl").write_text("".join(lines[:-1]))
     with pytest.raises(UnusableShards, match="has no record of 1 of its"):
