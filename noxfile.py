@@ -3,7 +3,7 @@
 # dependencies = [
 #     "click>=8.2",
 #     "filelock>=3.20",
-#     "google-re2>=1.1",
+#     "google-re2>=1.1.20251105",
 #     "httpx>=0.28",
 #     "installer>=0.7",
 #     "jinja2>=3.1.6",
@@ -120,8 +120,10 @@ def gc(session: nox.Session) -> None:
     _harness(session, "gc")
 
 
-def _install(session: nox.Session) -> None:
-    session.install("--editable", ".", "--group", "dev")
+def _install(session: nox.Session, group: str = "dev") -> None:
+    place = session.virtualenv.location
+    sync = ("uv", "sync", "--quiet", "--locked", "--python", place, "--no-default-groups", "--group", group)
+    session.run_install(*sync, env={"UV_PROJECT_ENVIRONMENT": place})
 
 
 @nox.session
