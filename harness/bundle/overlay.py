@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -28,6 +27,7 @@ from installer.sources import WheelFile
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from harness.core.files import read_json, write_atomically
+from harness.core.untrusted_files import remove_tree
 from harness.environments.environment import MARKER, Environment, Environments
 from harness.environments.resolve import Resolution, Resolver
 
@@ -86,7 +86,7 @@ class OverlayEnvironments(Environments):
 
     def _lay_out(self, lock: Lock, interpreter: Path) -> Environment:
         folder = self.folder(lock)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
         started = time.monotonic()
         made = subprocess.run(
             [interpreter, "-m", "venv", "--without-pip", folder], check=False, capture_output=True, text=True

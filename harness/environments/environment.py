@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from harness.core.files import read_json, write_atomically
+from harness.core.untrusted_files import remove_tree
 from harness.environments.resolve import source_arguments
 from harness.environments.uv import UvFailure, run_uv
 
@@ -82,7 +83,7 @@ class Environments:
 
     def _build(self, lock: Lock, interpreter: Path, allow_source: tuple[str, ...]) -> Environment:
         folder = self.folder(lock)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
         self._demand_space()
         started = time.monotonic()
         try:
@@ -98,7 +99,8 @@ class Environments:
                     raise
                 run_uv(arguments, folder=folder, timeout=1800)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # without its marker it is nothing, and the next to build it removes it
+                remove_tree(folder)
             raise
         seconds = round(time.monotonic() - started, 3)
         write_atomically(folder / MARKER, json.dumps({"lock": lock.name, "seconds": seconds}), durable=True)
@@ -122,4 +124,4 @@ class Environments:
         with FileLock(self.root / f"{name}.lock"):
             with suppress(FileNotFoundError):
                 (self.root / name / MARKER).unlink()  # first: a half-deleted one is never taken for whole
-            shutil.rmtree(self.root / name, ignore_errors=True)
+            remove_tree(self.root / name)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from harness.core.untrusted_files import remove_tree
 from harness.core.verdict import Reason, Stage, Verdict
 from harness.environments.environment import Environments
 from harness.gate.compare import Change, compare
@@ -81,7 +82,8 @@ def run_candidates(
                 tries[record.id].append(record)
         finally:
             for folder in fresh.environments.root.iterdir():
-                shutil.rmtree(folder, ignore_errors=True)
+                with suppress(OSError):  # the next sweep of the retries tries again
+                    remove_tree(folder)
         again = [each for each in again if _worth_another(tries[each.id][-1], each.id, candidates, baseline)]
     return tries
 

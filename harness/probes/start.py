@@ -54,7 +54,7 @@ def main(arguments: List[str]) -> int:
         return 2
     if order is None:
         return answer_request(arguments[0])
-    sibling("running.boundary").watch(os.path.dirname(arguments[0]))
+    sibling("running.boundary").watch(os.path.dirname(order["events"]))
     prepare()
     return int(batch.run(order, arguments, answer_request))
 
@@ -71,12 +71,12 @@ def answer_request(path: str) -> int:
         return 2
     events = sibling("running.events").Events(request.events)
     events.start(request.check)
-    sibling("running.boundary").watch(os.path.dirname(path))
+    sibling("running.boundary").watch(os.path.dirname(request.events))
     sibling("running.boundary").tell(events, trusted=request.model.trust_remote_code)
     prepare()
     answer(request, events)
     with contextlib.suppress(OSError):  # a full disk: the next probe compiles once more
-        sibling("running.bytecode").note(os.path.dirname(path))
+        sibling("running.bytecode").note(os.path.dirname(request.events))
     events.end()
     return 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from harness.core.untrusted_files import read_untrusted
 from harness.process.redaction import child_environment
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ LIST = "uncompiled.txt"
 """Where probes leave the names of such sources (see ``probes/bytecode.py``)."""
 WORTHWHILE = 100
 """Fewer modules than this compile faster than an interpreter starts to do it."""
-MOST = 20_000
+MOST_BYTES = 4 * 2**20
+"""Of the list; that of a whole stack has a tenth of it."""
 _COMPILE = """
 import py_compile, sys
 for name in open(sys.argv[1], encoding="utf-8").read().splitlines():
@@ -32,18 +34,15 @@ for name in open(sys.argv[1], encoding="utf-8").read().splitlines():
 """
 
 
-def keep_bytecode(children: Children, python: Path, scratch: Path, roots: Iterable[Path]) -> None:
-    """Compile the sources that the probes in ``scratch`` listed, as far as they are in one of ``roots``.
+def keep_bytecode(children: Children, python: Path, scratch: Path, written: Path, roots: Iterable[Path]) -> None:
+    """Compile the sources that probes listed in ``written``, as far as they are in one of ``roots``.
+
+    ``scratch`` is the harness's own folder.
 
     Raises:
         Cancelled: the run is being stopped.
     """
-    listed = scratch / LIST
-    try:
-        with listed.open(encoding="utf-8", errors="replace") as stream:
-            names = {line.rstrip("\n") for line, _ in zip(stream, range(MOST), strict=False)}
-    except FileNotFoundError:
-        return
+    names = set((read_untrusted(written, LIST, MOST_BYTES) or b"").decode(errors="replace").splitlines())
     inside = tuple(f"{os.path.realpath(root)}{os.sep}" for root in roots)
     # the list was written by what is being tested: a name counts only when the file it means is where it should be
     sources = sorted(each for each in names if each.endswith(".py") and os.path.realpath(each).startswith(inside))

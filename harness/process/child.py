@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from harness.core.files import write_atomically
+from harness.core.untrusted_files import read_untrusted
 from harness.process.redaction import redact
 
 if TYPE_CHECKING:
@@ -214,21 +214,8 @@ CHILDREN = Children()
 
 
 def read_events(path: Path) -> tuple[dict[str, JsonValue], ...]:
-    """Every whole event; a torn or foreign line is dropped, since the child may have died while writing it.
-
-    What is no ordinary file any more holds no events: the child can put anything there, and a pipe blocks its reader.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return ()
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ()
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(MAX_EVENT_BYTES)
-    finally:
-        os.close(descriptor)
+    """Every whole event; a torn or foreign line is dropped, since the child may have died while writing it."""
+    data = read_untrusted(path.parent, path.name, MAX_EVENT_BYTES) or b""
     found: list[dict[str, JsonValue]] = []
     for line in data.splitlines():
         with suppress(ValueError, RecursionError):

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from harness.core.untrusted_files import read_untrusted, remove_tree
 from harness.process.redaction import child_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from harness.process.child import Children
 
 BUILDER = "lib/python*/site-packages/tvm_ffi/utils/_build_optional_torch_c_dlpack.py"
@@ -31,14 +30,15 @@ LARGEST = 64 * 1024**2
 _IMPORT = "import torch, tvm_ffi"
 
 
-def lend_compiled(children: Children, python: Path, scratch: Path, writable: Sequence[Path] | None) -> None:
-    """Put the library into the cache of ``scratch/home``; made first where this environment has not made it yet.
+def lend_compiled(children: Children, python: Path, scratch: Path, home: Path, *, shut_in: bool) -> None:
+    """Put the library into the cache of ``home``; made first where this environment has not made it yet.
 
     Args:
         children: what starts the child that makes it.
         python: the environment's interpreter.
-        scratch: the probes' scratch folder, with its ``home`` and ``tmp``.
-        writable: as for the probes themselves.
+        scratch: the harness's own scratch folder.
+        home: the probes' home, which nothing that is tested has seen yet.
+        shut_in: whether the child that makes it is to be shut in, as for the probes themselves.
 
     Raises:
         Cancelled: the run is being stopped.
@@ -51,25 +51,27 @@ def lend_compiled(children: Children, python: Path, scratch: Path, writable: Seq
     if not kept.is_dir():
         with FileLock(environment.parent / f"{environment.name}.lock"):
             if not kept.is_dir():
-                _make(children, python, scratch, kept, writable)
+                _make(children, python, scratch / "compiling", kept, shut_in=shut_in)
     if any(kept.iterdir()):
-        shutil.copytree(kept, scratch / "home" / CACHE)
+        shutil.copytree(kept, home / CACHE)
 
 
-def _make(children: Children, python: Path, scratch: Path, kept: Path, writable: Sequence[Path] | None) -> None:
-    home = scratch / "compiling"
-    home.mkdir()
+def _make(children: Children, python: Path, folder: Path, kept: Path, *, shut_in: bool) -> None:
+    for name in ("home", "tmp"):
+        (folder / name).mkdir(parents=True)
     children.run(
         [str(python), "-I", "-c", _IMPORT],
-        environment=child_environment(home=str(home), scratch=str(scratch / "tmp")),
-        folder=scratch,
-        writable=writable,
+        environment=child_environment(home=str(folder / "home"), scratch=str(folder / "tmp")),
+        folder=folder,
+        writable=[folder] if shut_in else None,
     )
     # however that ended: without a library each probe finds out for itself, as it would have
     made = kept.with_suffix(".part")
-    shutil.rmtree(made, ignore_errors=True)
+    remove_tree(made)
     made.mkdir()
-    for file in (home / CACHE).glob("*.so"):
-        if file.is_file() and not file.is_symlink() and 0 < file.stat().st_size <= LARGEST:
-            shutil.copyfile(file, made / file.name)
+    cache = folder / "home" / CACHE
+    for name in (each.name for each in cache.glob("*.so")):
+        data = read_untrusted(folder, f"home/{CACHE}/{name}", LARGEST + 1)
+        if data and len(data) <= LARGEST:
+            (made / name).write_bytes(data)
     made.rename(kept)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.untrusted_files import remove_tree
 from harness.process.bytecode import keep_bytecode
 from harness.process.child import CHILDREN, ChildReport, Limits, read_events
 from harness.process.compiled import lend_compiled
@@ -56,33 +57,33 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
         Cancelled: the run is being stopped.
         OSError: the scratch folder or the log cannot be written.
     """
+    # the child can write in one folder of the scratch; everything else in it is the harness's own
     scratch = Path(tempfile.mkdtemp(prefix="probe-", dir=own_folder(scratch_root)))
+    own = scratch / "child"
     try:
         for name in ("home", "tmp"):
-            (scratch / name).mkdir()
+            (own / name).mkdir(parents=True)
         files = [_write_request(scratch, number, request) for number, request in enumerate(call.requests)]
         batch = scratch / "batch.json"
         order = {"batch": [str(each) for each in files], "preload": list(call.preload), "wall": call.limits.wall}
-        batch.write_text(json.dumps({**order, "events": str(scratch / "batch.jsonl")}))
-        writable = [scratch] if wanted() else None
-        lend_compiled(CHILDREN, call.python, scratch, writable)
+        batch.write_text(json.dumps({**order, "events": str(_events_of(batch))}))
+        lend_compiled(CHILDREN, call.python, scratch, own / "home", shut_in=wanted())
         single = len(files) == 1
         report = CHILDREN.run(
             [str(call.python), "-I", str(PROBES / "start.py"), str(files[0] if single else batch)],
-            environment=child_environment(
-                home=str(scratch / "home"), scratch=str(scratch / "tmp"), extra=call.environment
-            ),
-            folder=scratch,
+            environment=child_environment(home=str(own / "home"), scratch=str(own / "tmp"), extra=call.environment),
+            folder=own,
             log=log,
-            events=_events_of(files[0]) if single else scratch / "batch.jsonl",
+            events=_events_of(files[0] if single else batch),
             limits=call.limits if single else replace(call.limits, wall=call.limits.wall * (len(files) + 1)),
-            writable=writable,
+            writable=[own] if wanted() else None,
         )
-        keep_bytecode(CHILDREN, call.python, scratch, [call.python.parent.parent, PROBES])
-        places = {**call.places, str(scratch): "<scratch>"}
+        keep_bytecode(CHILDREN, call.python, scratch, own, [call.python.parent.parent, PROBES])
+        places = {**call.places, str(own): "<scratch>", str(scratch): "<scratch>"}
         return [_with_sandbox(_placed(each, places), report.sandbox) for each in _parts(report, files)]
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        with suppress(OSError):  # the disk is broken: the next sweep tries again
+            remove_tree(scratch)
 
 
 def _parts(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | None]:
@@ -118,7 +119,7 @@ def _placed(report: ChildReport | None, places: Mapping[str, str]) -> ChildRepor
 
 
 def _write_request(scratch: Path, number: int, request: Mapping[str, object]) -> Path:
-    work = scratch / f"work-{number}"
+    work = scratch / "child" / f"work-{number}"
     work.mkdir()
     file = scratch / f"request-{number}.json"
     file.write_text(json.dumps({**request, "events": str(_events_of(file)), "scratch": str(work)}))
@@ -126,7 +127,7 @@ def _write_request(scratch: Path, number: int, request: Mapping[str, object]) ->
 
 
 def _events_of(request: Path) -> Path:
-    return request.with_suffix(".events.jsonl")
+    return request.parent / "child" / f"{request.stem}.events.jsonl"
 
 
 def _divided(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | None]:

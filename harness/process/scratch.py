@@ -10,12 +10,13 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
-import shutil
 import threading
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from harness.core.untrusted_files import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,8 +115,9 @@ def _take(folder: Path) -> int | None:
 
 def _clear(folder: Path, lock: int) -> None:
     """The mark goes last, so that a sweep that is killed halfway is finished by the next."""
-    shutil.rmtree(folder, ignore_errors=True)
-    _mark(folder).unlink(missing_ok=True)
+    with suppress(OSError):  # the next sweep tries again
+        remove_tree(folder)
+        _mark(folder).unlink(missing_ok=True)
     os.close(lock)
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.core.errors import ExitCode, HarnessError
+from harness.core.untrusted_files import remove_tree
 from harness.environments.environment import Environments
 from harness.environments.resolve import ASKING
 from harness.process.scratch import occupied, sweep
 from harness.results.store import ResultStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from harness.matrix.project import Project
@@ -59,7 +59,7 @@ def collect_garbage(project: Project, *, everything: bool = False, dry_run: bool
         for folder in environments:
             keeper.remove(folder.name)
         for folder in [*lock_folders, *scratch]:
-            shutil.rmtree(folder)
+            remove_tree(folder)
         for file in [*answers, *logs]:
             file.unlink(missing_ok=True)
     return Freed(size, what)
@@ -85,13 +85,12 @@ def _files(parent: Path) -> list[Path]:
 
 def _size(path: Path) -> int:
     """Bytes that deleting ``path`` gives back: those of files with no other name."""
-    files: Iterator[str] = (
-        (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)  # noqa: PTH118 - speed
-        if path.is_dir()
-        else iter([str(path)])
-    )
-    total = 0
-    for file in files:
-        facts = os.lstat(file)
-        total += facts.st_size if facts.st_nlink == 1 else 0
+    total, waiting = 0, [str(path)]
+    while waiting:
+        place = waiting.pop()
+        facts = os.lstat(place)
+        if stat.S_ISDIR(facts.st_mode):
+            waiting += [each.path for each in os.scandir(place)]
+        elif facts.st_nlink == 1:
+            total += facts.st_size
     return total

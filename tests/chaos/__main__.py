@@ -7,7 +7,6 @@ import fnmatch
 import importlib
 import os
 import pkgutil
-import shutil
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from harness.core.untrusted_files import remove_tree
 from tests.chaos.registry import all_faults
 from tests.chaos.table import TABLE, document, one_line, store, stored
 from tests.chaos.together import bring_all_about
@@ -67,7 +67,7 @@ def main() -> int:
         click.echo("interrupted", err=True)
         return 130
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
     return 0 if all(each.tally.good() for each in outcomes) else 1
 
 

@@ -8,7 +8,6 @@ import ctypes
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from harness.cli.main import main as command_line
+from harness.core.untrusted_files import remove_tree
 from harness.process import redaction
 from harness.results.store import RECORD_FILE, ResultStore
 from tests.miniatures import BEHAVIOURS, GOOD_BUILDER, lmdeploy_files, make_index, make_project, make_wheel
@@ -200,7 +200,7 @@ class Ground:
 
     def clear(self, project: MiniProject) -> None:
         """Delete a project that is done with."""
-        shutil.rmtree(project.root, ignore_errors=True)
+        remove_tree(project.root)
 
 
 def _become_harness(  # noqa: PLR0913, PLR0917 - what makes a fork a harness

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import traceback
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from harness.core.untrusted_files import remove_tree
 from tests.chaos.ground import Ground
 from tests.chaos.registry import Outcome, Tally, bring_about
 
@@ -64,7 +64,7 @@ def _start(fault: Fault, folder: Path, seed: int, *, quick: bool) -> int:
         outcome = bring_about(fault, Ground(place), seed, quick=quick)
         told = {"seconds": outcome.seconds, "tally": asdict(outcome.tally)}
         place.with_suffix(".json").write_text(json.dumps(told))
-        shutil.rmtree(place, ignore_errors=True)
+        remove_tree(place)
         code = 0
     except BaseException:  # noqa: BLE001 - a fork must not go on as if it were the suite
         traceback.print_exc()

@@ -47,7 +47,7 @@ def lend(environment: Path, name: str) -> Path:
     scratch = environment.parent.parent / name
     for each in ("home", "tmp"):
         (scratch / each).mkdir(parents=True)
-    lend_compiled(CHILDREN, environment / "bin" / "python", scratch, None)
+    lend_compiled(CHILDREN, environment / "bin" / "python", scratch, scratch / "home", shut_in=False)
     return scratch / "home" / CACHE
 
 

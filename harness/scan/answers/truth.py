@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, fields
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from harness.core.errors import HarnessError
+from harness.core.untrusted_files import remove_tree
 from harness.core.verdict import Reason, Stage, Status, Verdict
 from harness.results.store import ResultStore
 from harness.scan.answers.findings import Outcome
@@ -196,7 +196,7 @@ def climb(
         with (folder / "run.log").open("ab") as log:
             subprocess.run([*command, "--jobs", "1", "-q"], stdout=log, stderr=log, env=environment, check=False)
         if not keep and not given:
-            shutil.rmtree(state / "environments", ignore_errors=True)
+            remove_tree(state / "environments")
     return ResultStore(reports).records()
 
 
