@@ -59,6 +59,7 @@ _ELSEWHERE = {
     "catalogue": "harness.cli.explain:catalogue",
     "explain": "harness.cli.explain:explain",
     "incidents": "harness.cli.incidents:incidents",
+    "model": "harness.cli.model:model",
     "remedy": "harness.cli.remedy:remedy",
     "results": "harness.cli.results:results",
     "node": "harness.cli.node:node",

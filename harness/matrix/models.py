@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from enum import StrEnum
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from packaging.specifiers import SpecifierSet
-from pydantic import AfterValidator, BaseModel, Field, JsonValue, PrivateAttr, model_validator
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, PrivateAttr, ValidationError, model_validator
 
+from harness.matrix.configuration import Configuration, UnusableConfiguration, read_configuration
 from harness.matrix.document import Document, read_document
 from harness.matrix.problems import MatrixError, Problem
 from harness.matrix.quantities import PackageName, PlainName, RequirementText, VersionRange
@@ -18,6 +20,8 @@ from harness.matrix.schema import WRITTEN_BY_HAND
 from harness.matrix.validation import validate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from packaging.version import Version
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -26,11 +30,16 @@ _MODULE = re.compile(r"[A-Za-z_]\w{0,99}(?:\.[A-Za-z_]\w{0,99}){0,9}", re.ASCII)
 
 
 class Quantisation(StrEnum):
-    """How the weights are stored."""
+    """How the weights are stored: the methods that LMDeploy names."""
 
     NONE = "none"
     AWQ_INT4 = "awq-int4"
     GPTQ_INT4 = "gptq-int4"
+    FP8 = "fp8"
+    W8A8 = "w8a8"
+    MXFP4 = "mxfp4"
+    OTHER = "other"
+    """A method that LMDeploy does not name."""
 
 
 def _matching(pattern: re.Pattern[str], what: str, example: str) -> AfterValidator:
@@ -49,15 +58,25 @@ Revision = Annotated[
 ModuleName = Annotated[str, _matching(_MODULE, "a module name", "transformers_stream_generator")]
 
 
+_UNSAID = ("any", "logits")
+"""Judges that know no right answer."""
+MINIATURES = "miniatures"
+"""Folder beside the specs: each NAME.json in it, a published config.json, is a model by itself."""
+
+
 class _Part(BaseModel):
     model_config = WRITTEN_BY_HAND
 
 
 class HubWeights(_Part):
-    """The published checkpoint, from the hub or a folder of one's own."""
+    """The real checkpoint, from the hub or a folder of one's own."""
 
     kind: Literal["hub"]
-    hub_id: HubId = Field(description="Owner and name on the hub.", examples=["Qwen/Qwen2-VL-2B-Instruct"])
+    hub_id: HubId | None = Field(
+        default=None,
+        description="Owner and name on the hub; needed unless there is a local_path.",
+        examples=["Qwen/Qwen2-VL-2B-Instruct"],
+    )
     revision: Revision | None = Field(
         default=None, description="Commit to load; null: the newest, and the record says which it was."
     )
@@ -68,12 +87,29 @@ class HubWeights(_Part):
         default=None, description="Folder beside the specs with the model's config.json, for stages without weights."
     )
 
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> HubWeights:
+        if self.hub_id is None and self.local_path is None:
+            raise ValueError("the weights are nowhere; write `hub_id: OWNER/NAME` or `local_path: FOLDER`")
+        return self
+
 
 class RandomWeights(_Part):
     """Weights made on the spot from a configuration: for boot, memory and latency; its answers mean nothing."""
 
     kind: Literal["random"]
     config: PlainName = Field(description="Folder beside the specs with config.json.", examples=["qwen2-vl-2b"])
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the generator.")
+
+
+class MiniatureWeights(_Part):
+    """A tiny random checkpoint of the model's own architecture, made on the spot; judged by its logits."""
+
+    kind: Literal["miniature"]
+    config: PlainName = Field(
+        description="The published configuration: miniatures/NAME.json, or NAME/config.json, beside the specs.",
+        examples=["qwen3"],
+    )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the generator.")
 
 
@@ -84,7 +120,7 @@ class CanaryWeights(_Part):
     folder: PlainName = Field(description="Folder beside the specs with the checkpoint.", examples=["canary"])
 
 
-Weights = Annotated[HubWeights | RandomWeights | CanaryWeights, Field(discriminator="kind")]
+Weights = Annotated[HubWeights | RandomWeights | MiniatureWeights | CanaryWeights, Field(discriminator="kind")]
 
 
 class EnginePackage(_Part):
@@ -112,13 +148,14 @@ class SmokeImage(_Part):
 
 
 class SeePass(_Part):
-    """Pass 1: image and question, answered in text."""
+    """Pass 1: a question, with the image before it where there is one, answered in text."""
 
-    prompt: str = Field(min_length=1, description="The question; the image stands before it.", examples=["What is it?"])
+    prompt: str = Field(min_length=1, description="The question; an image stands before it.", examples=["What is it?"])
     max_new_tokens: int = Field(ge=1, le=4096, description="Longest answer, in tokens.", examples=[64])
-    judge: Literal["exact", "contains", "any"] = Field(
+    judge: Literal["exact", "contains", "any", "logits"] = Field(
         description="exact: the answer is `expected`; contains: every expected text is in it, in any case; any: there "
-        "is an answer, for weights whose answers mean nothing.",
+        "is an answer, for weights whose answers mean nothing; logits: the numbers are those of transformers, for "
+        "miniatures.",
         examples=["contains"],
     )
     expected: str | tuple[str, ...] | None = Field(
@@ -127,8 +164,8 @@ class SeePass(_Part):
 
     @model_validator(mode="after")
     def _expected_fits_the_judge(self) -> SeePass:
-        if self.judge == "any" and self.expected is not None:
-            raise ValueError("'judge: any' compares with nothing; drop `expected` or use 'judge: contains'")
+        if self.judge in _UNSAID and self.expected is not None:
+            raise ValueError(f"'judge: {self.judge}' takes no text; drop `expected` or use 'judge: contains'")
         if self.judge == "exact" and not isinstance(self.expected, str):
             raise ValueError("'judge: exact' compares with one text; write one text as `expected`")
         if self.judge == "contains" and not self.expected:
@@ -141,8 +178,9 @@ class StructurePass(_Part):
 
     prompt: str = Field(description="The request; {answer} stands for pass 1's answer.")
     max_new_tokens: int = Field(ge=1, le=4096, description="Longest answer, in tokens.", examples=[96])
-    judge: Literal["json", "any"] = Field(
-        description="json: the answer is this JSON, however it is laid out; any: there is an answer.", examples=["json"]
+    judge: Literal["json", "any", "logits"] = Field(
+        description="json: the answer is this JSON, however it is laid out; any: there is an answer; logits: as above.",
+        examples=["json"],
     )
     expected: dict[str, JsonValue] | None = Field(default=None, description="The facts that are right; none for `any`.")
 
@@ -150,9 +188,9 @@ class StructurePass(_Part):
     def _fits(self) -> StructurePass:
         if "{answer}" not in self.prompt:
             raise ValueError("the prompt has no {answer}; put {answer} where pass 1's answer belongs")
-        if (self.judge == "any") != (self.expected is None):
+        if (self.judge in _UNSAID) != (self.expected is None):
             raise ValueError(
-                "'judge: json' needs the right facts and 'judge: any' takes none; write or drop `expected`"
+                "'judge: json' needs the right facts and the other judges take none; write or drop `expected`"
             )
         return self
 
@@ -160,8 +198,8 @@ class StructurePass(_Part):
 class Smoke(_Part):
     """The two-pass smoke test."""
 
-    image: SmokeImage = Field(description="The picture that is shown.")
-    see: SeePass = Field(description="Pass 1: image to text.")
+    image: SmokeImage | None = Field(default=None, description="The picture that is shown; null: text alone.")
+    see: SeePass = Field(description="Pass 1: image to text, or text to text.")
     structure: StructurePass = Field(description="Pass 2: text to JSON.")
 
 
@@ -174,7 +212,7 @@ class ModelSpec(_Part):
         description="Class in config.json's `architectures`.", examples=["Qwen2VLForConditionalGeneration"]
     )
     model_type: PlainName = Field(description="`model_type` of config.json.", examples=["qwen2_vl"])
-    quantisation: Quantisation = Field(description="none, awq-int4 or gptq-int4.", examples=["none"])
+    quantisation: Quantisation = Field(description="How the weights are stored.", examples=["none"])
     weights: Weights = Field(description="Where the weights come from.")
     imports: tuple[ModuleName, ...] = Field(
         default=(), description="Modules the model's own code imports, beyond the engine's."
@@ -204,9 +242,24 @@ class ModelSpec(_Part):
 
     @property
     def config_folder(self) -> Path | None:
-        """The folder beside the specs that holds config.json; None for a hub model that keeps none here."""
-        name = self.weights.folder if isinstance(self.weights, CanaryWeights) else self.weights.config
-        return self._folder / name if name is not None else None
+        """The folder that holds config.json before there is a checkpoint; None where there is none.
+
+        A miniature has its own, made along with it: the published one has other sizes.
+        """
+        match self.weights:
+            case CanaryWeights(folder=name):
+                return self._folder / name
+            case MiniatureWeights() | HubWeights(config=None):
+                return None
+            case _:
+                return self._folder / str(self.weights.config)
+
+    @property
+    def published_config(self) -> Path | None:
+        """The published config.json beside the specs; None for a hub model that keeps none here."""
+        if isinstance(self.weights, MiniatureWeights):
+            return _published(self._folder, self.weights.config)
+        return self.config_folder / "config.json" if self.config_folder is not None else None
 
     def requirements_for(self, lmdeploy: Version) -> tuple[str, ...]:
         """What the model adds to a lock with that lmdeploy."""
@@ -219,13 +272,23 @@ class ModelSpec(_Part):
 
 
 def load_model(path: Path) -> ModelSpec:
-    """The spec in one file.
+    """The spec in one file. What it does not say follows from the model's config.json, where there is one.
 
     Raises:
         MatrixError: the file, or a folder it names, is not as it must be; every problem is listed.
     """
     document = read_document(path)
-    spec = validate(document, ModelSpec)
+    unusable: list[Problem] = []
+    try:
+        derived = _derived(document, path)
+    except UnusableConfiguration as error:  # no matter, for a spec that says everything itself
+        derived = {}
+        unusable.append(document.problem(("weights",), str(error), "mend it, or name another"))
+    try:
+        spec = validate(document, ModelSpec, derived)
+    except MatrixError as error:
+        lacking = any(not each.key for each in error.problems)  # what would have followed from the configuration
+        raise MatrixError([*error.problems, *(unusable if lacking else ())]) from None
     spec._folder = path.parent  # noqa: SLF001 - set once, here, where the file's place is known
     problems = list(_misplaced(spec, path, document))
     if problems:
@@ -234,20 +297,20 @@ def load_model(path: Path) -> ModelSpec:
 
 
 def load_models(folder: Path) -> dict[str, ModelSpec]:
-    """Every spec (``*.yaml``) of a folder by name, in the order of the names.
+    """Every spec (``*.yaml``, and each ``miniatures/*.json``) of a folder by name, in the order of the names.
 
     Raises:
         MatrixError: the problems of all files together, or no spec at all.
     """
     problems: list[Problem] = []
     specs: dict[str, ModelSpec] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in [*sorted(folder.glob("*.yaml")), *sorted((folder / MINIATURES).glob("*.json"))]:
         try:
-            spec = load_model(path)
+            spec = load_model(path) if path.suffix == ".yaml" else _miniature(path)
         except MatrixError as error:
             problems.extend(error.problems)
         else:
-            specs[spec.name] = spec
+            specs.setdefault(spec.name, spec)  # a spec of its own says more than a configuration
     if problems:
         raise MatrixError(problems)
     if not specs:
@@ -256,14 +319,93 @@ def load_models(folder: Path) -> dict[str, ModelSpec]:
     return specs
 
 
+def _published(folder: Path, name: str) -> Path:
+    file = folder / MINIATURES / f"{name}.json"
+    return file if file.is_file() else folder / name / "config.json"
+
+
+def _miniature(path: Path) -> ModelSpec:
+    """The model that a published config.json is by itself."""
+    try:
+        spec = miniature_of(read_configuration(path), path.stem)
+    except UnusableConfiguration as error:
+        raise MatrixError([Problem(str(path), 1, 1, "", str(error), "")]) from error
+    spec._folder = path.parent.parent  # noqa: SLF001 - as above
+    return spec
+
+
+def miniature_of(found: Configuration, name: str) -> ModelSpec:
+    """The spec of the miniature of a configuration.
+
+    Raises:
+        UnusableConfiguration: a value of it, or the name, cannot stand in a spec.
+    """
+    weights = {"kind": "miniature", "config": name}
+    try:
+        return ModelSpec.model_validate({"name": name, "weights": weights, **_facts(found, name, weights)})
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise UnusableConfiguration(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from error
+
+
+def _derived(document: Document, path: Path) -> dict[str, Any]:
+    """What follows from the config.json that the spec names; nothing where it names none that is there."""
+    said = document.root.plain()
+    weights = said.get("weights") if isinstance(said, dict) else None
+    if not isinstance(weights, dict):
+        return {}
+    name = weights.get("config") or weights.get("folder")
+    file = _published(path.parent, name) if isinstance(name, str) else None
+    local = weights.get("local_path")
+    if isinstance(local, str):
+        file = path.parent / Path(local).expanduser() / "config.json"
+    if file is None or not file.is_file():
+        return {}
+    return _facts(read_configuration(file), path.stem, weights)
+
+
+def _facts(found: Configuration, name: str, weights: Mapping[str, Any]) -> dict[str, Any]:
+    gib = found.weights_gib
+    miniature = weights.get("kind") == "miniature"
+    return {
+        "title": f"{name}, miniature" if miniature else str(weights.get("hub_id") or name),
+        "architecture": found.architecture,
+        "model_type": found.model_type or name,
+        "quantisation": found.quantisation,
+        "licence": "not said",
+        "memory": {"weights_gib": round(gib, 2), "gpu_gib": math.ceil(gib * 1.2 + 2)},
+        "smoke": _smoke(str(weights.get("kind")), sees=found.sees),
+        "sources": ["Derived from config.json; memory is an estimate from its sizes."],
+    }
+
+
+def _smoke(kind: str, *, sees: bool) -> dict[str, Any]:
+    """The two passes of a spec that says none: known answers for real weights, numbers for a miniature."""
+    unsaid = {"miniature": "logits", "random": "any"}.get(kind)
+    if sees:
+        facts = {"top_left": "red", "top_right": "blue", "bottom_left": "green", "bottom_right": "yellow"}
+        colours = list(facts.values())
+        image = {"pattern": "quadrants", "size": 112 if unsaid == "logits" else 448, "colours": colours}
+        question, right = "Name the colour of each quarter of the image.", colours
+    else:
+        facts = {"country": "France", "capital": "Paris"}
+        image, question, right = None, "Which city is the capital of France? Answer with one word.", ["Paris"]
+    request = f"Write this as one JSON object with the keys {', '.join(facts)}, and nothing else: {{answer}}"
+    see = {"prompt": question, "max_new_tokens": 64, "judge": unsaid or "contains"}
+    structure = {"prompt": request, "max_new_tokens": 96, "judge": unsaid or "json"}
+    if unsaid is None:
+        see["expected"], structure["expected"] = right, facts
+    return {"image": image, "see": see, "structure": structure}
+
+
 def download_command(spec: ModelSpec) -> str:
     """The command that fetches a hub model into the hub's own cache.
 
     Raises:
         ValueError: the model is not on the hub.
     """
-    if not isinstance(spec.weights, HubWeights):
-        raise ValueError(f"{spec.name} is not fetched from the hub")  # noqa: TRY004 - the kind is a value of the spec
+    if not isinstance(spec.weights, HubWeights) or spec.weights.hub_id is None:
+        raise ValueError(f"{spec.name} is not fetched from the hub")
     command = ["uvx", "--from", "huggingface-hub", "hf", "download", spec.weights.hub_id]
     if spec.weights.revision is not None:
         command += ["--revision", spec.weights.revision]
@@ -280,9 +422,9 @@ def _misplaced(spec: ModelSpec, path: Path, document: Document) -> list[Problem]
     if spec.name != path.stem:
         message = f"the name '{spec.name}' is not the file's name"
         problems.append(document.problem(("name",), message, f"write `name: {path.stem}` or rename the file"))
-    config = spec.config_folder
-    if config is not None and not (config / "config.json").is_file():
+    config = spec.published_config
+    if config is not None and not config.is_file():
         key = "folder" if isinstance(spec.weights, CanaryWeights) else "config"
-        message = f"there is no config.json in {config}"
+        message = f"there is no {config.name} in {config.parent}"
         problems.append(document.problem(("weights", key), message, "name a folder beside the specs that has one"))
     return problems

@@ -43,14 +43,15 @@ _PLAIN_WORDS = {
 }
 
 
-def validate(document: Document, model: type[M]) -> M:
-    """The document's data as ``model``.
+def validate(document: Document, model: type[M], defaults: Mapping[str, Any] | None = None) -> M:
+    """The document's data as ``model``; ``defaults`` stand where it says nothing.
 
     Raises:
         MatrixError: it does not fit; every problem is listed.
     """
     try:
-        return model.model_validate(document.root.plain())
+        said = document.root.plain()
+        return model.model_validate({**(defaults or {}), **said} if isinstance(said, dict) else said)
     except ValidationError as error:
         raise MatrixError(_problem(document, model, detail) for detail in error.errors(include_url=False)) from None
 

@@ -85,7 +85,9 @@ CMD ["python", "launch_server.py"]
 
 
 def _model(spec: ModelSpec) -> str:
-    return spec.weights.hub_id if isinstance(spec.weights, HubWeights) else f"models/{spec.name}"
+    if isinstance(spec.weights, HubWeights):
+        return spec.weights.hub_id or str(spec.weights.local_path)
+    return f"models/{spec.name}"
 
 
 def _notes(pin: Pin) -> list[str]:

@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING
 
 from harness.core.files import digest, digest_of_files
 from harness.environments.uv import run_uv
-from harness.matrix.models import CanaryWeights, HubWeights, ModelSpec, RandomWeights, download_command
+from harness.matrix.models import (
+    CanaryWeights,
+    HubWeights,
+    ModelSpec,
+    RandomWeights,
+    download_command,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.matrix.project import Project
 
+MADE = {"random": "harness-made.json", "miniature": "miniature.json"}
+"""The file that is written last, by kind of weights that are made on the spot."""
 _SMALL = 64 * 1024 * 1024
 """Files up to this size are hashed by content; larger ones (real weights) by name, size and time of change."""
 
@@ -42,16 +50,16 @@ def find_checkpoint(spec: ModelSpec, weights_folder: Path) -> Checkpoint:
             return _folder(spec.checkpoint_folder, "it is part of this repository: check out models/ again")
         case HubWeights(local_path=str()):
             return _folder(spec.checkpoint_folder, f"put the checkpoint there or drop local_path from {spec.name}.yaml")
-        case HubWeights(hub_id=hub_id, revision=revision):
-            found = _in_hub_cache(hub_id, revision)
+        case HubWeights(hub_id=str(hub_id), revision=revision):
+            found = in_hub_cache(hub_id, revision)
             if found is not None:
                 return Checkpoint(found, revision=found.name)
             return Checkpoint(None, hub_id, f"download the weights: {download_command(spec)}")
         case _:
-            made = weights_folder / spec.name
-            if (made / "harness-made.json").exists():
+            kind, made = spec.weights.kind, weights_folder / spec.name
+            if (made / MADE[kind]).exists():
                 return Checkpoint(made)
-            return Checkpoint(None, f"random weights of {spec.name}", f"make them: harness weights {spec.name}")
+            return Checkpoint(None, f"{kind} weights of {spec.name}", f"make them: harness weights {spec.name}")
 
 
 def _folder(folder: Path | None, remedy: str) -> Checkpoint:
@@ -61,7 +69,7 @@ def _folder(folder: Path | None, remedy: str) -> Checkpoint:
     return Checkpoint(None, f"{name}/*.safetensors", remedy)
 
 
-def _in_hub_cache(hub_id: str, revision: str | None) -> Path | None:
+def in_hub_cache(hub_id: str, revision: str | None) -> Path | None:
     """The newest complete snapshot in the hub client's cache.
 
     The layout (``models--owner--name/{refs,snapshots}``) is the one documented by huggingface_hub.
@@ -90,6 +98,7 @@ def model_request(spec: ModelSpec, checkpoint: Checkpoint) -> Mapping[str, objec
     """The model as probes are told of it."""
     return {
         "name": spec.name,
+        "weights": spec.weights.kind,
         "folder": str(checkpoint.folder) if checkpoint.folder is not None else None,
         "config_folder": str(checkpoint.folder or spec.config_folder or "") or None,
         "architecture": spec.architecture,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness.core.machine import machine
 from harness.core.verdict import Stage
 from harness.matrix import Backend, Launch
-from harness.matrix.models import CanaryWeights, Quantisation
+from harness.matrix.models import CanaryWeights, MiniatureWeights, Quantisation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from harness.matrix import Combination
     from harness.matrix.models import ModelSpec
 
-EMULATED_ARCHITECTURES = frozenset({"Qwen2VLForConditionalGeneration"})
 ENGINES = frozenset({Backend.PYTORCH, Backend.TURBOMIND})
 ALL = frozenset(Backend)
 REFERENCE = frozenset({Backend.TRANSFORMERS})
@@ -133,11 +132,11 @@ def checks_of(combination: Combination, spec: ModelSpec, stage: Stage) -> Iterat
 def is_emulated(spec: ModelSpec) -> bool:
     """Whether the engine's arithmetic is tried on the CPU with this model.
 
-    Only with the trained canary, which the interpreter answers with within a minute and which knows the right answer;
-    and only where there is no GPU, on which the engine itself says more.
+    Only with checkpoints that are small enough for Triton's interpreter: the trained canary, which knows the right
+    answer, and miniatures; and only where there is no GPU, on which the engine itself says more.
     """
     canary = isinstance(spec.weights, CanaryWeights) and spec.quantisation is Quantisation.NONE
-    return canary and spec.architecture in EMULATED_ARCHITECTURES and not machine().gpus
+    return (canary or isinstance(spec.weights, MiniatureWeights)) and not machine().gpus
 
 
 def needs_gpu(combination: Combination, stage: Stage) -> bool:

@@ -86,7 +86,7 @@ def test_engine_packages_go_by_the_version_of_lmdeploy(folder: Path) -> None:
         ("size: 112", "size: huge", "13 smoke.image.size: must be a whole number, not 'huge' | Side of the square"),
         ("size: 112", "size: 112.5", "13 smoke.image.size: must be a whole number, not 112.5"),
         ("judge: exact", "judge: exakt", "14 smoke.see.judge: 'exakt' is not known here | did you mean 'exact'?"),
-        ("judge: exact", "judge: any", "14 smoke.see: 'judge: any' compares with nothing | drop `expected` or"),
+        ("judge: exact", "judge: any", "14 smoke.see: 'judge: any' takes no text | drop `expected` or"),
         ('expected: "red, blue"', "expected: [red]", "14 smoke.see: 'judge: exact' compares with one text | write"),
         ("{answer}", "answer", "15 smoke.structure: the prompt has no {answer} | put {answer} where"),
         ("green, yellow]", "green]", "13 smoke.image.colours"),
@@ -163,3 +163,34 @@ def test_prompts_survive_a_literal_replacement_of_the_answer() -> None:
     for path in MODELS.glob("*.yaml"):
         prompt = load_model(path).smoke.structure.prompt if path.stem.startswith("qwen") else "{answer}"
         assert prompt.count("{") == prompt.count("}") == 1, path.name
+
+
+def test_a_configuration_beside_the_specs_is_a_model_by_itself(folder: Path) -> None:
+    (folder / "miniatures").mkdir()
+    (folder / "miniatures" / "tiny.json").write_text('{"architectures": ["TinyForCausalLM"], "model_type": "tiny"}')
+    spec = load_models(folder)["tiny"]
+    assert (spec.weights.kind, spec.architecture, spec.smoke.image) == ("miniature", "TinyForCausalLM", None)
+    assert spec.published_config == folder / "miniatures" / "tiny.json"
+    assert spec.config_folder is None
+
+
+def test_what_a_spec_does_not_say_follows_from_its_configuration(folder: Path) -> None:
+    (folder / "mine").mkdir()
+    (folder / "mine" / "config.json").write_text('{"architectures": ["TinyForCausalLM"], "model_type": "tiny"}')
+    (folder / "mine.yaml").write_text("name: mine\nweights: {kind: hub, hub_id: a/b, config: mine}\n")
+    spec = load_model(folder / "mine.yaml")
+    assert (spec.title, spec.architecture, spec.smoke.see.judge) == ("a/b", "TinyForCausalLM", "contains")
+
+
+def test_a_configuration_that_says_no_model_is_named_where_something_is_missing(folder: Path) -> None:
+    (folder / "mine").mkdir()
+    (folder / "mine" / "config.json").write_text("{}")
+    assert any(
+        "names no architecture" in each
+        for each in problems_of(folder, "name: small\nweights: {kind: hub, hub_id: a/b, config: mine}\n")
+    )
+
+
+def test_weights_that_are_nowhere_are_refused(folder: Path) -> None:
+    text = CANARY.replace("{kind: canary, folder: small}", "{kind: hub}")
+    assert "the weights are nowhere" in problems_of(folder, text)[0]

@@ -167,12 +167,19 @@ def test_only_what_cannot_be_answered_fails(
     seen: dict[str, Any], told: dict[str, Any], theirs: int | None, words: str
 ) -> None:
     compared = {"image_prompt": {"image_tokens": theirs}}
+    both = {"image_prompt": seen, "text_prompt": told}
     if not words:
-        preprocess.judge(seen, told, compared)
+        preprocess.judge(both, compared)
         return
     with pytest.raises(Failed, match=words) as caught:
-        preprocess.judge(seen, told, compared)
+        preprocess.judge(both, compared)
     assert caught.value.reason == "tokenizer-processor-drift"
+
+
+def test_a_model_of_text_alone_needs_no_image() -> None:
+    preprocess.judge({"text_prompt": prepared(0)}, {})
+    with pytest.raises(Failed, match="the text-only message gave no prompt"):
+        preprocess.judge({"text_prompt": prepared(0, None)}, {})
 
 
 def test_other_ids_than_transformers_are_a_warning() -> None:

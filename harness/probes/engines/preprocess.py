@@ -40,17 +40,17 @@ def image_and_prompt(request: Request, events: Events) -> None:
         events.fact("stand_ins", stand_ins)
         folder = named_folder(request, events)
         prepare = preparation(folder, request)
-        questions = {
-            "image_prompt": Question(smoke["see"]["prompt"], 0, image),
-            "text_prompt": Question(smoke["structure"]["prompt"].replace("{answer}", str(smoke["see"]["expected"])), 0),
-        }
+        text = smoke["structure"]["prompt"].replace("{answer}", str(smoke["see"]["expected"]))
+        questions = {"text_prompt": Question(text, 0)}
+        if image is not None:
+            questions = {"image_prompt": Question(smoke["see"]["prompt"], 0, image), **questions}
         prepared: Dict[str, Dict[str, Any]] = {}
         for name, question in questions.items():
             prepared[name] = described(prepare(messages(question)), image_token_id(folder))
             events.fact(name, prepared[name])
         compared = comparison(folder, questions, prepared)
         events.fact("compared_with_transformers", compared)
-        judge(prepared["image_prompt"], prepared["text_prompt"], compared)
+        judge(prepared, compared)
         answer.message = warning(compared)
 
 
@@ -183,15 +183,19 @@ def comparison(folder: str, questions: Dict[str, Question], ours: Dict[str, Dict
     return compared
 
 
-def judge(seen: Dict[str, Any], told: Dict[str, Any], compared: Dict[str, Any]) -> None:
+def judge(prepared: Dict[str, Dict[str, Any]], compared: Dict[str, Any]) -> None:
     """Fail what cannot give a right answer.
 
     Raises:
         Failed: no prompt, no image tokens, or another number of them than transformers makes.
     """
-    for name, prepared in (("image", seen), ("text-only", told)):
-        if not prepared["ids_count"] or prepared["prompt"] in (None, ""):
-            raise Failed(f"the {name} message gave no prompt", "tokenizer-processor-drift")
+    for name, found in prepared.items():
+        if not found["ids_count"] or found["prompt"] in (None, ""):
+            kind = "image" if name == "image_prompt" else "text-only"
+            raise Failed(f"the {kind} message gave no prompt", "tokenizer-processor-drift")
+    seen = prepared.get("image_prompt")
+    if seen is None:
+        return
     if not seen["image_tokens"] or not seen["pixel_shape"]:
         raise Failed("the image left no tokens or no pixels in the prompt", "tokenizer-processor-drift")
     theirs = compared.get("image_prompt", {}).get("image_tokens")

@@ -15,6 +15,8 @@ class Model:
     """The model as far as probes need it (see the model specs under ``models/``)."""
 
     name: str = ""
+    weights: str = "hub"
+    """``hub``, ``random``, ``canary`` or ``miniature``."""
     folder: Optional[str] = None
     """Checkpoint with weights; None when this machine has none."""
     config_folder: Optional[str] = None
@@ -22,7 +24,7 @@ class Model:
     architecture: str = ""
     model_type: str = ""
     quantisation: str = "none"
-    """``none``, ``awq-int4`` or ``gptq-int4``."""
+    """How the weights are stored, in the words of model specs; ``none``: in 16 bits."""
     imports: List[str] = field(default_factory=list)
     trust_remote_code: bool = False
     smoke: Dict[str, Any] = field(default_factory=dict)

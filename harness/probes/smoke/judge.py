@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any, List, Optional, Sequence
 
 REASON = "wrong-answer"
-KINDS = ("exact", "contains", "json", "any")
-"""``any`` is for random weights: there is an answer, without NaN, and the same again; what it says means nothing."""
+UNSAID = ("any", "logits")
+"""For random weights: there is an answer, without NaN, and the same again; what it says means nothing. ``logits`` are
+compared elsewhere, number by number."""
+KINDS = ("exact", "contains", "json", *UNSAID)
 MIN_REPEATS = 6
 """A unit of up to :data:`MAX_UNIT` characters that fills the answer's end this often counts as repeating."""
 MAX_UNIT = 24
@@ -37,7 +39,7 @@ def judge(answers: Sequence[str], kind: str, expected: Any, *, nan: bool = False
     Args:
         answers: what was answered, in order.
         kind: ``exact`` (the same text), ``contains`` (every expected text occurs), ``json`` (the same object) or
-            ``any`` (see :data:`KINDS`).
+            one of :data:`UNSAID`.
         expected: text for ``exact``; text or a list of texts for ``contains``; a mapping for ``json``.
         nan: whether NaN was seen in what the answer was chosen from.
 
@@ -51,7 +53,7 @@ def judge(answers: Sequence[str], kind: str, expected: Any, *, nan: bool = False
     first = answers[0]
     if nan:
         return Judgement(False, "nan", f"NaN in the scores; answered {_shown(first)}")
-    if not (first if kind == "any" else first.strip()):  # random weights may well say nothing but line breaks
+    if not (first if kind in UNSAID else first.strip()):  # random weights may well say nothing but line breaks
         return Judgement(False, "empty", "the answer is empty")
     if any(answer != first for answer in answers):
         again = next(answer for answer in answers if answer != first)
@@ -88,7 +90,7 @@ def json_object(text: str) -> Any:
 
 
 def _difference(answer: str, kind: str, expected: Any) -> Optional[str]:
-    if kind == "any":
+    if kind in UNSAID:
         return None
     if kind == "exact":
         same = answer.strip() == str(expected).strip()

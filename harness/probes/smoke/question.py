@@ -33,12 +33,14 @@ class Reply:
     facts: Dict[str, Any] = field(default_factory=dict)
 
 
-def smoke_image(drawn: Dict[str, Any]) -> Any:
-    """The image of the model's smoke test.
+def smoke_image(drawn: Optional[Dict[str, Any]]) -> Any:
+    """The image of the model's smoke test; None for a model of text alone.
 
     Raises:
         ValueError: the spec names a pattern that is not known.
     """
+    if drawn is None:
+        return None
     if drawn.get("pattern", "quadrants") != "quadrants":
         raise ValueError(f"unknown smoke image pattern {drawn['pattern']!r}; known: quadrants")
     return draw_quadrants(drawn["colours"], int(drawn["size"]))
