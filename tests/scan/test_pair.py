@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +18,6 @@ from tests.scan.miniatures import TABLE, engine, provider, publish, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from harness.scan.answers.findings import Finding, PairScan
 
@@ -138,6 +139,44 @@ def test_an_attribute_that_moved_fails_where_the_engine_reads_it(scan: Callable[
     found = scan(engine("1.1"), provider("4.4", configuration_qwen2_vl=moved.replace(", hidden_size=None", "")))
     reads = [(f.name, f.consumer_file, f.line) for f in errors(found) if f.kind is Kind.ATTRIBUTE]
     assert reads == [("Qwen2VLConfig.hidden_size", "lmdeploy/pytorch/configurations/default.py", 12)]
+
+
+def test_a_key_of_the_checkpoints_nested_table_is_an_attribute_of_that_part(
+    scan: Callable[..., PairScan], tmp_path: Path
+) -> None:
+    nested = """
+        from ...configuration_utils import PretrainedConfig
+        class Qwen2VLTextConfig(PretrainedConfig):
+            def __init__(self, hidden_size=1, **kwargs):
+                super().__init__(**kwargs)
+        class Qwen2VLConfig(PretrainedConfig):
+            sub_configs = {"text_config": Qwen2VLTextConfig}
+            def __init__(self, text_config=None, **kwargs):
+                self.text_config = Qwen2VLTextConfig(**text_config or kwargs)
+                super().__init__(**kwargs)
+    """
+    reads = """
+        from .builder import AutoModelConfigBuilder
+        class DefaultModelConfigBuilder(AutoModelConfigBuilder):
+            @classmethod
+            def build(cls, hf_config, model_path=None, **kwargs):
+                return hf_config.text_config.bos_token_id
+    """
+    spec = (Path("models") / "qwen2-vl-2b-random.yaml").read_text().replace("qwen2-vl-2b", "nested")
+    (tmp_path / "nested-random.yaml").write_text(spec)
+    for version, config, missing in (
+        ("1.0", {"text_config": {"bos_token_id": 1}}, []),
+        ("1.1", {"bos_token_id": 1}, []),
+        ("1.2", {"bos_token_id": 1, "text_config": {"hidden_size": 1}}, ["Qwen2VLTextConfig.bos_token_id"]),
+    ):
+        (tmp_path / "nested").mkdir(exist_ok=True)
+        (tmp_path / "nested" / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 1}))
+        target = find_target("nested-random", tmp_path)
+        found = scan(engine(version, default=reads), provider(f"4.{version}", configuration_qwen2_vl=nested), target)
+        assert [each.name for each in errors(found) if each.kind is Kind.ATTRIBUTE] == missing
+    unread = replace(target, checkpoint=None)
+    found = scan(engine("1.3", default=reads), provider("4.1.3", configuration_qwen2_vl=nested), unread)
+    assert not any(each.kind is Kind.ATTRIBUTE for each in found.findings)
 
 
 def test_an_attribute_asked_for_politely_is_no_failure(scan: Callable[..., PairScan]) -> None:

@@ -207,18 +207,18 @@ class Expressions(ABC):
     def _read(self, owner: Object, name: str, line: int, frame: Frame) -> Value:
         if name in owner.added:
             return None
-        if self.check_runner.ask(("has", owner.ref, name)) is False:
+        if self.check_runner.ask(("has", owner.ref, owner.path, name)) is False:
             subject = f"{owner.ref.name}.{name}"
             self.note(self.problem(Kind.ATTRIBUTE, owner.ref.module, subject, "AttributeError", line, frame))
             return None
-        if owner.whole and name == "model_type":
+        if owner is self._config and name == "model_type":
             return Known(self.target.model_type)
-        if owner.whole and name == "architectures":
+        if owner is self._config and name == "architectures":
             return Known((self.target.architecture,))
         part = cast("ClassRef | None", self.check_runner.ask(("part", owner.ref, name)))
         if part is None:
             return None
-        return owner.parts.setdefault(name, Object(part, whole=False))
+        return owner.parts.setdefault(name, Object(part, (*owner.path, name)))
 
     def _call(self, node: ast.Call, frame: Frame) -> Value:
         match node.func:
@@ -263,7 +263,8 @@ class Expressions(ABC):
         if not isinstance(owner, Object) or not isinstance(name, Known):
             return None
         attribute = str(name.value)
-        there = attribute in owner.added or cast("bool | None", self.check_runner.ask(("has", owner.ref, attribute)))
+        asked_for = ("has", owner.ref, owner.path, attribute)
+        there = attribute in owner.added or cast("bool | None", self.check_runner.ask(asked_for))
         if asked == "hasattr":
             return None if there is None else Known(there)
         if there or not has_default:
@@ -280,7 +281,7 @@ class Expressions(ABC):
             return self.config()
         if function.name == "AutoProcessor":
             ref = cast("ClassRef | None", self.check_runner.ask(("processor", self.target.model_type)))
-            return None if ref is None or self.target.remote_code else Object(ref, whole=False)
+            return None if ref is None or self.target.remote_code else Object(ref)
         return None
 
 

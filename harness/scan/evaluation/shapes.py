@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from harness.scan.sources.calls import Signatures, signatures_of
 from harness.scan.sources.classes import KIND, ClassFacts, Keywords, class_from_json, read_classes
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from harness.scan.evaluation.provides import Provider
 
+Checkpoint: TypeAlias = "frozenset[str] | None"
+"""Keys of a model's configuration file, those of a nested table behind its own name: ``text_config.bos_token_id``."""
 _ALWAYS = frozenset(dir(object)) | {"__dict__"}
 _AUTO = "models.auto"
 _TABLE_MODULES = {
@@ -65,14 +67,14 @@ class Shapes:
                 return self._resolve(owner.module, facts.parts[attribute])
         return None
 
-    def has(self, ref: ClassRef, attribute: str, checkpoint: frozenset[str]) -> bool | None:
+    def has(self, ref: ClassRef, attribute: str, checkpoint: Checkpoint) -> bool | None:
         """Whether an object of the class has an attribute; None when that cannot be told.
 
         Args:
             ref: the class.
             attribute: the attribute.
-            checkpoint: keys of the checkpoint's file that objects are made from; what a class does not name of them
-                becomes attributes too, unless it hands them to a part.
+            checkpoint: keys that the object is made from, None when they are not known; what a class does not name of
+                them becomes attributes too, unless it hands them to a part.
         """
         line = self._line(ref)
         own = line[0][1]
@@ -81,8 +83,8 @@ class Shapes:
             return True  # a processor keeps what its constructor names
         if not all(self._known_base(owner, base) for owner, facts in line for base in facts.bases):
             return None
-        if attribute in checkpoint and self._kept(line, attribute):
-            return True
+        if (checkpoint is None or attribute in checkpoint) and self._kept(line, attribute):
+            return None if checkpoint is None else True
         if not any(facts.hook for owner, facts in line if not _is_base(owner)):
             return False
         return self._in_part(line[0], attribute, checkpoint) if own.parts else None
@@ -131,12 +133,12 @@ class Shapes:
             return False
         return handled is Keywords.KEPT or not self._taken_by_part(*line[0], attribute)
 
-    def _in_part(self, own: tuple[ClassRef, ClassFacts], attribute: str, checkpoint: frozenset[str]) -> bool:
+    def _in_part(self, own: tuple[ClassRef, ClassFacts], attribute: str, checkpoint: Checkpoint) -> bool:
         """Whether a part has the attribute: a class with a hook of its own looks there."""
         owner, facts = own
-        for name in facts.parts.values():
+        for place, name in facts.parts.items():
             part = self._resolve(owner.module, name)
-            if part is None or self.has(part, attribute, checkpoint) is not False:
+            if part is None or self.has(part, attribute, keys_of_part(checkpoint, place)) is not False:
                 return True
         return False
 
@@ -205,6 +207,12 @@ class Shapes:
             classes = {name: class_from_json(row) for name, row in data["classes"].items()}
             self._read[module] = _ModuleClasses(classes, data["tables"], data["aliases"])
         return self._read[module]
+
+
+def keys_of_part(checkpoint: Checkpoint, part: str) -> Checkpoint:
+    """The keys that a part is made from: those of its own table, or the same ones where the file is flat."""
+    own = checkpoint and frozenset(key.removeprefix(f"{part}.") for key in checkpoint if key.startswith(f"{part}."))
+    return own or checkpoint
 
 
 def _is_base(ref: ClassRef) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -14,9 +14,12 @@ from harness.core.errors import HarnessError
 from harness.matrix.models import ModelSpec, load_models
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from packaging.version import Version
+
+    from harness.scan.evaluation.shapes import Checkpoint
 
 PYTORCH, TURBOMIND, TRANSFORMERS = "pytorch", "turbomind", "transformers"
 BACKENDS = (PYTORCH, TURBOMIND, TRANSFORMERS)
@@ -28,7 +31,10 @@ _QWEN2_VL_KEYS = (
     "vision_token_id image_token_id video_token_id hidden_act hidden_size initializer_range intermediate_size "
     "max_position_embeddings max_window_layers model_type num_attention_heads num_hidden_layers num_key_value_heads "
     "rms_norm_eps rope_theta sliding_window tie_word_embeddings torch_dtype transformers_version use_cache "
-    "use_sliding_window vision_config rope_scaling vocab_size"
+    "use_sliding_window rope_scaling vocab_size vision_config vision_config.depth vision_config.embed_dim "
+    "vision_config.mlp_ratio vision_config.num_heads vision_config.in_chans vision_config.hidden_size "
+    "vision_config.patch_size vision_config.spatial_merge_size vision_config.spatial_patch_size "
+    "vision_config.temporal_patch_size"
 )
 """Keys of Qwen/Qwen2-VL-2B-Instruct's config.json on the hub: one flat table, with the vision part nested."""
 
@@ -53,8 +59,8 @@ class Target:
     """Requirements that its lock has besides the engine's."""
     engine_packages: tuple[tuple[str, str], ...] = ()
     """Requirements added for some versions of the engine: requirement and range of versions."""
-    checkpoint: frozenset[str] = frozenset()
-    """Keys of its configuration file."""
+    checkpoint: Checkpoint = None
+    """Keys of its configuration file; None when there is none to read."""
     remote_code: bool = False
     """Whether the checkpoint brings its own classes."""
     vision: bool = True
@@ -85,11 +91,11 @@ QWEN2_VL = Target(
 def target_of(spec: ModelSpec) -> Target:
     """What a model spec says about the model."""
     config = spec.config_folder
-    keys: frozenset[str] = frozenset()
+    keys: Checkpoint = None
     vision = True
     if config is not None:
         table = json.loads((config / "config.json").read_bytes())
-        keys = frozenset(table)
+        keys = frozenset(_keys(table))
         vision = any("vision" in key or key == "visual" for key in table)
     elif spec.model_type == QWEN2_VL.model_type:
         keys = QWEN2_VL.checkpoint
@@ -105,6 +111,13 @@ def target_of(spec: ModelSpec) -> Target:
         remote_code=spec.trust_remote_code,
         vision=vision,
     )
+
+
+def _keys(table: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        yield within + key
+        if isinstance(value, dict):
+            yield from _keys(value, f"{within}{key}.")
 
 
 def find_target(name: str, models: Path, backend: str = PYTORCH, python: str = PYTHON) -> Target:

@@ -24,8 +24,8 @@ class Object:
     """An object of a provider's class: the model's configuration, a part of it, or its processor."""
 
     ref: ClassRef
-    whole: bool = True
-    """The model's own configuration rather than a part of it."""
+    path: tuple[str, ...] = ()
+    """The attributes that lead here from the model's configuration or processor."""
     added: set[str] = field(default_factory=set)
     """Attributes the engine itself has set."""
     parts: dict[str, Object] = field(default_factory=dict)

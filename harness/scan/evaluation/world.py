@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from harness.scan.evaluation.provides import Answer, Found
+from harness.scan.evaluation.shapes import keys_of_part
 from harness.scan.sources.conditions import Surroundings, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from harness.scan.evaluation.provides import Provider
-    from harness.scan.evaluation.shapes import ClassRef, Shapes
+    from harness.scan.evaluation.shapes import Checkpoint, ClassRef, Shapes
     from harness.scan.sources.facts import Test
 
 Question: TypeAlias = tuple[Hashable, ...]
@@ -42,7 +44,7 @@ class World:
         providers: top-level module to the release that names are looked up in.
         shapes: the classes of transformers.
         surroundings: versions of everything, for tests in the engine's code.
-        checkpoint: keys of the model's configuration file.
+        checkpoint: keys of the model's configuration file; None when they are not known.
         absent: top-level modules that nothing installs.
     """
 
@@ -51,7 +53,7 @@ class World:
         providers: Mapping[str, Provider],
         shapes: Shapes,
         surroundings: Surroundings,
-        checkpoint: frozenset[str] = frozenset(),
+        checkpoint: Checkpoint = None,
         absent: frozenset[str] = frozenset(),
     ) -> None:
         self._providers = providers
@@ -78,7 +80,8 @@ class World:
             return decide(cast("Test", question[1]), self._surroundings)
         shapes = self._shapes
         if kind == "has":
-            return shapes.has(cast("ClassRef", question[1]), cast("str", question[2]), self._checkpoint)
+            _, ref, parts, attribute = cast("tuple[str, ClassRef, tuple[str, ...], str]", question)
+            return shapes.has(ref, attribute, reduce(keys_of_part, parts, self._checkpoint))
         if kind == "accepts":
             _, module, name, attribute, keyword = cast("tuple[str, str, str, str, str]", question)
             return shapes.accepts(module, name, attribute, keyword)
