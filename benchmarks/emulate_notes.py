@@ -2,10 +2,10 @@
 
     python -m benchmarks.emulate_notes .harness/environments/<lock>/bin/python [--write FILE]
 
-``<lock>`` is the environment of a combination with lmdeploy 0.10.2 (matrix-emulate.yaml has two). In ``model_forward``
-0.10.2 lets the model make its notes for the next step (for Qwen2-VL how far an image pushes positions apart) and then
-replaces them by the context's, which are those of the step before unless the model put new ones there; Qwen2-VL does
-not. 0.11.1 replaces them only where there are some.
+``<lock>`` is the environment of a combination with lmdeploy 0.10.2 (matrices/emulate.yaml has two). In
+``model_forward`` 0.10.2 lets the model make its notes for the next step (for Qwen2-VL how far an image pushes positions
+apart) and then replaces them by the context's, which are those of the step before unless the model put new ones there;
+Qwen2-VL does not. 0.11.1 replaces them only where there are some.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The emulated verdicts as a table, from records: ``python -m benchmarks.emulate_table RESULTS.jsonl…``.
 
-The records are those of matrix-emulate.yaml:
+The records are those of matrices/emulate.yaml:
 
-    uvx --from . harness run --matrix matrix-emulate.yaml --reports reports/emulate
+    uvx --from . harness run --matrix matrices/emulate.yaml --reports reports/emulate
     python -m benchmarks.emulate_table reports/emulate/results.jsonl
 
 What the table needs of them is kept in benchmarks/emulate_measured.json, the table is docs/emulate-measured.md; without
@@ -36,7 +36,7 @@ ANSWERS = frozenset({Stage.SEE, Stage.STRUCTURE})
 HEAD = """\
 # Emulated verdicts, measured
 
-Made by `python -m benchmarks.emulate_table` from the records of `matrix-emulate.yaml`: {measured}.
+Made by `python -m benchmarks.emulate_table` from the records of `matrices/emulate.yaml`: {measured}.
 Every verdict here is emulated; what that covers stands in [emulate.md](emulate.md).
 
 Differences are the largest between two logits, in the prompt and in the answer; control is the same with one projection

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.metadata import requires
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -209,8 +209,8 @@ def _exactly(session: Session, wanted: Sequence[str], python: str) -> dict[str, 
 
 def _runtime(session: Session, python: str, store: WheelStore, host: Mapping[str, str], *, weights: bool) -> list[Path]:
     """Wheels of what the harness itself needs on the host."""
-    own = tomllib.loads((session.project.matrix_file.parent / "pyproject.toml").read_text())["project"]["dependencies"]
-    wanted = [each for each in own if Requirement(each).name not in NOT_ON_THE_HOST]
+    own = [Requirement(each) for each in requires("lmdeploy-harness") or ()]
+    wanted = [str(each) for each in own if each.marker is None and each.name not in NOT_ON_THE_HOST]
     if weights:
         wanted += [name for name in FOR_WEIGHTS if name not in host]
     interpreter = find_interpreter(python)

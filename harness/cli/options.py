@@ -30,7 +30,7 @@ matrix_option = click.option(
     default=Path("matrix.yaml"),
     show_default=True,
     metavar="FILE",
-    help="The matrix; models/ and reports/ are looked for beside it.",
+    help="The matrix; models/ and reports/ are beside it, or beside the folder matrices/ that it is in.",
 )
 reports_option = click.option(
     "--reports", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Where results are written."

@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+FURTHER = "matrices"
+"""Folder of a project's further matrices."""
+
 
 @dataclass(frozen=True, slots=True)
 class Project:
@@ -22,10 +25,11 @@ class Project:
     def of(cls, matrix_file: Path, reports: Path | None = None) -> Project:
         """The project around a matrix file: models and reports beside it, unless said otherwise.
 
-        The working folder is ``.harness`` beside the matrix, or what ``HARNESS_HOME`` names.
+        A matrix in a folder ``matrices`` belongs to the project around that folder. The working folder is ``.harness``
+        there, or what ``HARNESS_HOME`` names.
         """
         matrix_file = matrix_file.absolute()
-        root = matrix_file.parent
+        root = matrix_file.parent.parent if matrix_file.parent.name == FURTHER else matrix_file.parent
         state = Path(os.environ["HARNESS_HOME"]).absolute() if os.environ.get("HARNESS_HOME") else root / ".harness"
         return cls(matrix_file, root / "models", (reports or root / "reports").absolute(), state)
 

@@ -92,7 +92,7 @@ def test_the_published_schemas_are_current() -> None:
 
 def test_shipped_files_name_their_schema() -> None:
     assert _schema_line(ROOT / "matrix.yaml") == "docs/matrix.schema.json"
-    for path in (ROOT / "models").glob("qwen*.yaml"):
+    for path in (*(ROOT / "matrices").iterdir(), *(ROOT / "models").glob("qwen*.yaml")):
         assert (path.parent / _schema_line(path)).is_file()
 
 
