@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests import ROOT
 
 
 def test_nox_installs_what_the_project_declares() -> None:

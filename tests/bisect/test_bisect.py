@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -21,8 +21,11 @@ from harness.bisect.ddmin import Outcome, bound_at_worst, bound_for_one, ddmin
 from harness.bisect.search import NothingTurns, Search
 from harness.core.verdict import Stage, Verdict
 from harness.environments.lock import Lock
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 RED = Verdict.parse("fail/import/symbol-removed-or-not-yet-added(big.utils.gone)")
 PASSED = Verdict.parse("pass/import")
 OTHER = Verdict.parse("fail/import/crash(SIGSEGV)")

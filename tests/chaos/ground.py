@@ -14,7 +14,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -23,17 +22,18 @@ from harness.cli.main import main as command_line
 from harness.core.untrusted_files import remove_tree
 from harness.process import redaction
 from harness.results.store import RECORD_FILE, ResultStore
+from tests import ROOT
 from tests.miniatures import BEHAVIOURS, GOOD_BUILDER, lmdeploy_files, make_index, make_project, make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import click
 
     from harness.core.records import Record
     from tests.miniatures import MiniProject
 
-ROOT = Path(__file__).parents[2]
 PR_SET_CHILD_SUBREAPER = 36
 SETTLES = 4.0
 """Seconds within which whatever the harness started has to be gone; its supervisors give half a second's grace."""

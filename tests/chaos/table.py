@@ -7,16 +7,17 @@ import os
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.machine import machine
+from tests import ROOT
 from tests.chaos.registry import FAMILIES, Outcome, Tally, all_faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-TABLE = Path(__file__).parents[2] / "docs" / "reliability.md"
+TABLE = ROOT / "docs" / "reliability.md"
 TITLES = {
     "processes": "Processes: what a child does",
     "kills": "Processes: what is done to the harness",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.untrusted_files import read_untrusted, remove_tree, temporary_folder
+from tests import ROOT
 
 
 def nest(folder: Path, depth: int) -> None:
@@ -87,7 +88,7 @@ def test_folders_that_nobody_may_enter_are_removed(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
     assert done.stdout == "['file']\n"
 

@@ -24,8 +24,8 @@ from harness.gate.noise import measure
 from harness.gate.outcome import Cause, Outcome, Plan, Row
 from harness.gate.shards import merge, pair_name, parse_shard
 from harness.scheduling.shards import Shard
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 SEEN = (
     "pass",
     "fail/import/crash",

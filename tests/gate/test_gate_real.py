@@ -10,13 +10,16 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1700)]
-ROOT = Path(__file__).parents[2]
 MATRIX = """\
 version: 1
 as_of: 2026-01-04

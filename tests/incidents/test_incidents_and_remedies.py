@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,13 +29,13 @@ from harness.matrix.models import load_models
 from harness.remedy.apply import apply_remedy
 from harness.remedy.propose import propose
 from harness.remedy.trial import try_remedies
+from tests import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from harness.matrix import Combination
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,12 +16,13 @@ from hypothesis import strategies as st
 
 from harness.matrix import MatrixError, expand, load_matrix
 from harness.matrix.models import ModelSpec, load_model
+from tests import ROOT
 from tests.matrix.samples import FakeReleases, make_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
 MATRIX = (ROOT / "matrix.yaml").read_bytes()
 SPECS = {path.name: path.read_bytes() for path in sorted((ROOT / "models").glob("*.yaml"))}
 MODELS: Mapping[str, ModelSpec] = {name.removesuffix(".yaml"): make_spec(name.removesuffix(".yaml")) for name in SPECS}

@@ -10,8 +10,8 @@ from packaging.version import Version
 
 from harness.matrix import MatrixError
 from harness.matrix.models import HubWeights, download_command, load_model, load_models
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
 
 CANARY = """\

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,12 +13,13 @@ from harness.core.verdict import Expectation
 from harness.matrix import Backend, Launch, expand, load_matrix
 from harness.matrix.__main__ import schemas
 from harness.matrix.models import load_models
+from tests import ROOT
 from tests.matrix.samples import FakeReleases, make_spec
 
 if TYPE_CHECKING:
-    from harness.matrix import Combination
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+    from harness.matrix import Combination
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,18 @@ import subprocess
 import sys
 from functools import cache
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pytest
 from ruamel.yaml import YAML
 
+from tests import ROOT
+
 if TYPE_CHECKING:
     from types import ModuleType
 
-MODELS = Path(__file__).resolve().parents[2] / "models"
+MODELS = ROOT / "models"
 CANARIES = ("canary", "canary-gptq", "canary-awq")
 QUANTISED = ("canary-gptq", "canary-awq")
 LINEARS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")

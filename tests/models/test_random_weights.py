@@ -7,11 +7,16 @@ import json
 import struct
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-MODELS = Path(__file__).parents[2] / "models"
+from tests import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODELS = ROOT / "models"
 pytest.importorskip("ml_dtypes")
 pytest.importorskip("safetensors")
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,14 +15,15 @@ from harness.core.verdict import Reason, Stage, Status, Verdict
 from harness.matrix.models import load_models
 from harness.matrix.project import Project
 from harness.results.store import ResultStore
+from tests import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from harness.core.records import Record
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1700)]
-ROOT = Path(__file__).parents[2]
 
 
 def harness(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

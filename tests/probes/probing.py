@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from harness.probes.running.request import Model, Request
+from tests import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,7 @@ def install(monkeypatch: pytest.MonkeyPatch, name: str, **values: Any) -> Module
     return module
 
 
-START = Path(__file__).resolve().parents[2] / "harness" / "probes" / "start.py"
+START = ROOT / "harness" / "probes" / "start.py"
 
 
 @dataclass(frozen=True)

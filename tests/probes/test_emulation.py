@@ -24,6 +24,7 @@ from harness.probes.running.events import Blocked, Events
 from harness.probes.smoke.question import Reply
 from harness.probes.start import CHECKS as PROBED
 from harness.session import plan as plan_module
+from tests import ROOT
 from tests.probes.probing import install, request_for, results, written
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def test_the_trained_canary_is_emulated_where_there_is_no_gpu(
 def shipped(model: str) -> ModelSpec:
     from harness.matrix.models import load_models  # noqa: PLC0415 - only these tests read the shipped specs
 
-    return load_models(Path(__file__).parents[2] / "models")[model]
+    return load_models(ROOT / "models")[model]
 
 
 def test_it_stands_between_preprocess_and_boot_and_is_asked_once_for_each_lock_and_checkpoint() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import random
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +24,7 @@ from harness.report.passes import passes_of
 from harness.report.visible import visible
 from harness.report.wording import CHANGES, FAMILIES, STAGES
 from harness.report.write import schema_text
+from tests import ROOT
 from tests.report.extras import MODELS, SMOKE, sample_extras
 from tests.report.samples import GPU_MACHINE, START, record_of, story
 from tests.report.troubles import BEAM_SEARCH, IMAGES_KWARGS, NETWORK, NO_GPU, SAFETENSORS, WRONG, Trouble
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from harness.core.records import Record
 
-ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "report" / "report_context.golden.json"
 SCHEMA = ROOT / "docs" / "report.schema.json"
 

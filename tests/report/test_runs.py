@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,14 @@ from harness.report.runs import PAUSE, runs_of
 from harness.report.wording import EMULATED
 from harness.results.store import ResultStore
 from harness.session.publish import Publisher
+from tests import ROOT
 from tests.report.extras import MODELS
 from tests.report.samples import START, on_gpu, record_of, story
 from tests.report.troubles import IMAGES_KWARGS, NO_GPU
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.core.records import Record
 
 
@@ -86,7 +88,7 @@ def test_the_publisher_takes_the_evidence_of_incidents_along(tmp_path: Path) -> 
     write_atomically(tmp_path / "incidents.json", f'{{"rows": [{row}]}}')
     target = SimpleNamespace(gpu_memory_gib=None, platform=None, driver=None)
     asked = SimpleNamespace(id=own.id, model="canary", target=target)
-    session = SimpleNamespace(combinations=(asked,), models=load_models(Path(__file__).parents[2] / "models"))
+    session = SimpleNamespace(combinations=(asked,), models=load_models(ROOT / "models"))
     publisher = Publisher(store, session)  # type: ignore[arg-type]  # the two things of a session that it asks for
     assert [record.id for record in publisher.attempts()] == [own.id, evidence.id]
     assert publisher.extras()["beside"] == [evidence.id]
