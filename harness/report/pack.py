@@ -1,7 +1,4 @@
-"""The page's data: the context again, made small by writing down each repeated thing once.
-
-The page's script reads this format and nothing else does; ``report.json`` is the format for everybody.
-"""
+"""The page's data: the tables of ``report.json`` under the same names, by columns, with logs cut to a budget."""
 
 from __future__ import annotations
 
@@ -12,14 +9,15 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.core.verdict import Stage, Status
-from harness.report.wording import CHANGES, FAMILIES, STAGES, STATES
+from harness.report.columns import column_of
+from harness.report.wording import FAMILIES, STAGES, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import JsonValue
 
-    from harness.report.model import CheckEntry, Combination, LogEntry, ReportContext
+    from harness.report.model import CheckEntry, LogEntry, ReportContext
 
 PLAIN_LIMIT = 1_000_000
 """Characters of data up to which it stays readable in the page; above it is compressed."""
@@ -27,10 +25,8 @@ LOG_BUDGET = 6_000_000
 """Characters of distinct log lines that a page carries at most, before compression."""
 LOG_STEPS = ((400, 400), (400, 60), (200, 20), (100, 0), (50, 0), (25, 0), (12, 0), (0, 0))
 """Lines kept of a log: of a check that did not pass, and of one that did. The first pair that fits is taken."""
-RUNGS = {stage: place for place, stage in enumerate(Stage)}
 BEFORE_DECIDING = 8
 """Lines kept before the deciding one, whatever is cut."""
-AFTER_DECIDING = 3
 
 
 class PageData(NamedTuple):
@@ -58,83 +54,30 @@ def inert(text: str) -> str:
     return text
 
 
-class _Table:
-    """Distinct values in the order met."""
-
-    def __init__(self) -> None:
-        self.values: list[JsonValue] = []
-        self._index: dict[str, int] = {}
-
-    def text(self, value: str) -> int:
-        index = self._index.setdefault(value, len(self.values))
-        if index == len(self.values):
-            self.values.append(value)
-        return index
-
-    def value(self, value: JsonValue) -> int:
-        index = self._index.setdefault(json.dumps(value, sort_keys=True), len(self.values))
-        if index == len(self.values):
-            self.values.append(value)
-        return index
-
-
 def _packed(context: ReportContext) -> dict[str, JsonValue]:
-    values, lines, texts, packages = _Table(), _Table(), _Table(), _Table()
+    told = context.model_dump(mode="json", exclude={"checks", "causes"})
     limits = _log_limits(context.checks)
-    checks: list[JsonValue] = [_check(entry, values, lines, limits) for entry in context.checks]
-    stacks: list[JsonValue] = [
-        [entry.lock, [packages.text(f"{name}=={version}") for name, version in entry.packages.items()]]
-        for entry in context.stacks
-    ]
-    orders = [{value: place for place, value in enumerate(axis.values)} for axis in context.axes]
-    names = [axis.name for axis in context.axes]
-    rows: list[JsonValue] = [_row(entry, names, orders, texts, values) for entry in context.combinations]
-    causes: list[JsonValue] = [entry.model_dump(mode="json", exclude={"combinations"}) for entry in context.causes]
     return {
-        "generated": context.generated,
+        **{name: told[name] for name in ("generated", "axes", "models", "machines")},
+        **{name: column_of(told[name]) for name in ("combinations", "stacks")},
+        "checks": column_of([_check(entry, limits) for entry in context.checks]),
+        "causes": [entry.model_dump(mode="json", exclude={"combinations"}) for entry in context.causes],
         "asked": sum(not entry.beside for entry in context.combinations),
-        "axes": [axis.model_dump(mode="json") for axis in context.axes],
-        "models": {name: entry.model_dump(mode="json") for name, entry in context.models.items()},
-        "stages": {stage: STAGES[stage] for stage in Stage},
-        "states": {state: list(mark) for state, mark in STATES.items()},
-        "statuses": list(Status),
-        "families": dict(FAMILIES.items()),
-        "changes": dict(CHANGES.items()),
-        "causes": causes,
-        "machines": [entry.model_dump(mode="json") for entry in context.machines],
         "cells": [index for facet in context.facets for row in facet.cells for cell in row for index in cell],
-        "values": values.values,
-        "lines": lines.values,
-        "texts": texts.values,
-        "packages": packages.values,
-        "stacks": stacks,
-        "checks": checks,
-        "rows": rows,
+        "stages": {stage: STAGES[stage] for stage in Stage},
+        "states": {state: mark._asdict() for state, mark in STATES.items()},
+        "families": dict(FAMILIES.items()),
     }
 
 
-def _check(entry: CheckEntry, values: _Table, lines: _Table, limits: tuple[int, int]) -> JsonValue:
-    exceptions: list[JsonValue] = [it.model_dump(mode="json") for it in entry.exceptions]
-    return [
-        entry.name,
-        list(Status).index(entry.outcome),
-        entry.key,
-        entry.seconds,
-        entry.peak_memory_mib,
-        values.value(dict(entry.facts)) if entry.facts else None,
-        [it.model_dump(mode="json") for it in entry.passes],
-        values.value(exceptions) if exceptions else None,
-        values.value(entry.diagnosis.model_dump(mode="json")) if entry.diagnosis else None,
-        _log(entry.log, entry.outcome, lines, limits),
-    ]
-
-
-def _log(log: LogEntry | None, outcome: Status, lines: _Table, limits: tuple[int, int]) -> JsonValue:
-    if log is None:
-        return None
-    first = _first_kept(log, outcome, limits)
-    kept: list[JsonValue] = [lines.text(line) for line in log.lines[first:]]
-    return [kept, None if log.deciding is None else log.deciding - first, log.omitted + first]
+def _check(entry: CheckEntry, limits: tuple[int, int]) -> JsonValue:
+    told = entry.model_dump(mode="json")
+    if entry.log is not None:
+        first = _first_kept(entry.log, entry.outcome, limits)
+        told["log"] |= {"lines": entry.log.lines[first:], "omitted": entry.log.omitted + first}
+        if entry.log.deciding is not None:
+            told["log"]["deciding"] = entry.log.deciding - first
+    return told
 
 
 def _first_kept(log: LogEntry, outcome: Status, limits: tuple[int, int]) -> int:
@@ -161,38 +104,3 @@ def _log_size(checks: Sequence[CheckEntry], limits: tuple[int, int]) -> int:
                 distinct.add(line)
                 size += len(line)
     return size
-
-
-def _row(
-    entry: Combination, names: Sequence[str], orders: Sequence[dict[str, int]], texts: _Table, values: _Table
-) -> JsonValue:
-    stages: list[JsonValue] = [
-        [RUNGS[it.stage], texts.text(it.verdict), it.seconds, list(it.checks), list(it.reused)] for it in entry.stages
-    ]
-    return [
-        entry.id,
-        [orders[place][entry.axes[name]] if name in entry.axes else -1 for place, name in enumerate(names)],
-        list(STATES).index(entry.state),
-        texts.text(entry.verdict),
-        None if entry.stage is None else RUNGS[entry.stage],
-        entry.reason,
-        texts.text(entry.detail),
-        None if entry.height is None else RUNGS[entry.height],
-        texts.text(entry.expected),
-        entry.as_expected,
-        texts.text(entry.note),
-        stages,
-        entry.decisive,
-        entry.cause,
-        entry.stack,
-        entry.machine,
-        entry.command,
-        entry.started,
-        entry.finished,
-        entry.attempt,
-        [it.model_dump(mode="json") for it in entry.earlier],
-        list(entry.tags),
-        values.value(dict(entry.differences)) if entry.differences else None,
-        values.value(entry.engine.model_dump(mode="json")) if entry.engine else None,
-        values.value(entry.gpu.model_dump(mode="json")) if entry.gpu else None,
-    ]

@@ -17,6 +17,7 @@ from jinja2 import UndefinedError
 
 from harness.report import build_context, pack, render, render_html, write_report
 from harness.report.render import HEAD_SCRIPT, HERE, SCRIPTS, STYLES
+from tests.report.columns import decoded
 from tests.report.extras import sample_extras
 from tests.report.hostile import ATTACKS, hostile, hostile_extras
 from tests.report.samples import START, grid, story
@@ -180,10 +181,10 @@ def test_logs_give_way_before_the_page_grows(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(pack, "LOG_BUDGET", 5_000)
     short = pack.page_data(context)
     assert len(short.text) < len(whole.text)
-    kept = json.loads(short.text)
-    deciding = [check[9] for check in kept["checks"] if check[9] and check[9][1] is not None]
+    logs = [check["log"] for check in decoded(json.loads(short.text)["checks"]) if check["log"]]
+    deciding = [log["lines"][log["deciding"]] for log in logs if log["deciding"] is not None]
     assert deciding, "the deciding line stays whatever is cut"
-    assert all("ImportError" in kept["lines"][lines[place]] for lines, place, _ in deciding)
+    assert all("ImportError" in line for line in deciding)
 
 
 def test_every_cell_leads_to_its_combination_without_scripts(context: ReportContext) -> None:

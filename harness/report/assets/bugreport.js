@@ -17,14 +17,14 @@ function upstream(exceptions) {
 }
 
 function bugReport(entry) {
-  const check = entry.decisive === null ? null : checkOf(entry.decisive);
-  const packages = packagesOf(entry.stack);
+  const check = decisiveOf(entry);
+  const packages = packagesOf(entry);
   const told = check && check.exceptions.length ? tracebackText(upstream(check.exceptions))
     : check && check.log ? check.log.lines.slice(-40).join("\n") : entry.verdict;
-  const title = entry.cause ? entry.cause.line || entry.cause.title : entry.verdict;
-  const machine = entry.machine;
-  const ran = entry.differences ? Object.entries(entry.differences) : [];
-  for (const [name, version] of ran) {
+  const cause = causeOf(entry);
+  const title = cause ? cause.line || cause.title : entry.verdict;
+  const machine = data.machines[entry.machine];
+  for (const [name, version] of Object.entries(entry.differences)) {
     if (version === null) packages.delete(name);
     else packages.set(name, version);
   }
@@ -39,7 +39,7 @@ function bugReport(entry) {
   return [
     `[Bug] ${title}`,
     "### Checklist\n\n- [ ] 1. I have searched related issues but cannot get the expected help.\n- [ ] 2. The bug has not been fixed in the latest version.",
-    `### Describe the bug\n\n${titleOf(entry)}: ${verdictWords(entry)} Verdict: \`${entry.verdict}\`.${entry.cause && entry.cause.cause ? `\n\nLikely cause: ${entry.cause.cause}` : ""}`,
+    `### Describe the bug\n\n${titleOf(entry)}: ${verdictWords(entry)} Verdict: \`${entry.verdict}\`.${cause && cause.cause ? `\n\nLikely cause: ${cause.cause}` : ""}`,
     `### Reproduction\n\n${fenced(entry.command)}\n\nExact packages:\n\n<details>\n\n${fenced([...packages].map(([name, version]) => `${name}==${version}`).join("\n"))}\n\n</details>`,
     `### Environment\n\n${fenced(environment)}`,
     `### Error traceback\n\n${fenced(told)}`,

@@ -2,13 +2,12 @@
 
 function openCombination(id) {
   const place = byId("combination");
-  const index = data.byId.get(id);
-  if (index === undefined) {
+  const entry = data.byId.get(id);
+  if (entry === undefined) {
     place.replaceChildren(h("p", {}, "This report has no combination ", h("code", {}, id), "."), h("p", {}, h("a", { href: "#matrix" }, "To the matrix")));
     return;
   }
-  const entry = combinationOf(index);
-  const check = entry.decisive === null ? null : checkOf(entry.decisive);
+  const check = decisiveOf(entry);
   place.replaceChildren(...[
     steps(entry), header(entry), ladderSection(entry), diagnosisSection(entry, check), logSection(check), tracebackSection(check),
     engineSection(entry), passesSection(entry), measuresSection(entry), stackSection(entry), reproduceSection(entry),
@@ -19,13 +18,13 @@ function steps(entry) {
   const order = sorted(matching());
   const place = order.indexOf(entry.index);
   const step = (by, words) => (order[place + by] === undefined || place < 0 ? null
-    : h("a", { href: combinationHash(data.rows[order[place + by]][ROW.id]) }, words));
+    : h("a", { href: combinationHash(data.combinations[order[place + by]].id) }, words));
   return h("nav", { class: "steps", "aria-label": "Combinations" }, h("a", { href: hashOf({}) }, "Back to the matrix"),
     h("span", { class: "push soft" }, place < 0 ? "" : `${number(place + 1)} of ${number(order.length)}`), step(-1, "Previous"), step(1, "Next"));
 }
 
 function header(entry) {
-  const expected = entry.asExpected === null ? null : entry.asExpected ? `As expected: the matrix says ${entry.expected}.` : `Not as expected: the matrix says ${entry.expected}.`;
+  const expected = entry.as_expected === null ? null : entry.as_expected ? `As expected: the matrix says ${entry.expected}.` : `Not as expected: the matrix says ${entry.expected}.`;
   return h("header", {},
     h("h2", {}, titleOf(entry)),
     h("p", { class: "id" }, h("span", {}, entry.id), copyButton("Copy link", "link to this combination", () => location.href)),
@@ -34,10 +33,10 @@ function header(entry) {
       fact("Verdict", h("code", {}, entry.verdict)),
       entry.index >= data.asked ? fact("Part of", "no matrix: run as evidence for an incident or a remedy") : null,
       expected && fact("Expectation", expected), entry.note && fact("Matrix says", entry.note),
-      fact("What to do", data.states[entry.state][3]),
+      fact("What to do", data.states[entry.state].act),
       fact("Tested", `${entry.finished.slice(0, 16).replace("T", " ")} UTC, attempt ${entry.attempt}`),
       entry.earlier.length ? fact("Earlier attempts", entry.earlier.map((one) => [h("code", {}, one.verdict), ` (${one.finished.slice(0, 16).replace("T", " ")} UTC) `])) : null,
-      fact("Machine", machineWords(entry.machine)),
+      fact("Machine", machineWords(data.machines[entry.machine])),
       modelWords(entry.axes.model),
       entry.tags.length ? fact("Tags", entry.tags.join(", ")) : null));
 }
@@ -62,39 +61,34 @@ function modelWords(name) {
 function ladderSection(entry) {
   const reached = new Map(entry.stages.map((stage) => [stage.stage, stage]));
   const most = Math.max(1, ...entry.stages.map((stage) => stage.seconds));
-  const last = Math.max(-1, ...entry.stages.map((stage) => data.stageNames.indexOf(stage.stage)));
-  const total = entry.stages.reduce((sum, stage) => sum + stage.seconds, 0);
+  const names = Object.keys(data.stages);
+  const last = Math.max(-1, ...entry.stages.map((stage) => names.indexOf(stage.stage)));
   const rungs = [];
   let absent = [];
   const flush = () => {
     if (absent.length) rungs.push(unreachedRung(absent, "Not part of this combination's run."));
     absent = [];
   };
-  for (const name of data.stageNames.slice(0, last + 1)) {
+  for (const name of names.slice(0, last + 1)) {
     if (reached.has(name)) {
       flush();
       rungs.push(reachedRung(reached.get(name), most));
     } else absent.push(name);
   }
-  const above = data.stageNames.slice(last + 1);
+  const above = names.slice(last + 1);
   if (above.length) rungs.push(unreachedRung(above, `Not reached, so nothing is known of ${above.join(", ")}.`));
-  return h("section", { "aria-labelledby": "ladder" }, h("h3", { id: "ladder" }, "The ladder ", h("span", { class: "soft" }, `${seconds(total)} in all`)),
+  return h("section", { "aria-labelledby": "ladder" }, h("h3", { id: "ladder" }, "The ladder ", h("span", { class: "soft" }, `${seconds(secondsOf(entry))} in all`)),
     h("ol", { class: "ladder" }, rungs));
 }
 
-function stageState(stage) {
-  const status = stage.verdict.split("/")[0];
-  return data.stateNames.includes(status) ? status : "blocked";
-}
-
 function reachedRung(stage, most) {
-  const state = stageState(stage);
-  const [symbol, word] = data.states[state];
+  const { status } = stage;
+  const { symbol, word } = data.states[status];
   const checks = stage.checks.map(checkOf);
   return h("li", {},
-    h("span", { class: `symbol s-${state}`, role: "img", "aria-label": word }, symbol),
+    h("span", { class: `symbol s-${status}`, role: "img", "aria-label": word }, symbol),
     h("span", { class: "stage" }, stage.stage, stage.stage === "emulate" ? [" ", h("span", { class: "badge s-partial" }, "emulated")] : ""),
-    h("div", { class: "question" }, data.stages[stage.stage], state === "pass" ? null : h("div", {}, h("code", {}, stage.verdict)),
+    h("div", { class: "question" }, data.stages[stage.stage], status === "pass" ? null : h("div", {}, h("code", {}, stage.verdict)),
       checks.length ? h("details", {}, h("summary", {}, checks.length === 1 ? "1 check" : `${checks.length} checks`), checksTable(stage, checks)) : null),
     h("span", { class: "time" },
       h("span", { class: "bar" }, s("svg", { viewBox: "0 0 100 5", preserveAspectRatio: "none", "aria-hidden": "true" },
@@ -108,7 +102,7 @@ function checksTable(stage, checks) {
     h("tbody", {}, checks.map((check, place) => h("tr", {},
       h("th", { scope: "row" }, h("code", {}, check.name)), h("td", {}, check.outcome),
       h("td", {}, seconds(check.seconds), stage.reused.includes(stage.checks[place]) ? h("span", { class: "soft", title: "The answer came from an earlier, identical question." }, " reused") : ""),
-      h("td", {}, check.memory === null ? "" : `${number(Math.round(check.memory))} MiB`),
+      h("td", {}, check.peak_memory_mib === null ? "" : `${number(Math.round(check.peak_memory_mib))} MiB`),
       h("td", {}, Object.keys(check.facts).length ? h("details", {}, h("summary", {}, `${Object.keys(check.facts).length} facts`), h("pre", {}, JSON.stringify(check.facts, null, 1))) : "")))));
 }
 
@@ -123,7 +117,8 @@ function diagnosisSection(entry, check) {
   if (entry.state === "pass") return null;
   const found = check && check.diagnosis;
   const helps = ["fail", "infra"].includes(entry.state) ? neighboursThatHelp(entry) : [];
-  const tried = entry.cause ? entry.cause.remedies.filter((remedy) => remedy.combination === entry.id) : [];
+  const cause = causeOf(entry);
+  const tried = cause ? cause.remedies.filter((remedy) => remedy.combination === entry.id) : [];
   return h("section", { "aria-labelledby": "diagnosis" }, h("h3", { id: "diagnosis" }, "Diagnosis"),
     found ? h("p", { class: "verdict-line" }, found.title || data.families[found.family]) : h("p", {}, "No known failure pattern matched; the verdict's family is all that is known."),
     found && found.line ? h("pre", { class: "deciding", tabindex: "0" }, h("code", {}, found.line)) : null,
@@ -135,9 +130,9 @@ function diagnosisSection(entry, check) {
       found && found.source ? fact("Source", sourced(found.source)) : null,
       found ? fact("Signature", found.signature ? h("code", {}, found.signature) : "none matched", ` (confidence ${Math.round(found.confidence * 100)} %)`) : null,
       found ? Object.entries(found.captures).map(([name, value]) => fact(name, h("code", {}, value))) : null),
-    helps.length ? [h("h4", {}, "One change that came further in this run"), h("ul", { class: "neighbours" }, helps.slice(0, 6).map(([row, axis]) =>
-      h("li", {}, badge(stateOf(row)), ` ${axis.label} ${entry.axes[axis.name] ?? "—"} → ${axisOf(row, axis.name) ?? "—"} `, h("a", { href: combinationHash(row[ROW.id]) }, "evidence"))))] : null,
-    entry.cause && entry.cause.state === entry.state ? h("p", {}, h("a", { href: `#cause=${encodeURIComponent(entry.cause.id)}&at=combinations` }, "Every combination with this cause")) : null);
+    helps.length ? [h("h4", {}, "One change that came further in this run"), h("ul", { class: "neighbours" }, helps.slice(0, 6).map(([other, axis]) =>
+      h("li", {}, badge(other.state), ` ${axis.label} ${entry.axes[axis.name] ?? "—"} → ${other.axes[axis.name] ?? "—"} `, h("a", { href: combinationHash(other.id) }, "evidence"))))] : null,
+    cause && cause.state === entry.state ? h("p", {}, h("a", { href: `#cause=${encodeURIComponent(cause.id)}&at=combinations` }, "Every combination with this cause")) : null);
 }
 
 function measuresSection(entry) {

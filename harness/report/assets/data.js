@@ -1,4 +1,4 @@
-// The page's data and the combinations read from it.
+// The page's data: the tables of report.json, under the same names.
 
 let data = null;
 
@@ -11,74 +11,61 @@ async function loadData() {
     text = await new Response(stream).text();
   }
   data = JSON.parse(text);
-  data.stateNames = Object.keys(data.states);
-  data.stageNames = Object.keys(data.stages);
-  data.byId = new Map(data.rows.map((row, index) => [row[0], index]));
+  data.combinations = decoded(data.combinations);
+  data.byId = new Map(data.combinations.map((entry, index) => [entry.id, Object.assign(entry, { index })]));
   data.causeById = new Map(data.causes.map((cause) => [cause.id, cause]));
-  data.axisAt = new Map(data.axes.map((axis, place) => [axis.name, place]));
+  data.axisByName = new Map(data.axes.map((axis) => [axis.name, axis]));
 }
 
-/** Column of each field in a row of the data. */
-const ROW = {
-  id: 0, axes: 1, state: 2, verdict: 3, stage: 4, reason: 5, detail: 6, height: 7, expected: 8, asExpected: 9, note: 10,
-  stages: 11, decisive: 12, cause: 13, stack: 14, machine: 15, command: 16, started: 17, finished: 18, attempt: 19,
-  earlier: 20, tags: 21, differences: 22, engine: 23, gpu: 24,
-};
-
-function axisOf(row, name) {
-  const place = data.axisAt.get(name);
-  const value = place === undefined ? -1 : row[ROW.axes][place];
-  return value < 0 ? null : data.axes[place].values[value];
-}
-
-function stateOf(row) {
-  return data.stateNames[row[ROW.state]];
-}
-
-function stageOf(row) {
-  return row[ROW.stage] === null ? null : data.stageNames[row[ROW.stage]];
-}
-
-function combinationOf(index) {
-  const row = data.rows[index];
-  const entry = { index };
-  for (const [name, column] of Object.entries(ROW)) entry[name] = row[column];
-  for (const name of ["verdict", "detail", "expected", "note"]) entry[name] = data.texts[entry[name]];
-  for (const name of ["differences", "engine", "gpu"]) entry[name] = entry[name] === null ? null : data.values[entry[name]];
-  entry.axes = {};
-  for (const axis of data.axes) {
-    const value = axisOf(row, axis.name);
-    if (value !== null) entry.axes[axis.name] = value;
+/** The values of a column: harness/report/columns.py says what it looks like. */
+function decoded(column) {
+  if (Array.isArray(column)) return column;
+  if (column.at) {
+    const values = decoded(column.values);
+    return column.at.map((place) => (place === null ? null : values[place]));
   }
-  entry.state = stateOf(row);
-  entry.stage = stageOf(row);
-  entry.height = entry.height === null ? null : data.stageNames[entry.height];
-  entry.stages = entry.stages.map(([rung, verdict, time, checks, reused]) => ({
-    stage: data.stageNames[rung], verdict: data.texts[verdict], seconds: time, checks, reused,
-  }));
-  entry.machine = data.machines[entry.machine];
-  entry.cause = entry.cause === null ? null : data.causeById.get(entry.cause);
-  return entry;
+  if (column.lengths) {
+    const items = decoded(column.items);
+    let end = 0;
+    return column.lengths.map((length) => items.slice(end, end += length));
+  }
+  if (column.names) {
+    const members = decoded(column.members);
+    return decoded(column.names).map((names, place) => Object.fromEntries(names.map((name, which) => [name, members[place][which]])));
+  }
+  const members = Object.entries(column.fields).map(([name, field]) => [name, decoded(field)]);
+  return members[0][1].map((_, place) => {
+    const entry = {};
+    for (const [name, values] of members) entry[name] = values[place];
+    return entry;
+  });
+}
+
+/** The values of a column that is read when somebody first asks for it. */
+function table(name) {
+  if (!Array.isArray(data[name])) data[name] = decoded(data[name]);
+  return data[name];
 }
 
 function checkOf(index) {
-  const [name, outcome, key, time, memory, facts, passes, exceptions, diagnosis, log] = data.checks[index];
-  return {
-    name, key, memory, passes, seconds: time, outcome: data.statuses[outcome],
-    facts: facts === null ? {} : data.values[facts],
-    exceptions: exceptions === null ? [] : data.values[exceptions],
-    diagnosis: diagnosis === null ? null : data.values[diagnosis],
-    log: log === null ? null : { lines: log[0].map((line) => data.lines[line]), deciding: log[1], omitted: log[2] },
-  };
+  return table("checks")[index];
 }
 
-function packagesOf(stack) {
-  if (stack === null) return new Map();
-  return new Map(data.stacks[stack][1].map((place) => {
-    const text = data.packages[place];
-    const cut = text.indexOf("==");
-    return [text.slice(0, cut), text.slice(cut + 2)];
-  }));
+/** The check that decided a verdict, if one did. */
+function decisiveOf(entry) {
+  return entry.decisive === null ? null : checkOf(entry.decisive);
+}
+
+function causeOf(entry) {
+  return entry.cause === null ? null : data.causeById.get(entry.cause);
+}
+
+function packagesOf(entry) {
+  return new Map(entry.stack === null ? [] : Object.entries(table("stacks")[entry.stack].packages));
+}
+
+function modelTitle(name) {
+  return name in data.models ? data.models[name].title : name;
 }
 
 /** A stage's name where it stands as a result: never an emulated one without saying so. */
@@ -100,7 +87,7 @@ function titleOf(entry) {
   const parts = [];
   if (entry.axes.lmdeploy) parts.push(`LMDeploy ${entry.axes.lmdeploy}`);
   if (entry.axes.transformers) parts.push(`transformers ${entry.axes.transformers}`);
-  const rest = [entry.axes.backend && `${entry.axes.backend} backend`, model in data.models ? data.models[model].title : model, entry.axes.python && `Python ${entry.axes.python}`];
+  const rest = [entry.axes.backend && `${entry.axes.backend} backend`, model && modelTitle(model), entry.axes.python && `Python ${entry.axes.python}`];
   for (const axis of data.axes) {
     if (!["lmdeploy", "transformers", "backend", "model", "python"].includes(axis.name) && entry.axes[axis.name]) {
       rest.push(`${axis.label.toLowerCase()} ${entry.axes[axis.name]}`);

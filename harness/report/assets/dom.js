@@ -28,8 +28,8 @@ function byId(id) {
 }
 
 function badge(state, word) {
-  const [symbol, name, meaning] = data.states[state];
-  return h("span", { class: `badge s-${state}`, title: word ? null : meaning }, h("span", { class: "symbol", "aria-hidden": "true" }, symbol), " ", word || name);
+  const mark = data.states[state];
+  return h("span", { class: `badge s-${state}`, title: word ? null : mark.meaning }, h("span", { class: "symbol", "aria-hidden": "true" }, mark.symbol), " ", word || mark.word);
 }
 
 function seconds(value) {

@@ -1,19 +1,16 @@
 // The engine that came up, and what it took of the card.
 
-/** Badges of what makes a verdict say less than it seems to; `told` is a row of the data or a combination. */
-function warnings(told) {
-  const isRow = Array.isArray(told);
-  const gpu = isRow ? (told[ROW.gpu] === null ? null : data.values[told[ROW.gpu]]) : told.gpu;
-  const apart = isRow ? told[ROW.differences] : told.differences;
+/** Badges of what makes a verdict say less than it seems to. */
+function warnings({ differences, gpu }) {
+  const names = Object.keys(differences);
   return [
-    apart === null ? null : [notLock(isRow ? { differences: data.values[apart] } : told), " "],
+    names.length ? [notLock(names), " "] : null,
     gpu && gpu.fits === false ? [h("span", { class: "badge s-fail", title: fitsWords(gpu) }, "too large for the target"), " "] : null,
     gpu && gpu.tainted ? [taint(gpu), " "] : null,
   ];
 }
 
-function notLock(entry) {
-  const names = Object.keys(entry.differences);
+function notLock(names) {
   return h("span", { class: "badge s-infra", title: `Ran in another version than the lock's: ${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}` }, "not its lock");
 }
 
@@ -41,6 +38,7 @@ function fitsWords(gpu) {
 function engineSection(entry) {
   const { engine, gpu } = entry;
   if (!engine && !gpu) return null;
+  const machine = data.machines[entry.machine];
   const changed = engine && engine.requested && engine.actual && engine.requested !== engine.actual;
   const plain = (told) => Object.entries(told).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value));
   const settings = engine ? plain(engine.settings) : [];
@@ -49,7 +47,7 @@ function engineSection(entry) {
       engine.requested ? fact("Asked for", engine.requested) : null,
       engine.actual ? fact("Came up", engine.actual, " ", changed ? h("span", { class: "badge s-fail" }, "not what was asked for") : engine.requested ? h("span", { class: "badge s-pass" }, "as asked") : "",
         engine.kind ? [" ", h("code", {}, engine.kind)] : "") : null,
-      engine.device ? fact("On", engine.device, entry.machine.driver ? `, driver ${entry.machine.driver}` : "") : null,
+      engine.device ? fact("On", engine.device, machine.driver ? `, driver ${machine.driver}` : "") : null,
       engine.load_seconds === null ? null : fact("Boot took", seconds(engine.load_seconds)),
       settings.length ? fact("Settings", h("code", {}, settings.map(([name, value]) => `${name}=${value}`).join(", "))) : null,
       plain(engine.told).map(([name, value]) => fact(name.replaceAll("_", " "), typeof value === "number" ? number(value) : String(value)))) : null,

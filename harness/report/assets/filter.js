@@ -2,16 +2,15 @@
 
 let haystacks = null;
 
-function haystackOf(row) {
-  const cause = row[ROW.cause] === null ? null : data.causeById.get(row[ROW.cause]);
+function haystackOf(entry) {
+  const cause = causeOf(entry);
   const told = cause ? `${cause.title} ${cause.line} ${cause.signature || ""} ${Object.values(cause.captures).join(" ")}` : "";
-  const model = axisOf(row, "model");
-  const title = model !== null && model in data.models ? data.models[model].title : "";
-  return `${row[ROW.id]} ${data.texts[row[ROW.verdict]]} ${data.texts[row[ROW.note]]} ${title} ${row[ROW.tags].join(" ")} ${told}`.toLowerCase();
+  const title = entry.axes.model ? modelTitle(entry.axes.model) : "";
+  return `${entry.id} ${entry.verdict} ${entry.note} ${title} ${entry.tags.join(" ")} ${told}`.toLowerCase();
 }
 
 function prepareSearch() {
-  if (haystacks === null) haystacks = data.rows.map(haystackOf);
+  if (haystacks === null) haystacks = data.combinations.map(haystackOf);
 }
 
 /** Indices of the combinations that the filters let through, in the matrix's own order. */
@@ -19,47 +18,50 @@ function matching() {
   const filters = view.filters;
   const words = (filters.q || "").toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length) prepareSearch();
-  const state = filters.state ? data.stateNames.indexOf(filters.state) : null;
-  const axes = [];
-  for (const name of ["backend", "model", "python", "lmdeploy", "transformers"]) {
-    if (!filters[name] || !data.axisAt.has(name)) continue;
-    const place = data.axisAt.get(name);
-    axes.push([place, data.axes[place].values.indexOf(filters[name])]);
-  }
+  const axes = ["backend", "model", "python", "lmdeploy", "transformers"].filter((name) => filters[name] && data.axisByName.has(name));
   const found = [];
   for (let index = 0; index < data.asked; index += 1) {
-    const row = data.rows[index];
-    if (state !== null && row[ROW.state] !== state) continue;
-    if (filters.family && row[ROW.reason] !== filters.family) continue;
-    if (filters.cause && row[ROW.cause] !== filters.cause) continue;
-    if (filters.only === "unexpected" && row[ROW.asExpected] !== false) continue;
-    if (filters.only === "flaky" && !isFlaky(row)) continue;
-    if (!axes.every(([place, value]) => row[ROW.axes][place] === value)) continue;
+    const entry = data.combinations[index];
+    if (filters.state && entry.state !== filters.state) continue;
+    if (filters.family && entry.reason !== filters.family) continue;
+    if (filters.cause && entry.cause !== filters.cause) continue;
+    if (filters.only === "unexpected" && entry.as_expected !== false) continue;
+    if (filters.only === "flaky" && !isFlaky(entry)) continue;
+    if (!axes.every((name) => entry.axes[name] === filters[name])) continue;
     if (!words.every((word) => haystacks[index].includes(word))) continue;
     found.push(index);
   }
   return found;
 }
 
-function isFlaky(row) {
-  const told = [data.texts[row[ROW.verdict]], ...row[ROW.earlier].map((attempt) => attempt.verdict)];
+function isFlaky(entry) {
+  const told = [entry.verdict, ...entry.earlier.map((attempt) => attempt.verdict)];
   return new Set(told.filter((verdict) => /^(pass|fail)/.test(verdict))).size > 1;
 }
 
-const RANKS = {
-  state: (row) => row[ROW.state],
-  family: (row) => row[ROW.reason] || "",
-  seconds: (row) => row[ROW.stages].reduce((sum, stage) => sum + stage[2], 0),
-};
+function secondsOf(entry) {
+  return entry.stages.reduce((sum, stage) => sum + stage.seconds, 0);
+}
+
+/** What the list sorts a column by. */
+function rankOf(name) {
+  if (name === "seconds") return secondsOf;
+  if (name === "family") return (entry) => entry.reason || "";
+  if (name === "state") return placeIn(Object.keys(data.states), (entry) => entry.state);
+  return placeIn(data.axisByName.has(name) ? data.axisByName.get(name).values : [], (entry) => entry.axes[name]);
+}
+
+function placeIn(values, of) {
+  const places = new Map(values.map((value, place) => [value, place]));
+  return (entry) => places.get(of(entry)) ?? -1;
+}
 
 /** Every combination in the order of one column, worked out once. */
 const orders = new Map();
 
 function orderBy(name) {
   if (!orders.has(name)) {
-    const place = data.axisAt.get(name);
-    const rank = RANKS[name] || (place === undefined ? () => 0 : (row) => row[ROW.axes][place]);
-    const keys = data.rows.map(rank);
+    const keys = data.combinations.map(rankOf(name));
     orders.set(name, [...keys.keys()].sort((one, two) => (keys[one] < keys[two] ? -1 : keys[one] > keys[two] ? 1 : one - two)));
   }
   return orders.get(name);
@@ -68,7 +70,7 @@ function orderBy(name) {
 function sorted(indices) {
   const [, sign, name] = /^(-?)(.*)$/.exec(view.filters.sort || "");
   if (!name) return indices;
-  const wanted = new Uint8Array(data.rows.length);
+  const wanted = new Uint8Array(data.combinations.length);
   for (const index of indices) wanted[index] = 1;
   const found = orderBy(name).filter((index) => wanted[index]);
   return sign ? found.reverse() : found;
@@ -80,8 +82,8 @@ function grouped(indices) {
   if (!by) return [["", null, indices]];
   const groups = new Map();
   for (const index of indices) {
-    const row = data.rows[index];
-    const key = by === "cause" ? row[ROW.cause] : axisOf(row, by);
+    const entry = data.combinations[index];
+    const key = by === "cause" ? entry.cause : entry.axes[by] ?? null;
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(index);
   }

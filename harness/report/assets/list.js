@@ -11,20 +11,20 @@ const PER_FRAME = 40;
 let room = PAGE;
 
 function prepareFilters() {
-  const asked = data.rows.slice(0, data.asked);
+  const asked = data.combinations.slice(0, data.asked);
   const axis = (name) => {
-    const met = new Set(asked.map((row) => axisOf(row, name)));
-    return data.axisAt.has(name) ? data.axes[data.axisAt.get(name)].values.filter((value) => met.has(value)) : [];
+    const met = new Set(asked.map((entry) => entry.axes[name]));
+    return data.axisByName.has(name) ? data.axisByName.get(name).values.filter((value) => met.has(value)) : [];
   };
-  const families = [...new Set(asked.map((row) => row[ROW.reason]).filter(Boolean))].sort();
+  const families = [...new Set(asked.map((entry) => entry.reason).filter(Boolean))].sort();
   const causes = data.causes.map((cause) => [cause.id, cause.title]);
   byId("filters").append(h("div", { class: "wide" },
     h("label", {}, "Text", h("input", { type: "search", id: "filter-q", placeholder: "id, name, message", autocomplete: "off", spellcheck: "false", oninput: changed("q") })),
-    choice("state", "Verdict", data.stateNames.map((name) => [name, data.states[name][1]])),
+    choice("state", "Verdict", Object.entries(data.states).map(([name, mark]) => [name, mark.word])),
     choice("family", "Family", families.map((name) => [name, name])),
     choice("cause", "Root cause", causes),
     ["backend", "model", "python", "lmdeploy", "transformers"].map((name) =>
-      axis(name).length > 1 ? choice(name, data.axes[data.axisAt.get(name)].label, axis(name).map((value) => [value, value])) : ""),
+      axis(name).length > 1 ? choice(name, data.axisByName.get(name).label, axis(name).map((value) => [value, value])) : ""),
     choice("only", "Only", [["unexpected", "not as expected"], ["flaky", "attempts that disagree"]]),
     choice("group", "Group by", [["cause", "root cause"], ["lmdeploy", "LMDeploy"], ["transformers", "transformers"], ["backend", "backend"], ["model", "model"]], "nothing"),
     choice("sort", "Sort by", COLUMNS.flatMap(([name, label]) => [[name, `${label} ↑`], [`-${name}`, `${label} ↓`]]), "version"),
@@ -68,10 +68,10 @@ function refresh() {
 }
 
 function tally(indices) {
-  const counts = data.stateNames.map(() => 0);
-  for (const index of indices) counts[data.rows[index][ROW.state]] += 1;
+  const counts = Object.fromEntries(Object.keys(data.states).map((state) => [state, 0]));
+  for (const index of indices) counts[data.combinations[index].state] += 1;
   const all = indices.length === data.asked;
-  const parts = data.stateNames.flatMap((state, place) => (counts[place] ? [`${number(counts[place])} ${data.states[state][1]}`] : []));
+  const parts = Object.entries(data.states).flatMap(([state, mark]) => (counts[state] ? [`${number(counts[state])} ${mark.word}`] : []));
   byId("tally").textContent = indices.length
     ? `${all ? `All ${number(indices.length)}` : `${number(indices.length)} of ${number(data.asked)}`} combinations: ${parts.join(", ")}.`
     : "No combination matches these filters.";
@@ -131,21 +131,20 @@ function heading([name, label]) {
       label, direction ? h("span", { "aria-hidden": "true" }, direction === "ascending" ? " ↑" : " ↓") : ""));
 }
 
-function reasonWords(row) {
-  const cause = row[ROW.cause] === null ? null : data.causeById.get(row[ROW.cause]);
-  return cause ? `${stageWord(stageOf(row))}: ${cause.title}` : "";
+function reasonWords(entry) {
+  const cause = causeOf(entry);
+  return cause ? `${stageWord(entry.stage)}: ${cause.title}` : "";
 }
 
 function listRow(index) {
-  const row = data.rows[index];
-  const state = stateOf(row);
-  const model = axisOf(row, "model");
-  const time = RANKS.seconds(row);
-  const cell = (name) => h("td", { class: `version of-${name}` }, axisOf(row, name) ?? "—");
+  const entry = data.combinations[index];
+  const { backend, model } = entry.axes;
+  const time = secondsOf(entry);
+  const cell = (name) => h("td", { class: `version of-${name}` }, entry.axes[name] ?? "—");
   return h("tr", {},
-    h("td", {}, h("a", { href: combinationHash(row[ROW.id]), "aria-label": `${data.states[state][1]}: ${row[ROW.id]}` }, badge(state))),
-    cell("lmdeploy"), cell("transformers"), h("td", {}, axisOf(row, "backend") ?? "—"),
-    h("td", {}, model === null ? "—" : (data.models[model] || { title: model }).title), cell("python"),
-    h("td", { class: "why" }, reasonWords(row), row[ROW.asExpected] === false ? h("strong", {}, " not as expected") : "", " ", warnings(row)),
+    h("td", {}, h("a", { href: combinationHash(entry.id), "aria-label": `${data.states[entry.state].word}: ${entry.id}` }, badge(entry.state))),
+    cell("lmdeploy"), cell("transformers"), h("td", {}, backend ?? "—"),
+    h("td", {}, model === undefined ? "—" : modelTitle(model)), cell("python"),
+    h("td", { class: "why" }, reasonWords(entry), entry.as_expected === false ? h("strong", {}, " not as expected") : "", " ", warnings(entry)),
     h("td", { class: "version" }, time ? seconds(time) : ""));
 }

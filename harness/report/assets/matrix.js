@@ -54,7 +54,7 @@ function dim(facet) {
 const LARGE = 400;
 
 function dimMaps(indices) {
-  shown = new Uint8Array(data.rows.length);
+  shown = new Uint8Array(data.combinations.length);
   for (const index of indices) shown[index] = 1;
   byId("key-out").hidden = indices.length === data.asked;
   for (const facet of facets) {
@@ -113,7 +113,7 @@ function indexOfCell(cell) {
 }
 
 function cellOf(id) {
-  const index = data.byId.get(id);
+  const index = data.byId.get(id)?.index;
   const facet = facets.find((one) => one.indices.includes(index));
   return facet ? facet.links[facet.indices.indexOf(index)] : null;
 }
@@ -151,15 +151,15 @@ function acrossRows(cell, step) {
 /** What a cell means, beside it; none: no box. */
 function hint(cell) {
   if (!cell) return boxAt(null, []);
-  const entry = combinationOf(indexOfCell(cell));
-  const cause = entry.cause;
+  const entry = data.combinations[indexOfCell(cell)];
+  const cause = causeOf(entry);
   return boxAt(cell, [
     h("strong", {}, titleOf(entry)),
     h("p", {}, badge(entry.state), " ", verdictWords(entry)),
     cause && cause.title ? h("p", {}, cause.title) : "",
     cause && cause.line && cause.line !== cause.title ? h("p", { class: "mono" }, cause.line.slice(0, 240)) : "",
     entry.note ? h("p", {}, entry.note) : "",
-    entry.asExpected === false ? h("p", {}, `Not as expected: the matrix says ${entry.expected}.`) : "",
+    entry.as_expected === false ? h("p", {}, `Not as expected: the matrix says ${entry.expected}.`) : "",
   ]);
 }
 

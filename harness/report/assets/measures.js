@@ -33,14 +33,14 @@ function samplesPlot(samples, label) {
 
 /** Peak memory of the checks, one bar each; `checks` holds pairs of a name and a check. */
 function memoryPlot(checks) {
-  const told = checks.filter(([, check]) => check.memory !== null);
+  const told = checks.filter(([, check]) => check.peak_memory_mib !== null);
   if (!told.length) return null;
-  const most = Math.max(...told.map(([, check]) => check.memory));
-  const words = told.map(([name, check]) => `${name} ${Math.round(check.memory)} MiB`).join(", ");
+  const most = Math.max(...told.map(([, check]) => check.peak_memory_mib));
+  const words = told.map(([name, check]) => `${name} ${Math.round(check.peak_memory_mib)} MiB`).join(", ");
   return s("svg", { class: "plot", viewBox: `0 0 460 ${17 * told.length}`, role: "img", "aria-label": `Peak memory: ${words}` },
     told.map(([name, check], place) => [
       s("text", { x: 0, y: 17 * place + 12 }, name),
-      s("rect", { class: "fill", x: 190, y: 17 * place + 5, width: Math.max(1, (check.memory / most) * 190), height: 7 }),
-      s("text", { x: 460, y: 17 * place + 12, "text-anchor": "end" }, `${number(Math.round(check.memory))} MiB`),
+      s("rect", { class: "fill", x: 190, y: 17 * place + 5, width: Math.max(1, (check.peak_memory_mib / most) * 190), height: 7 }),
+      s("text", { x: 460, y: 17 * place + 12, "text-anchor": "end" }, `${number(Math.round(check.peak_memory_mib))} MiB`),
     ]));
 }
