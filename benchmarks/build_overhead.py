@@ -26,7 +26,7 @@ from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import source_arguments
 from harness.environments.uv import uv_binary, uv_version
 from harness.matrix.project import Project
-from harness.pipeline.stages import resolve_request
+from harness.pipeline.resolution import resolve
 from harness.session.session import Session
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def distinct_stacks(session: Session) -> list[tuple[Lock, Path, tuple[str, ...]]
         if combination.excluded is not None:
             continue
         interpreter = find_interpreter(combination.python)
-        lock = session.resolver.resolve(resolve_request(combination, interpreter), interpreter).lock
+        lock = resolve(combination, session.resolver).lock
         if lock is not None:
             stacks.setdefault(lock.name, (lock, interpreter, combination.allow_source))
     return list(stacks.values())

@@ -116,7 +116,7 @@ def main(bundle: Path, ids: tuple[str, ...], limit: float, out: Path) -> None:
             for each in session.combinations
             if each.id == name
         ]
-        environments = session.run(chosen, _Silence()).services.environments
+        environments = session.environments
         for (fault, what), name in zip(FAULTS.items(), ids, strict=False):
             lock = session.locks[next(each.lock for each in session.manifest.combinations if each.id == name)]
             site = next(environments.build(lock, Path(sys.executable)).folder.glob("lib/python*/site-packages"))

@@ -100,7 +100,7 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if model is None:
         session.make_weights([packed.combination()])
         model = project.weights / packed.model
-    environments = session.run([], _NoListener()).services.environments
+    environments = session.environments
     environment = environments.build(session.locks[packed.lock], Path(sys.executable))
     with tempfile.TemporaryDirectory() as scratch:
         told = {"scratch": scratch, "budget": BUDGET_MIB, "weights": weights_mib}

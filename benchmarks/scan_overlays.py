@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.verdict import Stage
-from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import Resolver
 from harness.environments.uv import run_uv
 from harness.index.releases import PackageIndex
@@ -31,7 +30,7 @@ from harness.matrix import expand, load_matrix
 from harness.matrix.models import load_models
 from harness.pipeline.checkpoints import find_checkpoint, model_request
 from harness.pipeline.checks import checks_of
-from harness.pipeline.stages import resolve_request
+from harness.pipeline.resolution import resolve
 from harness.scan.answers.truth import Group, matrix_text, read_pairs
 
 if TYPE_CHECKING:
@@ -144,24 +143,21 @@ class Overlays:
             row = {"lmdeploy": group.lmdeploy, "transformers": combination.transformers, "backend": group.backend}
             row |= {"model": group.model, "decided": "", "how": "overlay"}
             rows.append(row)
-            interpreter = find_interpreter(combination.python)
-            resolution = Resolver(self.home / "resolutions").resolve(
-                resolve_request(combination, interpreter), interpreter
-            )
-            if resolution.lock is None:
+            lock = resolve(combination, Resolver(self.home / "resolutions")).lock
+            if lock is None:
                 row["decided"] = "fail/resolve/resolver-conflict"
                 continue
-            base = base_for(resolution.lock.stack, self.environments)
+            base = base_for(lock.stack, self.environments)
             if base is None:
-                print(f"left out: {combination.id}: no environment with torch {resolution.lock.stack.get('torch')}")
+                print(f"left out: {combination.id}: no environment with torch {lock.stack.get('torch')}")
                 continue
             folder = Path(tempfile.mkdtemp(prefix="pair-", dir=self.work))
             site = folder / "site"
-            self.install(base, resolution.lock.stack, site, combination.allow_source)
+            self.install(base, lock.stack, site, combination.allow_source)
             requests = ordered(combination, spec, folder)
             hidden = [
                 module
-                for package in self.environments[base].keys() - resolution.lock.stack.keys() - {"pip"}
+                for package in self.environments[base].keys() - lock.stack.keys() - {"pip"}
                 if not HEAVY.fullmatch(package)  # they share their modules with others
                 for module in modules_of(base, package)
             ]

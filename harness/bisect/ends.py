@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from harness.core.records import Record
-from harness.environments.interpreters import find_interpreter
 from harness.environments.lock import Lock
-from harness.pipeline.stages import resolve_request
+from harness.pipeline.resolution import resolve
 from harness.session.session import NothingSelected
 
 if TYPE_CHECKING:
@@ -92,11 +91,8 @@ def _day(text: str) -> date:
 
 
 def _resolved(session: Session, combination: Combination) -> Lock:
-    interpreter = find_interpreter(combination.python)
-    resolution = session.resolver.resolve(resolve_request(combination, interpreter), interpreter)
+    resolution = resolve(combination, session.resolver)
     if resolution.lock is None:
-        if resolution.failure is not None and resolution.failure.kind not in {"conflict", "no-wheel"}:
-            raise resolution.failure
         raise NoSuchEnd(f"{combination.id} has no lock to compare: {resolution.failure}")
     return resolution.lock
 

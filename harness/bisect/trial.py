@@ -15,11 +15,9 @@ from harness.pipeline.check_runner import probes_digest
 from harness.pipeline.checkpoints import find_checkpoint
 from harness.pipeline.stages import Pipeline
 from harness.pipeline.worker import catalogue_digest
-from harness.scheduling.run import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from harness.core.records import StageRecord
     from harness.environments.lock import Lock
@@ -41,10 +39,6 @@ class Given(Resolver):
     lock: Lock | None = None
 
     def recall(self, request: Request) -> Resolution | None:  # noqa: ARG002 - whatever is asked
-        """The given lock."""
-        return Resolution(self.lock, None, 0.0, reused=True)
-
-    def resolve(self, request: Request, interpreter: Path) -> Resolution:  # noqa: ARG002 - whatever is asked
         """The given lock."""
         return Resolution(self.lock, None, 0.0, reused=True)
 
@@ -114,7 +108,7 @@ class Trials:
         spec = self.session.models[combination.model]
         checkpoint = find_checkpoint(spec, self.session.project.weights)
         given = Given(self.session.project.resolutions, lock=lock)
-        services = replace(self.session.run([], SILENT).services, resolver=given)
+        services = replace(self.session.services(), resolver=given)
         climb = Pipeline(combination, spec, checkpoint, services, on_stage=self._heard)
         try:
             return climb.run()

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from harness.bundle.manifest import Manifest
     from harness.environments.lock import Lock
-    from harness.environments.resolve import Request
+    from harness.environments.resolve import Asked, Request
 
 HOST_PATH = "harness-host.pth"
 
@@ -45,11 +45,11 @@ HOST_PATH = "harness-host.pth"
 class PackedResolver(Resolver):
     """Answers with the locks that travelled; asks nobody."""
 
-    packed: Mapping[tuple[tuple[str, ...], tuple[str, ...], str | None], Lock] = field(default_factory=dict)
+    packed: Mapping[Asked, Lock] = field(default_factory=dict)
 
     def recall(self, request: Request) -> Resolution | None:
         """The packed lock for that request."""
-        lock = self.packed.get((request.requirements, request.overrides, request.exclude_newer))
+        lock = self.packed.get(request.asked)
         return None if lock is None else Resolution(lock, None, 0.0, reused=True)
 
 

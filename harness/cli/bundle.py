@@ -33,7 +33,7 @@ from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import Request
 from harness.matrix.models import CanaryWeights, RandomWeights
 from harness.matrix.project import Project
-from harness.pipeline.stages import resolve_request
+from harness.pipeline.resolution import resolve
 from harness.results.store import ResultStore
 from harness.session.publish import Publisher
 from harness.session.session import Session
@@ -148,11 +148,7 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
     locks: dict[str, Lock] = {}
     roots: dict[str, tuple[str, ...]] = {}
     for combination in chosen:
-        interpreter = find_interpreter(combination.python)
-        resolution = session.resolver.resolve(resolve_request(combination, interpreter), interpreter)
-        lock = resolution.lock
-        if resolution.failure is not None and resolution.failure.kind not in {"conflict", "no-wheel"}:
-            raise resolution.failure  # the network's or the disk's: it says nothing about the combination
+        lock = resolve(combination, session.resolver).lock
         if lock is None:
             click.echo(f"not packed: {combination.id}: the resolver refuses it", err=True)
             continue
@@ -197,10 +193,10 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
 
 def _exactly(session: Session, wanted: Sequence[str], python: str) -> dict[str, LockedWheel]:
     """The wheels of packages named with their version."""
-    interpreter = find_interpreter(python)
+    interpreter = str(find_interpreter(python))
     found: dict[str, LockedWheel] = {}
     for each in wanted:
-        lock = session.resolver.resolve(Request(str(interpreter), (each,), (), None, ()), interpreter).lock
+        lock = session.resolver.resolve(Request(interpreter, (each,))).lock
         if lock is None:
             raise WheelUnavailable(f"--lend {each}: there is no such version for Python {python}")
         found |= lock.wheels(python)
@@ -213,8 +209,7 @@ def _runtime(session: Session, python: str, store: WheelStore, host: Mapping[str
     wanted = [str(each) for each in own if each.marker is None and each.name not in NOT_ON_THE_HOST]
     if weights:
         wanted += [name for name in FOR_WEIGHTS if name not in host]
-    interpreter = find_interpreter(python)
-    found = session.resolver.resolve(Request(str(interpreter), tuple(sorted(wanted)), (), None, ()), interpreter)
+    found = session.resolver.resolve(Request(str(find_interpreter(python)), tuple(sorted(wanted))))
     if found.lock is None:
         why = f": {found.failure.message}" if found.failure is not None else ""
         raise WheelUnavailable(f"the harness's own dependencies do not resolve for Python {python}{why}")

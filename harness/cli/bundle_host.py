@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,24 +18,20 @@ from harness.bundle.manifest import MANIFEST, Manifest
 from harness.bundle.overlay import OverlayEnvironments, PackedResolver, host_paths
 from harness.cli.console import display, make_console, print_summary
 from harness.cli.guard import exit_code, guarded
-from harness.core.machine import machine
 from harness.environments.interpreters import NAMED
 from harness.environments.lock import Lock
 from harness.matrix.models import RandomWeights
 from harness.matrix.project import Project
-from harness.pipeline.check_cache import CheckCache
-from harness.pipeline.check_runner import CheckRunner
-from harness.pipeline.gpus import gpus_of_this_machine
-from harness.pipeline.stages import Services
-from harness.scheduling.run import Run
+from harness.pipeline.resolution import asked_of
 from harness.session.execute import run_all
 from harness.session.session import NothingSelected, Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.environments.environment import Environments
+    from harness.environments.resolve import Resolver
     from harness.matrix import Combination
-    from harness.scheduling.run import Listener
 
 
 @dataclass(frozen=True)
@@ -70,40 +65,18 @@ class HostSession(Session):
         """What was packed."""
         return tuple(each.combination() for each in self.manifest.combinations)
 
-    def run(self, combinations: Sequence[Combination], listener: Listener) -> Run:
-        """A run of those combinations on the host's packages, not started yet."""
+    @cached_property
+    def resolver(self) -> Resolver:
+        """The locks that travelled."""
         packed = {each.id: self.locks[each.lock] for each in self.manifest.combinations}
-        services = Services(
-            resolver=PackedResolver(
-                self.project.resolutions,
-                packed={
-                    (tuple(sorted(each.requirements)), tuple(sorted(each.overrides)), each.exclude_newer): packed[
-                        each.id
-                    ]
-                    for each in self.combinations
-                },
-            ),
-            environments=OverlayEnvironments(self.project.environments, self.bundle, self.manifest, self.use_host),
-            answers=CheckCache(self.project.answers),
-            check_runner=CheckRunner(
-                self.project.scratch,
-                self.project.logs,
-                max(1, machine().cores // self.workers),
-                gpus_of_this_machine(),
-                self.measure,
-            ),
-            fresh_since=time.time() if self.fresh else None,
+        return PackedResolver(
+            self.project.resolutions, packed={asked_of(each): packed[each.id] for each in self.combinations}
         )
-        return Run(
-            project=self.project,
-            combinations=combinations,
-            models=self.models,
-            services=services,
-            store=self.store,
-            listener=listener,
-            jobs=self.workers,
-            fresh=self.fresh,
-        )
+
+    @cached_property
+    def environments(self) -> Environments:
+        """Built from the wheels that travelled, before the host's own packages."""
+        return OverlayEnvironments(self.project.environments, self.bundle, self.manifest, self.use_host)
 
     def make_weights(self, combinations: Sequence[Combination]) -> None:
         """Make the random weights that the combinations ask for, with the host's own numpy and safetensors.

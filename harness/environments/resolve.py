@@ -30,36 +30,32 @@ ASKING = "asking"
 """Folder, beside the answers, in which uv works."""
 
 
+Asked = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str | None]
+"""Requirements, overrides, packages from source, moment: what a stack follows from, once its Python is given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is to be resolved. Requirements are PEP 508 strings, sorted; so are overrides."""
 
     python: str
-    """The interpreter's full version, e.g. ``3.11.7``."""
+    """Path of the interpreter."""
     requirements: tuple[str, ...]
     overrides: tuple[str, ...] = ()
-    exclude_newer: str | None = None
-    """Moment (RFC 3339) after which an upload does not exist; None: the index as it is."""
     allow_source: tuple[str, ...] = ()
     """Packages that may be built from source; everything else must have a wheel, so that no foreign build runs."""
-    index: str = ""
-    """Names the index asked, so that answers of different indexes are not mixed up. Not a URL: those hold secrets."""
+    exclude_newer: str | None = None
+    """Moment (RFC 3339) after which an upload does not exist; None: the index as it is."""
+
+    @property
+    def asked(self) -> Asked:
+        """All of it but the interpreter."""
+        return self.requirements, self.overrides, self.allow_source, self.exclude_newer
 
     @property
     def key(self) -> str:
         """Hash of everything the answer depends on."""
-        return digest(
-            [
-                "resolve-1",
-                self.python,
-                self.requirements,
-                self.overrides,
-                self.exclude_newer,
-                self.allow_source,
-                self.index,
-                uv_version(),
-            ]
-        )
+        return digest(["resolve-2", self.python, *self.asked, uv_version()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +120,7 @@ class Resolver:
         failure = UvFailure(answer.failure.kind, answer.failure.message) if answer.failure is not None else None
         return Resolution(lock, failure, answer.seconds, reused=True)
 
-    def resolve(self, request: Request, interpreter: Path) -> Resolution:
+    def resolve(self, request: Request) -> Resolution:
         """The lock for ``request``, from memory or from uv.
 
         Only answers about versions are remembered; trouble with the network or the disk is not.
@@ -136,22 +132,22 @@ class Resolver:
         lock: Lock | None = None
         failure: UvFailure | None = None
         try:
-            lock = Lock(self._ask(request, interpreter))
+            lock = Lock(self._ask(request))
         except UvFailure as error:
             failure = error
         seconds = round(time.monotonic() - started, 3)
-        if failure is None or failure.kind in {"conflict", "no-wheel"}:
+        if failure is None or failure.of_versions:
             self.remember(request, lock, failure, seconds)
         return Resolution(lock, failure, seconds, reused=False)
 
-    def _ask(self, request: Request, interpreter: Path) -> str:
+    def _ask(self, request: Request) -> str:
         # a fresh folder: uv prefers the pins of an output file that already exists
         with tempfile.TemporaryDirectory(prefix="resolve-", dir=own_folder(self.folder / ASKING)) as name:
             folder = Path(name)
             (folder / "requirements.in").write_text("\n".join(request.requirements) + "\n")
             (folder / "overrides.txt").write_text("\n".join(request.overrides) + "\n")
             arguments = ["pip", "compile", "requirements.in", "--quiet", "--no-header", "--no-annotate"]
-            arguments += ["--format", "pylock.toml", "--output-file", "pylock.toml", "--python", str(interpreter)]
+            arguments += ["--format", "pylock.toml", "--output-file", "pylock.toml", "--python", request.python]
             if request.overrides:
                 arguments += ["--overrides", "overrides.txt"]
             if request.exclude_newer is not None:

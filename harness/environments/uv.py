@@ -63,6 +63,11 @@ class UvFailure(HarnessError):  # noqa: N818 - it is the outcome of a call, and 
     kind: str
     message: str
 
+    @property
+    def of_versions(self) -> bool:
+        """Whether it is the versions' fault: the same question will have the same answer."""
+        return self.kind in {"conflict", "no-wheel"}
+
     def __str__(self) -> str:
         return f"uv: {self.kind}: {self.message}"
 

@@ -21,6 +21,7 @@ from harness.gate.noise import machine_name, samples_of
 from harness.matrix.document import read_document
 from harness.matrix.schema import WRITTEN_BY_HAND
 from harness.matrix.validation import validate
+from harness.pipeline.resolution import asked_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,10 +100,7 @@ def asks_of(combination: Combination) -> str:
     """Hash of what the matrix asks for; expectations, tags and notes are talk and do not count."""
     return digest(
         [
-            sorted(combination.requirements),
-            sorted(combination.overrides),
-            sorted(combination.allow_source),
-            combination.exclude_newer,
+            *asked_of(combination),
             combination.options,
             combination.axes,
             combination.excluded is not None,

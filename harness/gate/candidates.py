@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from harness.environments.interpreters import NoInterpreter, find_interpreter
+from harness.environments.interpreters import NoInterpreter
 from harness.gate.baseline import asks_of
 from harness.gate.change import AXES, Bump, UnusableChange
 from harness.matrix import expand, load_matrix
 from harness.matrix.versions import VersionRule
-from harness.pipeline.stages import resolve_request
+from harness.pipeline.resolution import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -193,15 +193,10 @@ def _holding(session: Session, combinations: Sequence[Combination], bumps: Seque
 
     def touching(combination: Combination) -> list[Bump]:
         try:
-            interpreter = find_interpreter(combination.python)
+            lock = resolve(combination, session.resolver).lock
         except NoInterpreter:
             return []
-        resolution = session.resolver.resolve(resolve_request(combination, interpreter), interpreter)
-        if resolution.lock is None:
-            if resolution.failure is not None and resolution.failure.kind not in {"conflict", "no-wheel"}:
-                raise resolution.failure
-            return []
-        stack = resolution.lock.stack
+        stack = lock.stack if lock is not None else {}
         return [bump for bump in bumps if bump.package in stack and stack[bump.package] not in bump.wanted]
 
     with ThreadPoolExecutor(session.workers) as pool:

@@ -13,6 +13,7 @@ from harness.gate.change import UnusableChange
 from harness.gate.compare import Change
 from harness.gate.judge import count, decide
 from harness.gate.outcome import Cause, Outcome, Plan
+from harness.pipeline.resolution import stack_key
 from harness.scheduling import shards
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ def part_of(candidates: Sequence[Candidate], shard: Shard) -> list[Candidate]:
     """The shard's share; comparisons that share a stack stay together, the same on every machine."""
     groups: dict[str, list[Candidate]] = {}
     for each in sorted(candidates, key=lambda each: (each.id, each.reference)):
-        combination = each.combination
-        stack = [combination.python, sorted(combination.requirements), combination.exclude_newer] if combination else []
-        groups.setdefault(digest(stack), []).append(each)
+        groups.setdefault(stack_key(each.combination) if each.combination is not None else "", []).append(each)
     return shards.deal(sorted(groups.values(), key=lambda group: (-len(group), group[0].id)), shard)
 
 

@@ -7,16 +7,17 @@ one place, :mod:`harness.pipeline.stages`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.machine import machine
 from harness.core.verdict import Stage, Status
-from harness.environments.interpreters import NoInterpreter, find_interpreter
+from harness.environments.interpreters import NoInterpreter
 from harness.environments.lock import InvalidLock
 from harness.environments.uv import UvFailure
 from harness.pipeline.check_runner import CheckCall, Subject
 from harness.pipeline.checks import checks_of, needs_gpu, needs_weights
-from harness.pipeline.stages import resolve_request
+from harness.pipeline.resolution import request_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from harness.matrix.models import ModelSpec
     from harness.pipeline.check_cache import CheckResult
     from harness.pipeline.checkpoints import Checkpoint
-    from harness.pipeline.stages import Services
+    from harness.pipeline.services import Services
 
 BATCHED = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS)
 """Stages whose questions may share a process. A boot may want the GPU, and is timed: it has a process of its own."""
@@ -49,11 +50,11 @@ def ask_together(
     if first.excluded is not None:
         return []
     try:
-        interpreter = find_interpreter(first.python)
-        lock = services.resolver.resolve(resolve_request(first, interpreter), interpreter).lock
+        request = request_of(first)
+        lock = services.resolver.resolve(request).lock
         if lock is None:
             return []
-        environment = services.environments.build(lock, interpreter, first.allow_source)
+        environment = services.environments.build(lock, Path(request.python), first.allow_source)
     except (NoInterpreter, UvFailure, InvalidLock):
         return []
     climbing = [

@@ -5,60 +5,36 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.machine import machine
 from harness.core.records import CheckRecord, DiagnosisRecord, StageRecord
 from harness.core.verdict import Reason, Stage, Status, Verdict
-from harness.environments.interpreters import NoInterpreter, find_interpreter
+from harness.environments.interpreters import NoInterpreter
 from harness.environments.lock import InvalidLock
-from harness.environments.resolve import Request
 from harness.environments.uv import UvFailure
 from harness.pipeline.check_runner import CheckCall, Subject
 from harness.pipeline.checks import ASKED_STAGES, ENGINES, Check, checks_of, needs_gpu, needs_weights
+from harness.pipeline.resolution import UV_MEANS, request_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pydantic import JsonValue
 
     from harness.core.records import ExceptionRecord
     from harness.diagnose import Diagnosis
-    from harness.environments.environment import Environment, Environments
+    from harness.environments.environment import Environment
     from harness.environments.lock import Lock
-    from harness.environments.resolve import Resolution, Resolver
+    from harness.environments.resolve import Request, Resolution
     from harness.matrix import Combination
     from harness.matrix.models import ModelSpec
-    from harness.pipeline.check_cache import CheckCache, CheckResult, StageResult
-    from harness.pipeline.check_runner import CheckRunner
+    from harness.pipeline.check_cache import CheckResult, StageResult
     from harness.pipeline.checkpoints import Checkpoint
+    from harness.pipeline.services import Services
 
-_UV_MEANS: dict[str, tuple[Status, Reason]] = {
-    "conflict": (Status.FAIL, Reason.RESOLVER_CONFLICT),
-    "no-wheel": (Status.FAIL, Reason.NO_COMPATIBLE_WHEEL),
-    "network": (Status.INFRA, Reason.HUB_NETWORK),
-    "timeout": (Status.INFRA, Reason.TIMEOUT),
-    "disk": (Status.INFRA, Reason.PLATFORM),
-    "hash": (Status.INFRA, Reason.HUB_NETWORK),
-    "killed": (Status.INFRA, Reason.CRASH),
-    "other": (Status.FAIL, Reason.UNKNOWN),
-}
 _DETAIL_LENGTH = 160
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Everything a climb uses."""
-
-    resolver: Resolver
-    environments: Environments
-    answers: CheckCache
-    check_runner: CheckRunner
-    fresh_since: float | None = None
-    """Answers from before this moment do not count; None: all do."""
-    gpu_elsewhere: bool = False
-    """Another machine, with a GPU, goes on from the boot of an engine: this one does not try it without."""
 
 
 @dataclass(slots=True)
@@ -83,13 +59,13 @@ class Pipeline:
         if self.combination.excluded is not None:
             return Verdict(Status.SKIPPED, Stage.RESOLVE, Reason.EXCLUDED, self.combination.excluded)
         try:
-            interpreter = find_interpreter(self.combination.python)
+            request = request_of(self.combination)
         except NoInterpreter as missing:
             return self._harness_stage(Stage.RESOLVE, Status.BLOCKED, Reason.PLATFORM, str(missing), 0.0)
-        verdict = self._resolve(interpreter)
+        verdict = self._resolve(request)
         if verdict.status is not Status.PASS or self.lock is None:
             return verdict
-        environment, verdict = self._install(self.lock, interpreter)
+        environment, verdict = self._install(self.lock, Path(request.python))
         if environment is None:
             return verdict
         subject = Subject(self.combination, self.spec, self.checkpoint, self.lock)
@@ -113,9 +89,8 @@ class Pipeline:
         """Say that the machines, and not the versions, were the trouble."""
         return self._harness_stage(Stage.RESOLVE, Status.INFRA, Reason.CRASH, message, 0.0)
 
-    def _resolve(self, interpreter: Path) -> Verdict:
-        request = resolve_request(self.combination, interpreter)
-        resolution = self.services.resolver.resolve(request, interpreter)
+    def _resolve(self, request: Request) -> Verdict:
+        resolution = self.services.resolver.resolve(request)
         self.lock = resolution.lock
         return self._uv_stage(Stage.RESOLVE, resolution.failure, resolution)
 
@@ -258,7 +233,7 @@ class Pipeline:
                 seconds=seconds,
             )
             return self._note(stage, [check], Verdict(Status.PASS, stage))
-        status, reason = _UV_MEANS[failure.kind]
+        status, reason = UV_MEANS[failure.kind]
         return self._harness_stage(
             stage, status, reason, failure.message, seconds, detail=_requirement(failure.message)
         )
@@ -292,17 +267,6 @@ class Pipeline:
         self.stages.append(record)
         self.on_stage(record)
         return verdict
-
-
-def resolve_request(combination: Combination, interpreter: Path) -> Request:
-    """What the combination asks the resolver."""
-    return Request(
-        python=str(interpreter),
-        requirements=tuple(sorted(combination.requirements)),
-        overrides=tuple(sorted(combination.overrides)),
-        exclude_newer=combination.exclude_newer,
-        allow_source=tuple(sorted(combination.allow_source)),
-    )
 
 
 def _status(status: Status, reason: Reason) -> Status:

@@ -17,14 +17,15 @@ from harness.core.files import digest, digest_of_files
 from harness.core.machine import machine
 from harness.core.records import Record
 from harness.core.verdict import Expectation, Status, Verdict
-from harness.environments.interpreters import NoInterpreter, find_interpreter
+from harness.environments.interpreters import NoInterpreter
 from harness.pipeline.batching import ask_together
 from harness.pipeline.check_runner import probes_digest
 from harness.pipeline.checkpoints import folder_digest
-from harness.pipeline.stages import Pipeline, resolve_request
+from harness.pipeline.resolution import request_of, stack_key
+from harness.pipeline.stages import Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.core.records import MachineRecord, StageRecord
     from harness.environments.lock import Lock
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from harness.matrix.models import ModelSpec
     from harness.pipeline.check_cache import CheckResult
     from harness.pipeline.checkpoints import Checkpoint
-    from harness.pipeline.stages import Services
+    from harness.pipeline.services import Services
 
 PIPELINE_VERSION = 1
 """Raised when the same events would be judged otherwise, so that what is known is judged again."""
@@ -125,10 +126,9 @@ class Worker:
         if combination.excluded is not None:
             return "excluded"
         try:
-            interpreter = find_interpreter(combination.python)
+            resolution = self.services.resolver.recall(request_of(combination))
         except NoInterpreter as missing:
             return str(missing)
-        resolution = self.services.resolver.recall(resolve_request(combination, interpreter))
         if resolution is None:
             return "unresolved"
         return resolution.lock.name if resolution.lock is not None else str(resolution.failure)
@@ -178,28 +178,6 @@ def as_expected(expectation: Expectation, verdict: Verdict) -> bool | None:
         missed = expectation.status is Status.FAIL and awaited and reached and reached.position > awaited.position
         return False if missed else None
     return False
-
-
-def groups_of(combinations: Iterable[Combination]) -> list[tuple[Combination, ...]]:
-    """The combinations, those that share a stack together, in the order of their first ones."""
-    groups: dict[str, list[Combination]] = {}
-    for each in combinations:
-        groups.setdefault(stack_key(each), []).append(each)
-    return [tuple(group) for group in groups.values()]
-
-
-def stack_key(combination: Combination) -> str:
-    """Hash of what is asked of the resolver: equal for combinations that share a stack."""
-    return digest(
-        [
-            combination.python,
-            sorted(combination.requirements),
-            sorted(combination.overrides),
-            sorted(combination.allow_source),
-            combination.exclude_newer,
-            combination.id if combination.excluded is not None else "",
-        ]
-    )
 
 
 def _identity(combination: Combination) -> list[object]:

@@ -18,11 +18,10 @@ from pydantic import ValidationError
 from harness.core.errors import RunBroken
 from harness.core.files import write_atomically
 from harness.core.verdict import Reason, Status, Verdict
-from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import ASKING
 from harness.pipeline.checkpoints import Checkpoint, find_checkpoint
-from harness.pipeline.stages import resolve_request
-from harness.pipeline.worker import Worker, groups_of
+from harness.pipeline.resolution import groups_of, request_of
+from harness.pipeline.worker import Worker
 from harness.process.child import Cancelled
 from harness.process.scratch import sweep
 from harness.scheduling.executors import LocalExecutor
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from harness.matrix import Combination
     from harness.matrix.models import ModelSpec
     from harness.matrix.project import Project
-    from harness.pipeline.stages import Services
+    from harness.pipeline.services import Services
     from harness.pipeline.worker import Finished
     from harness.results.store import Known, ResultStore
     from harness.scheduling.budget import Budget
@@ -281,7 +280,7 @@ class Run:
 
     def _keep_again(self, combination: Combination, name: str) -> None:
         """See to it that the lock of a known record is still there and whole, as far as it is remembered."""
-        resolution = self.services.resolver.recall(resolve_request(combination, find_interpreter(combination.python)))
+        resolution = self.services.resolver.recall(request_of(combination))
         if resolution is not None and resolution.lock is not None and resolution.lock.name == name:
             self._keep(resolution.lock)
 

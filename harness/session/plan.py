@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from harness.core.machine import machine
 from harness.core.verdict import Reason, Stage, Status, Verdict
-from harness.environments.interpreters import NoInterpreter, find_interpreter
+from harness.environments.interpreters import NoInterpreter
 from harness.pipeline.checkpoints import find_checkpoint
 from harness.pipeline.checks import ASKED_STAGES, checks_of, needs_gpu, needs_weights
-from harness.pipeline.stages import resolve_request
+from harness.pipeline.resolution import UV_MEANS, request_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,10 +98,9 @@ def make_plan(  # noqa: PLR0913 - the parts it is made from
         if combination.excluded is not None:
             return None
         try:
-            interpreter = find_interpreter(combination.python)
+            return resolver.resolve(request_of(combination))
         except NoInterpreter:
             return None
-        return resolver.resolve(resolve_request(combination, interpreter), interpreter)
 
     plan = Plan()
     with ThreadPoolExecutor(jobs) as pool:
@@ -111,9 +110,10 @@ def make_plan(  # noqa: PLR0913 - the parts it is made from
     for combination, resolution in zip(combinations, resolutions, strict=True):
         foreseen = foresee(combination, models[combination.model], weights)
         if resolution is not None and resolution.failure is not None:
-            foreseen = Verdict(Status.FAIL, Stage.RESOLVE, Reason.RESOLVER_CONFLICT)
-            if resolution.failure.kind in {"network", "timeout"}:
+            status, reason = UV_MEANS[resolution.failure.kind]
+            if status is Status.INFRA:
                 raise resolution.failure
+            foreseen = Verdict(status, Stage.RESOLVE, reason)
         wanted = combination.excluded is None
         emulated = wanted and any(checks_of(combination, models[combination.model], Stage.EMULATE))
         plan.planned.append(Planned(combination, resolution, known.get(combination.id), foreseen, emulated))

@@ -18,10 +18,7 @@ from harness.environments.resolve import REMEMBERED_FOR, Resolver
 from harness.index.releases import PackageIndex
 from harness.matrix import expand, load_matrix
 from harness.matrix.models import load_models
-from harness.pipeline.check_cache import CheckCache
-from harness.pipeline.check_runner import CheckRunner
-from harness.pipeline.gpus import gpus_of_this_machine
-from harness.pipeline.stages import Services
+from harness.pipeline.services import Services
 from harness.results.store import ResultStore
 from harness.scheduling.priority import InTurn, MostInformative, predictions_of
 from harness.scheduling.run import SILENT, Listener, Run, new_run_name
@@ -98,7 +95,7 @@ class Session:
 
     @cached_property
     def resolver(self) -> Resolver:
-        """Uv's answers."""
+        """Gives locks."""
         return Resolver(self.project.resolutions, refresh=self.refresh)
 
     @cached_property
@@ -151,23 +148,24 @@ class Session:
         """Verdicts that an earlier run reached from the same inputs, by id."""
         return self.run(combinations, SILENT).known_verdicts()
 
-    def run(self, combinations: Sequence[Combination], listener: Listener) -> Run:
-        """A run of those combinations, not started yet."""
-        threads = max(1, machine().cores // self.workers)
-        services = Services(
+    def services(self) -> Services:
+        """What a pipeline works with; with ``fresh``, no result from before this moment counts."""
+        return Services.of(
+            self.project,
             resolver=self.resolver,
             environments=self.environments,
-            answers=CheckCache(self.project.answers),
-            check_runner=CheckRunner(
-                self.project.scratch, self.project.logs, threads, gpus_of_this_machine(), self.measure
-            ),
+            threads=max(1, machine().cores // self.workers),
+            measure=self.measure,
             fresh_since=time.time() if self.fresh else None,
         )
+
+    def run(self, combinations: Sequence[Combination], listener: Listener) -> Run:
+        """A run of those combinations, not started yet."""
         return Run(
             project=self.project,
             combinations=combinations,
             models=self.models,
-            services=services,
+            services=self.services(),
             store=self.store,
             listener=listener,
             jobs=self.workers,

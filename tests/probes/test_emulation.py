@@ -6,7 +6,6 @@ import ast
 import contextlib
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ from tests.probes.probing import install, request_for, results, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from harness.matrix.models import ModelSpec
 
@@ -98,8 +98,7 @@ def test_where_it_cannot_be_run_other_ways_of_starting_are_still_tried(
 def test_the_plan_says_emulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(checks, "machine", lambda: SimpleNamespace(gpus=()))
     monkeypatch.setattr(plan_module, "machine", lambda: SimpleNamespace(gpus=()))
-    monkeypatch.setattr(plan_module, "find_interpreter", lambda _python: Path("python"))
-    monkeypatch.setattr(plan_module, "resolve_request", lambda *_: None)
+    monkeypatch.setattr(plan_module, "request_of", lambda _combination: None)
     resolver: Any = SimpleNamespace(resolve=lambda *_: SimpleNamespace(failure=None, lock=None))
     combination: Any = SimpleNamespace(
         id="mine", excluded=None, python="3.11", backend=Backend.PYTORCH, model="canary", launch=Launch.LIBRARY

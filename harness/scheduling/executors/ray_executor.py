@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import RunBroken
 from harness.core.machine import machine
-from harness.environments.interpreters import NoInterpreter, find_interpreter
+from harness.environments.interpreters import NoInterpreter
 from harness.environments.lock import Lock
 from harness.environments.uv import UvFailure
-from harness.pipeline.stages import resolve_request
+from harness.pipeline.resolution import request_of
 from harness.process.child import Cancelled
 from harness.scheduling.executors import ray_tasks
 from harness.scheduling.executors.ray_cluster import (
@@ -347,7 +347,7 @@ def _learn(done: Done, work: Work, guide: Worker) -> None:
     if done.lock is None and done.failure is None:
         return
     try:
-        request = resolve_request(work[0], find_interpreter(work[0].python))
+        request = request_of(work[0])
     except NoInterpreter:
         return  # this machine has no such Python, and cannot have asked
     if resolver.recall(request) is None:

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,17 +20,15 @@ from harness import __version__
 from harness.core.files import digest, write_atomically
 from harness.core.machine import NODE, machine
 from harness.core.verdict import Reason, Status, Verdict
-from harness.environments.environment import Environments
-from harness.environments.interpreters import NoInterpreter, find_interpreter
+from harness.environments.interpreters import NoInterpreter
 from harness.environments.lock import Lock
 from harness.environments.resolve import Resolver
 from harness.matrix.models import load_models
 from harness.matrix.project import Project
-from harness.pipeline.check_cache import CheckCache
-from harness.pipeline.check_runner import CheckRunner, probes_digest
+from harness.pipeline.check_runner import probes_digest
 from harness.pipeline.checkpoints import find_checkpoint
-from harness.pipeline.gpus import gpus_of_this_machine
-from harness.pipeline.stages import Services, resolve_request
+from harness.pipeline.resolution import request_of
+from harness.pipeline.services import Services
 from harness.pipeline.worker import Worker, catalogue_digest
 from harness.process.probing import GPU_DRIVER
 from harness.process.scratch import own_folder
@@ -193,7 +191,7 @@ def climb_on_gpu(  # noqa: PLR0913, PLR0917 - one for each thing that travels
         for answer in answers:
             guide.services.answers.take_over(answer, fresh_since=orders.fresh_since)
         with suppress(NoInterpreter):  # the climb tells
-            request = resolve_request(combination, find_interpreter(combination.python))
+            request = request_of(combination)
             if lock is not None and resolver.recall(request) is None:
                 resolver.remember(request, Lock(lock), None, 0.0)
         done.finished.append(guide.climb(combination, _nobody))
@@ -218,19 +216,11 @@ class _camp:  # noqa: N801 - a context, used like a function
         wanted = {each.model for each in group}
         checkpoints = {name: find_checkpoint(specs[name], project.weights) for name in wanted}
         self._resolver = Resolver(project.resolutions, refresh=orders.refresh)
-        answers = CheckCache(project.answers)
-        workshops = {
-            elsewhere: Services(
-                resolver=self._resolver,
-                environments=Environments(project.environments),
-                answers=answers,
-                check_runner=CheckRunner(project.scratch, project.logs, 1, gpus_of_this_machine(), orders.measure),
-                fresh_since=orders.fresh_since,
-                gpu_elsewhere=elsewhere,
-            )
+        services = Services.of(project, resolver=self._resolver, measure=orders.measure, fresh_since=orders.fresh_since)
+        self._guides = {
+            elsewhere: Worker(specs, checkpoints, replace(services, gpu_elsewhere=elsewhere))
             for elsewhere in (False, True)
         }
-        self._guides = {elsewhere: Worker(specs, checkpoints, each) for elsewhere, each in workshops.items()}
 
     def __enter__(self) -> tuple[dict[bool, Worker], Resolver]:
         return self._guides, self._resolver
@@ -275,7 +265,7 @@ def _remember(done: Done, resolver: Resolver, combination: Combination) -> None:
     if combination.excluded is not None:
         return
     with suppress(NoInterpreter):  # then there is nothing to remember
-        resolution = resolver.recall(resolve_request(combination, find_interpreter(combination.python)))
+        resolution = resolver.recall(request_of(combination))
         if resolution is not None:
             done.lock = resolution.lock.text if resolution.lock is not None else None
             failure = resolution.failure
