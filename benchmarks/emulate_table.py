@@ -51,7 +51,7 @@ much other work; alone: one at a time.
 PLANTED_HEAD = """
 ## Defects planted in lmdeploy 0.18.0 with transformers 5.17.0
 
-Measured by the test of `nox -s real` that plants them (`tests/probes/emulation_planted.py`), on the image's prompt.
+Measured by the test of `nox -s real` that plants them (`tests/probes/emulation/planted.py`), on the image's prompt.
 The canary's quarters are flat, so its answer does not show patches that come row by row instead of block by block; the
 logits do.
 
@@ -190,7 +190,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def planted(found: dict[str, dict[str, Any]]) -> list[str]:
-    """What the comparison said of defects planted in lmdeploy (tests/probes/emulation_planted.py)."""
+    """What the comparison said of defects planted in lmdeploy (tests/probes/emulation/planted.py)."""
     lines = PLANTED_HEAD.splitlines()
     for name, values in found.items():
         caught = "agrees" if values["within"] else "caught"

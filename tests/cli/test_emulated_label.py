@@ -1,4 +1,4 @@
-"""What was emulated says so wherever a verdict is read: terminal, report, Markdown, gate (the plan: test_emulate)."""
+"""What was emulated says so wherever a verdict is read: terminal, report, Markdown, gate."""
 
 from __future__ import annotations
 

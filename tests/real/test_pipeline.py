@@ -152,7 +152,7 @@ def test_defects_planted_in_the_engine_are_caught_emulated(
         },
     }
     (tmp_path / "request.json").write_text(json.dumps(request))
-    script = [ROOT / "tests" / "probes" / "emulation_planted.py", ROOT / "harness" / "probes" / "start.py"]
+    script = [ROOT / "tests" / "probes" / "emulation" / "planted.py", ROOT / "harness" / "probes" / "start.py"]
     subprocess.run([python, "-I", *script, "request.json", "found.json"], cwd=tmp_path, check=True)
     found = json.loads((tmp_path / "found.json").read_text())
     assert found.pop("nothing")["within"]

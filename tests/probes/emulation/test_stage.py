@@ -1,4 +1,4 @@
-"""The stage ``emulate``: whom it concerns, what ends it, and its stand-ins. The real thing is in test_emulate_real."""
+"""The stage ``emulate``: whom it concerns, what ends it, and its stand-ins. The real thing is in tests.real."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from harness.probes.smoke.question import Reply
 from harness.probes.start import CHECKS as PROBED
 from harness.session import plan as plan_module
 from tests import ROOT
-from tests.probes.probing import install, request_for, results, written
+from tests.probes.samples import install, request_for, results, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from harness.probes.engines import boot_server
 from harness.probes.engines.boot_server import Server, chat_messages, free_port, listening, wait_until_up
 from harness.probes.running.events import Events, Failed
 from harness.probes.smoke.question import Question
-from tests.probes.probing import written
+from tests.probes.samples import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

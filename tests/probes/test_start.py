@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import signal
-import venv
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.probes.probing import Session
-
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.probes.samples import Session
 
 BUILDER = "lmdeploy/vl/model/builder.py"
 BASE = "lmdeploy/vl/model/base.py"
-
-
-@pytest.fixture(scope="module")
-def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment of its own without any package."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, symlinks=True, with_pip=False)
-    return folder / "bin" / "python"
-
-
-@pytest.fixture
-def session(interpreter: Path, tmp_path: Path) -> Session:
-    return Session(interpreter, tmp_path)
 
 
 def builder(text: str) -> dict[str, str]:
@@ -208,3 +192,10 @@ def test_a_request_that_cannot_be_read_is_refused_in_words(session: Session, tex
     assert ended.returncode == 2
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("check", ["backend-support", "model-config", "model-graph", "image-and-prompt", "two-pass"])
+def test_a_model_that_is_not_here_blocks(session: Session, check: str) -> None:
+    session.install({"lmdeploy/pytorch/models/module_map.py": "MODULE_MAP = {}"})
+    result = session.ask(check, "transformers" if check == "two-pass" else "pytorch").result
+    assert (result["outcome"], result["reason"]) == ("blocked", "weights-missing-or-corrupt")

@@ -1,30 +1,30 @@
-"""Each check as a whole process, over made-up packages: what passes, what fails, and for which reason."""
+"""Modules, looked up and loaded."""
 
 from __future__ import annotations
 
-import venv
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.probes.engines import imports
 from harness.probes.running.driver import driver_present
-from tests.probes.probing import Session
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-@pytest.fixture(scope="module")
-def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment of its own without any package."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, symlinks=True, with_pip=False)
-    return folder / "bin" / "python"
+    from tests.probes.samples import Session
 
 
-@pytest.fixture
-def session(interpreter: Path, tmp_path: Path) -> Session:
-    return Session(interpreter, tmp_path)
+def test_existence_is_looked_up_without_importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "made_up_package"
+    (package / "sub").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError")
+    (package / "sub" / "__init__.py").touch()
+    (package / "module.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    found = {name: imports.exists(f"made_up_package{name}") for name in ("", ".module", ".sub", ".gone", ".sub.gone")}
+    assert found == {"": True, ".module": True, ".sub": True, ".gone": False, ".sub.gone": False}
+    assert imports.exists("no_such_package.module") is False
 
 
 OLD_LMDEPLOY = {
@@ -164,106 +164,4 @@ def test_a_models_own_code_that_is_not_here_blocks(session: Session) -> None:
     session.install(TRANSFORMERS)
     model = {"architecture": "QWenLMHeadModel", "trust_remote_code": True}
     result = session.ask("transformers-model", "transformers", model=model).result
-    assert (result["outcome"], result["reason"]) == ("blocked", "weights-missing-or-corrupt")
-
-
-COMMAND_LINE = {
-    "lmdeploy/__init__.py": "def pipeline(): pass",
-    "lmdeploy/cli/entrypoint.py": """
-        import sys
-        def run():
-            print("usage: lmdeploy", sys.argv[1:], "--backend")
-            raise SystemExit(0)
-    """,
-    "lmdeploy/serve/openai/api_server.py": "import not_there",
-}
-
-
-def test_entry_points_are_facts_as_long_as_the_command_line_loads(session: Session) -> None:
-    session.install(COMMAND_LINE)
-    told = session.ask("entry-points")
-    assert told.result["outcome"] == "pass"
-    assert told.facts["entry_points"] == {
-        "lmdeploy serve api_server": "exists",
-        "lmdeploy.pipeline": "exists",
-        "lmdeploy.serve.openai.api_server:serve": "ModuleNotFoundError: No module named 'not_there'",
-        "python -m lmdeploy.serve.api_server": "missing",
-    }
-
-
-def test_a_command_line_without_the_server_fails(session: Session) -> None:
-    refuse = "import sys\ndef run():\n    print('invalid choice: serve', file=sys.stderr)\n    raise SystemExit(2)"
-    session.install({**COMMAND_LINE, "lmdeploy/cli/entrypoint.py": refuse})
-    result = session.ask("entry-points").result
-    assert (result["outcome"], result["reason"]) == ("fail", "entrypoint-moved-or-misused")
-    assert result["message"] == "invalid choice: serve"
-
-
-def test_the_legacy_module_is_started_as_people_do(session: Session) -> None:
-    session.install({"lmdeploy/serve/__init__.py": ""})
-    told = session.ask("launch-module")
-    assert told.result["exception"]["type"] == "ModuleNotFoundError"
-    assert told.result["exception"]["message"] == "No module named lmdeploy.serve.api_server"
-    assert told.facts["exit_status"] == 1
-
-
-def test_a_legacy_module_that_exists_passes(session: Session) -> None:
-    session.install({"lmdeploy/serve/api_server.py": "print('usage')"})
-    assert session.ask("launch-module").result["outcome"] == "pass"
-
-
-SERVER = {
-    "uvicorn.py": "def run(*_, **__): raise AssertionError('listening')",
-    "lmdeploy/serve/openai/api_server.py": """
-        import uvicorn
-        def serve(folder, backend, backend_config):
-            assert backend == "pytorch"
-            start(backend_config)
-            uvicorn.run(app=None)
-        def start(backend_config):
-            backend_config.device_type
-    """,
-}
-
-
-def test_a_server_without_a_backend_configuration_fails_as_its_version_does(session: Session) -> None:
-    session.install(SERVER)
-    result = session.ask("no-backend-config", model={"folder": str(session.folder)}).result
-    assert (result["stage"], result["outcome"]) == ("boot", "fail")
-    assert result["exception"]["message"] == "'NoneType' object has no attribute 'device_type'"
-
-
-def test_a_server_that_gets_as_far_as_listening_passes(session: Session) -> None:
-    text = SERVER["lmdeploy/serve/openai/api_server.py"].replace("backend_config.device_type", "pass")
-    session.install({**SERVER, "lmdeploy/serve/openai/api_server.py": text})
-    result = session.ask("no-backend-config", model={"folder": str(session.folder)}).result
-    assert (result["outcome"], result["message"]) == ("pass", "the server came up to where it listens")
-
-
-LISTS = {"lmdeploy/pytorch/models/module_map.py": "MODULE_MAP = {'Arch': ''}\nREMOVED_MODEL_MAP = {'Old': 'Qwen'}"}
-
-
-@pytest.mark.parametrize(
-    ("architecture", "outcome", "words"),
-    [
-        ("Arch", "pass", ""),
-        ("Old", "fail", "support for Qwen (Old) was removed"),
-        ("New", "fail", "New is not among the pytorch engine's architectures"),
-    ],
-)
-def test_support_is_read_from_the_versions_own_lists(
-    session: Session, architecture: str, outcome: str, words: str
-) -> None:
-    session.install(LISTS)
-    model = {"architecture": architecture, "config_folder": str(session.folder)}
-    told = session.ask("backend-support", model=model)
-    assert (told.result["outcome"], told.result["message"]) == (outcome, words)
-    assert told.result["reason"] == (None if outcome == "pass" else "architecture-unsupported")
-    assert told.facts["backend_support"]["pytorch_architectures"] == ["Arch"]
-
-
-@pytest.mark.parametrize("check", ["backend-support", "model-config", "model-graph", "image-and-prompt", "two-pass"])
-def test_a_model_that_is_not_here_blocks(session: Session, check: str) -> None:
-    session.install(LISTS)
-    result = session.ask(check, "transformers" if check == "two-pass" else "pytorch").result
     assert (result["outcome"], result["reason"]) == ("blocked", "weights-missing-or-corrupt")

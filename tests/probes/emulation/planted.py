@@ -1,8 +1,8 @@
 """Runs inside a real environment: defects planted in lmdeploy, one after the other, and what the comparison says.
 
-    ENVIRONMENT/bin/python -I tests/probes/emulation_planted.py harness/probes/start.py REQUEST.json FOUND.json
+    ENVIRONMENT/bin/python -I tests/probes/emulation/planted.py harness/probes/start.py REQUEST.json FOUND.json
 
-REQUEST.json is a request of the stage ``emulate`` (see test_real); FOUND.json gets one entry for each defect. Only the
+REQUEST.json is a request of the stage ``emulate`` (see tests.real); FOUND.json gets one entry for each defect. Only the
 image's prompt is run, which takes a tenth of the whole stage, but for the defect that the answer does not show.
 """
 
