@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from harness.core.comparison import Change
 from harness.core.files import write_atomically
 from harness.gate.annotations import workflow_commands
-from harness.gate.compare import Change
 from harness.gate.junit import junit
 from harness.gate.markdown import COMMENT_BYTES, SUMMARY_BYTES, markdown
 from harness.gate.outcome import Outcome

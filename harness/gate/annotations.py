@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.gate.compare import Change
+from harness.core.comparison import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

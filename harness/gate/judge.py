@@ -7,9 +7,9 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from harness.core.comparison import Change, compare, reached
 from harness.core.errors import ExitCode
 from harness.core.verdict import Status, Verdict
-from harness.gate.compare import Change, compare, reached
 from harness.gate.noise import measure, same_machine, samples_of
 from harness.gate.outcome import Cause, Measurement, Row
 

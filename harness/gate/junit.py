@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from harness.gate.compare import Change
+from harness.core.comparison import Change
 
 if TYPE_CHECKING:
     from harness.gate.outcome import Cause, Outcome, Row

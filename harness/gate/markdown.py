@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from harness.gate.compare import Change
+from harness.core.comparison import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

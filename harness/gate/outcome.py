@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from harness.core.comparison import ORDER, Change
 from harness.core.verdict import Stage
-from harness.gate.compare import ORDER, Change
 from harness.scheduling.shards import Shard
 
 

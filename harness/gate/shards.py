@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from harness import __version__
+from harness.core.comparison import Change
 from harness.core.files import digest
 from harness.gate.baseline import asks_of
 from harness.gate.change import UnusableChange
-from harness.gate.compare import Change
 from harness.gate.judge import count, decide
 from harness.gate.outcome import Cause, Outcome, Plan
 from harness.pipeline.resolution import stack_key

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from harness.core.comparison import Change, compare
 from harness.core.untrusted_files import remove_tree
 from harness.core.verdict import Reason, Stage, Verdict
 from harness.environments.environment import Environments
-from harness.gate.compare import Change, compare
 from harness.process.scratch import own_folder, sweep
 from harness.session.execute import run_all
 from harness.session.session import Session

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.core.verdict import Stage, Status, Verdict
+from harness.core.comparison import Change, compare
+from harness.core.verdict import Reason, Stage, Status, Verdict
 from harness.incidents import combinations_for
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def verify(incident: Incident, combinations: Sequence[Combination], records: Map
     """
     broken = combinations_for(incident.reproduced_by, combinations)
     repaired = combinations_for(incident.remedied_by, combinations)
-    failed_at = max((stage_of(records[each.id]) for each in broken), key=lambda stage: stage.position, default=None)
+    failed = [stage_of(records[each.id]) for each in broken]
+    failed_at = max(failed, key=lambda stage: stage.position, default=Stage.STRUCTURE)
     return Outcome(
         incident,
         tuple(Proof(each.id, records[each.id].verdict, _reproduced(each, records[each.id])) for each in broken),
@@ -83,7 +85,7 @@ def verify(incident: Incident, combinations: Sequence[Combination], records: Map
 
 
 def stage_of(record: Record) -> Stage:
-    """The stage at which the climb ended; the top for one that passed."""
+    """The stage that the verdict is about; the last one for a pass."""
     return Verdict.parse(record.verdict).stage or Stage.STRUCTURE
 
 
@@ -110,16 +112,12 @@ def _signature(record: Record) -> str:
     return "none"
 
 
-def helped(record: Record, failed_at: Stage | None) -> str:
+def helped(record: Record, failed_at: Stage) -> str:
     """Whether the repaired combination is past the stage on which the incident failed."""
     verdict = Verdict.parse(record.verdict)
-    if verdict.status is Status.PASS:
-        return VERIFIED
-    reached = stage_of(record)
     if verdict.status is Status.FAIL:
         return NO_HELP
-    if verdict.status is not Status.BLOCKED or failed_at is None:
-        return BLOCKED
-    tried = any(check.key for check in record.stages[-1].checks)
-    past = reached.position > failed_at.position or (reached is failed_at and tried)
-    return VERIFIED if past else BLOCKED
+    past = compare(Verdict(Status.FAIL, failed_at, Reason.UNKNOWN), verdict) is Change.FIXED
+    stopped_there = verdict.status is Status.BLOCKED and verdict.stage is failed_at
+    tried = stopped_there and any(check.key for check in record.stages[-1].checks)
+    return VERIFIED if past or tried else BLOCKED

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from harness.core.comparison import Change
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -133,8 +135,7 @@ class GateRow(_Part):
     """One combination under the gate."""
 
     id: str
-    change: str
-    """The gate's class: regressed, fixed, same, same failure for another reason, new, gone, not tested, flaky, …"""
+    change: Change
     before: str | None = None
     after: str | None = None
     cause: str = ""

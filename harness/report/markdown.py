@@ -157,9 +157,9 @@ def _changes(changes: Changes | None) -> str:
     if changes is None:
         return ""
     text = f"## What changed since {plain(changes.since)}\n\n"
-    text += ", ".join(f"{number:,} {change.replace('-', ' ')}" for change, number in changes.counts.items() if number)
+    text += ", ".join(f"{number:,} {change}" for change, number in changes.counts.items() if number)
     rows = [
-        [entry.change.replace("-", " "), code(entry.id), code(entry.before or ABSENT), code(entry.after or ABSENT)]
+        [entry.change, code(entry.id), code(entry.before or ABSENT), code(entry.after or ABSENT)]
         for entry in changes.entries[:MAX_ROWS]
     ]
     return text + ".\n\n" + (_table(("Change", "Combination", "Before", "Now"), rows) if rows else "")

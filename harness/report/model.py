@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from harness.core.comparison import Change
 from harness.core.verdict import Reason, Stage, Status
 from harness.report.extras import GateView, IncidentsView, RemedyView, ScanView, TrendView
 
@@ -16,10 +17,6 @@ State = Literal["pass", "partial", "blocked", "fail", "infra", "skipped"]
 """How a combination is drawn: its status, with ``blocked`` split by whether it had climbed (``partial``) or not."""
 Level = Literal["proven", "partial", "none"]
 """What an answer may claim: every stage passed here; every stage that this machine can run; nothing."""
-Change = Literal[
-    "regressed", "fixed", "other-failure", "new", "gone", "no-longer-tested", "now-tested", "infra", "same"
-]
-"""One combination between two runs."""
 
 
 class Entry(BaseModel):

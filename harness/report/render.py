@@ -131,7 +131,6 @@ def _environment() -> Environment:
         "ABSENT": ABSENT,
         "CHANGES": wording.CHANGES,
         "DENSE": DENSE,
-        "GATE": wording.GATE,
         "FAMILIES": wording.FAMILIES,
         "LEVELS": {"proven": "proven here", "partial": "passed so far", "none": "nothing passed"},
         "HEADINGS": {"proven": "Use this stack", "partial": "Try this stack", "none": "No stack to recommend"},

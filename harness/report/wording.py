@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.core.comparison import Change
 from harness.core.verdict import Reason, Stage
 
 if TYPE_CHECKING:
-    from harness.report.model import Change, Level, State
+    from harness.report.model import Level, State
 
 
 class Mark(NamedTuple):
@@ -109,26 +110,13 @@ FAMILIES: dict[Reason, str] = {
 }
 
 CHANGES: dict[Change, str] = {
-    "regressed": "passed before, fails now",
-    "fixed": "failed before, passes now",
-    "other-failure": "failed before and fails now, for another reason",
-    "new": "not in the earlier run",
-    "gone": "not in this run",
-    "no-longer-tested": "had a verdict before, could not be tested now",
-    "now-tested": "could not be tested before, has a verdict now",
-    "infra": "infrastructure trouble in one of the two: no comparison",
-    "same": "no change",
+    Change.REGRESSED: "fails at a stage that it passed before, or is slower or larger than noise and limit allow",
+    Change.FIXED: "failed, and gets past that stage now",
+    Change.SAME: "as before",
+    Change.OTHER_REASON: "failed and fails, differently",
+    Change.NEW: "nothing was known before, or not of this stage",
+    Change.GONE: "not there any more",
+    Change.NOT_TESTED: "could not get as far as before on this machine",
+    Change.FLAKY: "failed, and then did not, in a fresh environment",
+    Change.INFRASTRUCTURE: "network, disk, killed from outside: says nothing about versions",
 }
-
-GATE = {
-    "regressed": "fails at a stage that it passed before, or is slower or larger than noise and limit allow",
-    "fixed": "failed, and gets past that stage now",
-    "same": "as before",
-    "same failure for another reason": "failed and fails, differently",
-    "new": "nothing was known before, or not of this stage",
-    "gone": "the matrix has it no more",
-    "not tested": "this machine could not get as far as the baseline did",
-    "flaky": "failed, and then did not, in a fresh environment",
-    "infrastructure": "network, disk, killed from outside: says nothing about versions",
-}
-"""The gate's classes, as its rows name them."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.cli.console import verdict_text
+from harness.core.comparison import Change
 from harness.core.records import StageRecord
 from harness.core.verdict import Stage, Verdict
 from harness.gate.baseline import Accepted, Baseline
 from harness.gate.candidates import Candidate
-from harness.gate.compare import Change
 from harness.gate.judge import count, decide, judge
 from harness.gate.markdown import SUMMARY_BYTES, markdown
 from harness.gate.outcome import Outcome, Plan

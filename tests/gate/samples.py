@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.gate.compare import Change
+from harness.core.comparison import Change
 from harness.gate.judge import count, decide
 from harness.gate.outcome import Cause, Outcome, Plan, Row
 from harness.gate.shards import pair_name

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.core.comparison import Change
 from harness.gate.annotations import workflow_commands
-from harness.gate.compare import Change
 from tests.gate.samples import cause, outcome, row
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.core.comparison import Change
 from harness.core.verdict import Stage
-from harness.gate.compare import Change
 from harness.gate.judge import decide
 from tests.gate.samples import row
 

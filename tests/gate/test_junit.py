@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from junitparser import JUnitXml
 
-from harness.gate.compare import Change
+from harness.core.comparison import Change
 from harness.gate.junit import junit
 from tests.gate.samples import cause, outcome, row
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markdown_it import MarkdownIt
 
-from harness.gate.compare import Change
+from harness.core.comparison import Change
 from harness.gate.markdown import COMMENT_BYTES, SUMMARY_BYTES, markdown
 from tests.gate.samples import cause, outcome, row
 

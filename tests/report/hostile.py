@@ -141,7 +141,7 @@ def hostile_extras() -> dict[str, JsonValue]:
             "baseline": attack,
             "decision": attack,
             "exit_code": 1,
-            "rows": [{"id": attack, "change": attack}],
+            "rows": [{"id": attack, "change": "regressed"}],
         },
         "trend": {"points": [{"label": attack, "counts": {"pass": 1}}]},
         "scan": {

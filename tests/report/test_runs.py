@@ -59,7 +59,7 @@ def test_the_trend_is_what_was_known_after_each_run() -> None:
     assert told == [(2, 1, 1), (1, 0, 2)]
     assert context.changes is not None
     assert context.changes.since == "the run of 2026-11-23 08:00 UTC"
-    assert [(it.id, it.change) for it in context.changes.entries] == [(broken.id, "no-longer-tested")]
+    assert [(it.id, it.change) for it in context.changes.entries] == [(broken.id, "fixed")]
     assert context.changes.counts["same"] == 1
 
 

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
+from harness.core.comparison import Change, compare
 from harness.core.verdict import Verdict
-from harness.gate.compare import Change, compare
 
 SEEN = (
     "pass",

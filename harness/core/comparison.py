@@ -1,7 +1,7 @@
-"""One table for a combination before and after a change: every pair of verdicts has exactly one class.
+"""One table for a combination before and after: every pair of verdicts has exactly one class.
 
 A verdict that is ``blocked`` at a stage says that every stage below it passed, so it is compared by height: failing
-below the height that the baseline reached is a regression although the baseline was never a whole pass.
+below the height that was reached before is a regression although nothing was ever a whole pass.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Change(StrEnum):
     """Nothing was known of it before, or not of the stage that now answered."""
     GONE = "gone"
     NOT_TESTED = "not tested"
-    """This machine could not get as far as the baseline did."""
+    """This machine could not get as far as before."""
     FLAKY = "flaky"
-    """Failed, and did not fail when it was tried again."""
+    """Failed, and did not fail when the gate tried it again."""
     INFRASTRUCTURE = "infrastructure"
 
 
@@ -51,7 +51,7 @@ def compare(before: Verdict | None, after: Verdict | None) -> Change:  # noqa: P
     """The class of one combination.
 
     Args:
-        before: the baseline's verdict; None when it has none.
+        before: the earlier verdict, a run's or the baseline's; None when there is none.
         after: the verdict now; None when the combination is not there any more.
 
     Raises:
