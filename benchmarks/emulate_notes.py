@@ -54,6 +54,8 @@ def emulated(python: str, *, cured: bool) -> dict[str, Any]:
         folder = Path(name)
         request = {
             "check": "emulation",
+            "stage": "emulate",
+            "probe": "emulation.stage:emulate",
             "backend": "pytorch",
             "events": str(folder / "events.jsonl"),
             "scratch": str(folder),

@@ -41,19 +41,22 @@ BUDGET_MIB = 8192
 _CHILD = """
 import json, sys, time
 sys.path.append(sys.argv[1])  # last: the package has folders named like modules of the standard library
-from probes import boot_lmdeploy
-from probes.events import Events
-from probes.preprocess import messages
-from probes.request import Model, Request
-from probes.smoke_image import draw_quadrants
-from probes.two_pass import CheckCall, timed
-folder, events, size, block, warm, told = (json.loads(each) for each in sys.argv[2:8])
-request = Request("two-pass", sys.argv[8], events, told["scratch"], Model("m", folder, folder, smoke={}),
-                  options={"gpu_budget_mib": told["budget"], "weights_mib": told["weights"]})
-engine = boot_lmdeploy.boot(request, Events(events))
-question = CheckCall("Name the colour of each quarter of the image.", 32,
+from probes.engines import lmdeploy
+from probes.engines.preprocess import messages
+from probes.engines.two_pass import timed
+from probes.running.events import Events
+from probes.running.request import Model, Request
+from probes.smoke.image import draw_quadrants
+from probes.smoke.question import Question
+folder, events, size, block, warm, told, backend = (json.loads(each) for each in sys.argv[2:9])
+request = Request(
+    check="two-pass", stage="boot", probe="", backend=backend, events=events, scratch=told["scratch"],
+    model=Model("m", folder, folder, smoke={}), engine=told["engine"],
+)
+engine = lmdeploy.boot(request, Events(events))
+question = Question("Name the colour of each quarter of the image.", 32,
                     draw_quadrants(["red", "blue", "green", "yellow"], size))
-settings = boot_lmdeploy.generation_settings(question.max_new_tokens)
+settings = lmdeploy.generation_settings(question.max_new_tokens)
 asked = messages(question)
 pipeline = engine.pipeline
 def bare():
@@ -103,10 +106,14 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter for each option
     environments = session.environments
     environment = environments.build(session.locks[packed.lock], Path(sys.executable))
     with tempfile.TemporaryDirectory() as scratch:
-        told = {"scratch": scratch, "budget": BUDGET_MIB, "weights": weights_mib}
+        engine = packed.backend.engine
+        if engine.configuration is None:
+            raise click.UsageError(f"{packed.backend} has no engine to time")
+        budget = {"smoke": engine.configuration.smoke.fields, "budget_mib": BUDGET_MIB, "weights_mib": weights_mib}
+        told = {"scratch": scratch, "engine": {**engine.told(), **budget}}
         arguments: list[object] = [str(model.absolute()), f"{scratch}/events", size, block, WARM, told]
         command = [str(environment.folder / "bin" / "python"), "-c", _CHILD, str(bundle / "source" / "harness")]
-        command += [*(json.dumps(each) for each in arguments), str(packed.backend)]
+        command += [json.dumps(each) for each in (*arguments, packed.backend)]
         turns = _alternate(command, dict(environment.variables), gpus_of_this_machine(), seconds)
     bare = [seconds for each in turns for seconds in each.bare]
     table = {

@@ -23,12 +23,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.verdict import Stage
+from harness.environments.lock import Lock
 from harness.environments.resolve import Resolver
 from harness.environments.uv import run_uv
 from harness.index.releases import PackageIndex
 from harness.matrix import expand, load_matrix
 from harness.matrix.models import load_models
-from harness.pipeline.checkpoints import find_checkpoint, model_request
+from harness.pipeline.check_runner import CheckCall, Subject
+from harness.pipeline.checkpoints import find_checkpoint
 from harness.pipeline.checks import checks_of
 from harness.pipeline.resolution import resolve
 from harness.scan.answers.truth import Group, matrix_text, read_pairs
@@ -87,17 +89,9 @@ def ordered(combination: Combination, spec: ModelSpec, folder: Path) -> list[tup
             path = folder / f"request-{len(requests)}.json"
             events, scratch = path.with_suffix(".events.jsonl"), folder / f"work-{len(requests)}"
             scratch.mkdir(parents=True)
-            asked = {
-                "check": check.name,
-                "backend": str(combination.backend),
-                "lmdeploy": combination.lmdeploy,
-                "transformers": combination.transformers,
-                "model": model_request(spec, find_checkpoint(spec, folder)),
-                "options": {**combination.options, "threads": 1},
-                "events": str(events),
-                "scratch": str(scratch),
-            }
-            path.write_text(json.dumps(asked), "utf-8")
+            subject = Subject(combination, spec, find_checkpoint(spec, folder), Lock(""))
+            asked = CheckCall(check, subject).request(threads=1)
+            path.write_text(json.dumps({**asked, "events": str(events), "scratch": str(scratch)}), "utf-8")
             requests.append((str(path), str(events)))
     return requests
 

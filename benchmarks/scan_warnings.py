@@ -19,13 +19,14 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from harness.engines import Backend, configuration_of
 from harness.environments.uv import run_uv
 from harness.index.cache import default_folder
 from harness.scan.answers.findings import Severity
 from harness.scan.answers.grid import ENGINE_SINCE
 from harness.scan.answers.pair import Scanner
 from harness.scan.evaluation.problems import Kind
-from harness.scan.evaluation.target import BACKENDS, find_target
+from harness.scan.evaluation.target import find_target
 from harness.scan.sources.release import Library
 
 SAMPLE = "4.42.4 4.45.2 4.46.3 4.48.3 4.50.3 4.52.4 4.55.4 4.57.6 5.0.0 5.6.2 5.12.0 5.24.0"
@@ -108,7 +109,11 @@ def main() -> None:
     home = Path(os.environ.get("HARNESS_HOME", ".harness"))
     environment = given.environment or next(iter(sorted(home.glob("environments/*/harness-finished.json")))).parent
     library = Library(given.cache)
-    scanners = [Scanner(library, find_target("canary", Path("models"), backend)) for backend in BACKENDS[:2]]
+    scanners = [
+        Scanner(library, find_target("canary", Path("models"), backend))
+        for backend in Backend
+        if configuration_of(backend)
+    ]
     rows, counts = [], Counter[tuple[str, str]]()
     for text in given.transformers:
         version = Version(text)

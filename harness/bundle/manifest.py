@@ -8,8 +8,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.core.verdict import Expectation, Stage
+from harness.engines import Backend, Launch
 from harness.matrix.combination import Combination, TargetMachine, Timeout
-from harness.matrix.schema import Backend, Launch, Platform
+from harness.matrix.schema import Platform
 
 MANIFEST = "bundle.json"
 

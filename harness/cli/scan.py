@@ -16,12 +16,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from harness.cli import scan_output
 from harness.cli.options import format_option
+from harness.engines import Backend
 from harness.index.cache import StoreUnusable
 from harness.index.releases import IndexUnavailable
 from harness.matrix import MatrixError
 from harness.scan.answers.findings import Outcome
 from harness.scan.answers.truth import BadPairs
-from harness.scan.evaluation.target import BACKENDS, DEFAULT_MODEL, PYTHON, PYTORCH, UnknownModel, find_target
+from harness.scan.evaluation.target import DEFAULT_MODEL, PYTHON, UnknownModel, find_target
 from harness.scan.sources.release import Library, NoSuchRelease
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 _model = click.option(
     "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME", help="A model spec's name, or the start of it."
 )
-_backend = click.option("--backend", type=click.Choice(BACKENDS), default=PYTORCH, show_default=True)
+_backend = click.option(
+    "--backend", type=click.Choice([str(each) for each in Backend]), default=str(Backend.PYTORCH), show_default=True
+)
 
 
 def _interpreter(_context: click.Context, _option: click.Parameter, value: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MARKS = {Outcome.PASS: "·", Outcome.WARN: "!", Outcome.FAIL: "x", Outcome.REFUSED: "-"}
 _SHOWN = 12
 _WAYS_OUT = {
-    Kind.QUANTISATION: "another engine may know it: --backend turbomind or pytorch",
+    Kind.QUANTISATION: "another engine may know it: --backend",
     Kind.ARCHITECTURE: "another engine or release may: --backend, or harness suggest without --lmdeploy",
     Kind.REQUIREMENT: "with it in the stack: --package NAME",
 }

@@ -64,7 +64,7 @@ class Evidence:
             log: its output, as text, bytes, an open binary file or a path.
             stage: the stage of the ladder.
             check: name of the check within the stage.
-            backend: ``pytorch``, ``turbomind`` or ``transformers``.
+            backend: the combination's.
             stack: installed packages, name to version.
             python: version of the tested interpreter.
             platform: facts such as ``{"os": "Linux", "wsl": "true"}``.

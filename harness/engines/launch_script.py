@@ -1,39 +1,38 @@
-"""The launch script: lmdeploy's API server, started from Python with an explicit engine configuration.
+"""What to start an engine with, as text to copy: the launch script, the server's command, and a few lines of Python.
 
-It is what the troubleshooting log arrived at for its second entry, generated. ``serve`` has been at this place in
-every version of lmdeploy looked at (0.6.5 to 0.18.0), whatever else moved.
+The script is what the troubleshooting log arrived at for its second entry, generated: lmdeploy's API server, started
+from Python with an explicit engine configuration. ``serve`` has been at this place in every version of lmdeploy looked
+at (0.6.5 to 0.18.0), whatever else moved.
 """
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
+
+from harness.probes.engines.settings import flags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CONFIGURATIONS = {"pytorch": "PytorchEngineConfig", "turbomind": "TurbomindEngineConfig"}
+    from harness.engines.engine import Configuration
+
 PORT = 23333
 """lmdeploy's own default."""
 
 
-def launch_script(model: str, backend: str, settings: Mapping[str, object] | None = None, port: int = PORT) -> str:
-    """The script's text.
+def launch_script(configuration: Configuration, model: str, settings: Mapping[str, object]) -> str:
+    """A script that serves.
 
     Args:
+        configuration: of the engine.
         model: folder or hub id of the model.
-        backend: ``pytorch`` or ``turbomind``.
-        settings: fields of the engine's configuration, e.g. ``{"session_len": 8192, "cache_max_entry_count": 0.4}``.
-        port: where the server listens.
-
-    Raises:
-        KeyError: the backend has no engine configuration.
+        settings: fields of the configuration, e.g. ``{"session_len": 8192, "cache_max_entry_count": 0.4}``.
     """
-    configuration = CONFIGURATIONS[backend]
-    fields = ", ".join(f"{name}={value!r}" for name, value in (settings or {}).items())
     return f'''\
-"""Serve {model} with lmdeploy's {backend} engine (OpenAI-compatible, port {port})."""
+"""Serve {model} with lmdeploy's {configuration.backend} engine (OpenAI-compatible, port {PORT})."""
 
-from lmdeploy import {configuration}
+from lmdeploy import {configuration.name}
 from lmdeploy.serve.openai.api_server import serve
 
 
@@ -41,12 +40,36 @@ def main() -> None:
     """Serve until stopped."""
     serve(
         {model!r},
-        backend={backend!r},
-        backend_config={configuration}({fields}),
-        server_port={port},
+        backend={configuration.backend!r},
+        backend_config={_call(configuration, settings)},
+        server_port={PORT},
     )
 
 
 if __name__ == "__main__":  # the engine starts processes that import this file again
     main()
 '''
+
+
+def server_command(configuration: Configuration, model: str, settings: Mapping[str, object]) -> str:
+    """The command line that serves; arguments as for the script."""
+    options = shlex.join([model, "--backend", configuration.backend, *flags(settings), "--server-port", str(PORT)])
+    return f"lmdeploy serve api_server {options}"
+
+
+def question_in_python(configuration: Configuration, model: str, settings: Mapping[str, object]) -> str:
+    """Lines that ask about an image without a server; arguments as for the script."""
+    return f"""from lmdeploy import {configuration.name}, pipeline
+
+if __name__ == "__main__":  # the engine starts processes of its own
+    config = {_call(configuration, settings)}
+    pipe = pipeline({model!r}, backend_config=config)
+    image = {{"type": "image_url", "image_url": {{"url": "photo.jpg"}}}}
+    question = {{"type": "text", "text": "What do you see?"}}
+    # The image comes before the text; the order changes the answer.
+    print(pipe([{{"role": "user", "content": [image, question]}}]).text)
+"""
+
+
+def _call(configuration: Configuration, settings: Mapping[str, object]) -> str:
+    return f"{configuration.name}({', '.join(f'{name}={value!r}' for name, value in settings.items())})"

@@ -8,11 +8,12 @@ The usual way through::
 
 from __future__ import annotations
 
+from harness.engines import Backend, Launch
 from harness.matrix.combination import Combination, TargetMachine, Timeout
 from harness.matrix.expand import expand
 from harness.matrix.load import load_matrix, parse_matrix
 from harness.matrix.problems import MatrixError, Problem
-from harness.matrix.schema import Backend, Launch, Matrix, Platform, json_schema
+from harness.matrix.schema import Matrix, Platform, json_schema
 from harness.matrix.versions import Releases
 
 __all__ = [

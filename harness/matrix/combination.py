@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from harness.core.verdict import Expectation, Stage, Status
-from harness.matrix.schema import Backend, Launch, Platform, end_of
+from harness.engines import Backend, Launch
+from harness.matrix.schema import Platform, end_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from harness.core.verdict import Expectation, Status
+from harness.engines import Backend, Launch
 from harness.matrix.combination import Combination, TargetMachine, Timeout
 from harness.matrix.patterns import Rulebook
 from harness.matrix.problems import MatrixError, Problem, suggestion
-from harness.matrix.schema import Axes, Backend, Include, Launch, Matrix
 from harness.matrix.versions import Releases, VersionRule
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from harness.matrix.models import ModelSpec
+    from harness.matrix.schema import Axes, Include, Matrix
 
 MAX_COMBINATIONS = 20_000
 """More than anybody runs; stops a matrix that multiplies by accident."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from packaging.specifiers import SpecifierSet
 
-    from harness.matrix.schema import Backend, Launch, When
+    from harness.engines import Backend, Launch
+    from harness.matrix.schema import When
 
 R = TypeVar("R")
 

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from harness.core.verdict import Expectation, Reason, Stage, Status
+from harness.engines import Backend, Launch
 from harness.matrix.document import Document, Node
 from harness.matrix.problems import suggestion
 from harness.matrix.quantities import (
@@ -32,29 +33,6 @@ from harness.matrix.quantities import (
     one_or_many,
 )
 from harness.matrix.versions import VersionRule, version_pattern
-
-
-class Backend(StrEnum):
-    """Who runs the model. ``transformers`` is the reference answer, given inside the same environment."""
-
-    PYTORCH = "pytorch"
-    TURBOMIND = "turbomind"
-    TRANSFORMERS = "transformers"
-
-
-class Launch(StrEnum):
-    """How the engine is started."""
-
-    LIBRARY = "library"
-    """An engine configuration is made in Python and handed over."""
-    SERVER = "server"
-    """The command line's API server."""
-    LEGACY_MODULE = "legacy-module"
-    """``python -m lmdeploy.serve.api_server``, as old instructions have it."""
-    NO_BACKEND_CONFIG = "no-backend-config"
-    """Serving without an engine configuration."""
-    LAUNCH_SCRIPT = "launch-script"
-    """The generated Python script, which makes the engine configuration explicitly."""
 
 
 class Platform(StrEnum):
@@ -132,7 +110,7 @@ class Axes(_Part):
         description="Versions of transformers, or rules, as for lmdeploy.", examples=["5.17.0"]
     )
     backend: Annotated[tuple[Backend, ...], Many, _NonEmpty] = Field(
-        description="Who runs the model: pytorch, turbomind, or transformers (the reference answer).",
+        description=f"Who runs the model: {', '.join(Backend)}; transformers gives the reference answer.",
         examples=["pytorch"],
     )
     model: Annotated[tuple[PlainName, ...], Many, _NonEmpty] = Field(
@@ -279,10 +257,8 @@ def json_schema() -> dict[str, Any]:
 
 __all__ = [
     "Axes",
-    "Backend",
     "Exclude",
     "Include",
-    "Launch",
     "Matrix",
     "Platform",
     "Target",

@@ -1,8 +1,7 @@
 """The engine's configuration for the target: what was tested, with the cache made to fit the target's card.
 
-Both engines take the cache as a share of the memory that is free once the weights are loaded. A share that was tested
-on a card of 80 GiB would be far too small on one of 8 GiB, so it is worked out anew for the target's memory, by the
-rule that the tests themselves use.
+A share of the cache that was tested on a card of 80 GiB would be far too small on one of 8 GiB, so it is worked out
+anew for the target's memory, by the rule that the tests themselves use.
 """
 
 from __future__ import annotations
@@ -11,19 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.matrix.models import HubWeights
-from harness.probes.engines.boot_lmdeploy import (
-    BATCH,
-    CACHE_SHARE,
-    FORMATS,
-    SESSION_LENGTH,
-    SMALLEST_CACHE_MIB,
-    WORKSPACE_MIB,
-)
+from harness.probes.engines.settings import CACHE_SHARE, cache_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.core.records import Record
+    from harness.engines.engine import Configuration
     from harness.matrix.models import ModelSpec
 
 SHARE = "cache_max_entry_count"
@@ -38,23 +31,24 @@ class EngineSettings:
     """One sentence for the evidence."""
 
 
-def engine_settings(record: Record, spec: ModelSpec, gpu_memory_gib: float | None) -> EngineSettings:
+def engine_settings(
+    configuration: Configuration, record: Record, spec: ModelSpec, gpu_memory_gib: float | None
+) -> EngineSettings:
     """What the launch script says to the engine.
 
     Args:
+        configuration: of the engine that is pinned.
         record: the attempt that is pinned.
         spec: the model's.
         gpu_memory_gib: memory of the target's card; None: not said, and the tested share is kept.
     """
     tested = _tested(record)
-    fields = dict(tested)
-    fields.setdefault("session_len", SESSION_LENGTH)
-    fields.setdefault("max_batch_size", BATCH)
+    smoke, needed = configuration.smoke, configuration.settings(spec.quantisation)
+    usual = {"session_len": smoke.session_len, "max_batch_size": smoke.max_batch_size, SHARE: CACHE_SHARE}
+    fields: dict[str, object] = {**usual, **needed.fields, **tested}
     if gpu_memory_gib is not None:
-        fields[SHARE] = cache_share(gpu_memory_gib * 1024, spec.memory.weights_gib * 1024)
-    fields.setdefault(SHARE, CACHE_SHARE)
-    if record.axes["backend"] == "turbomind" and spec.quantisation in FORMATS:
-        fields.setdefault("model_format", FORMATS[spec.quantisation])
+        card = gpu_memory_gib * 1024
+        fields[SHARE] = round(cache_share(card, card, spec.memory.weights_gib * 1024), 2)
     if isinstance(spec.weights, HubWeights) and spec.weights.revision is not None:
         fields["revision"] = spec.weights.revision
     changed = sorted(name for name, value in fields.items() if name in tested and tested[name] != value)
@@ -65,12 +59,6 @@ def engine_settings(record: Record, spec: ModelSpec, gpu_memory_gib: float | Non
         added = sorted(name for name in fields if name not in tested)
         origin += f"; added: {', '.join(added)}" if added else ""
     return EngineSettings(dict(sorted(fields.items())), origin)
-
-
-def cache_share(card_mib: float, weights_mib: float) -> float:
-    """Share of the memory beside the weights that may be cache, so that what remains is room enough to work."""
-    cache = max(card_mib - weights_mib - WORKSPACE_MIB, SMALLEST_CACHE_MIB)
-    return round(min(CACHE_SHARE, cache / max(card_mib - weights_mib, 1.0)), 2)
 
 
 def _tested(record: Record) -> dict[str, object]:

@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.core.files import write_atomically
-from harness.engines.launch_script import CONFIGURATIONS, PORT, launch_script
+from harness.engines import configuration_of
+from harness.engines.launch_script import PORT, launch_script
 from harness.matrix.models import HubWeights
 from harness.pin.advisories import audit_json
 from harness.pin.engine import engine_settings
@@ -45,9 +46,10 @@ def write_pin(folder: Path, pin: Pin) -> list[str]:
     if is_public(lock):
         files["pylock.toml"] = lock.text
     notes = _notes(pin)
-    if backend in CONFIGURATIONS:
-        engine = engine_settings(record, spec, pin.wish.gpu_memory_gib)
-        files["launch_server.py"] = launch_script(_model(spec), backend, engine.fields)
+    configuration = configuration_of(backend)
+    if configuration is not None:
+        engine = engine_settings(configuration, record, spec, pin.wish.gpu_memory_gib)
+        files["launch_server.py"] = launch_script(configuration, _model(spec), engine.fields)
         files["Dockerfile"] = dockerfile(python)
         notes.append(f"Engine settings in `launch_server.py`: {engine.origin}.")
     files[EVIDENCE] = redact(evidence(pin, notes))
@@ -95,7 +97,7 @@ def _notes(pin: Pin) -> list[str]:
     notes = []
     if not is_public(pin.chosen.lock):
         notes.append("There is no pylock.toml: not every file of the stack has a public address.")
-    if pin.chosen.record.axes["backend"] not in CONFIGURATIONS:
+    if configuration_of(pin.chosen.record.axes["backend"]) is None:
         notes.append("There is no launch script: this was shown with plain transformers, not LMDeploy's engines.")
         return notes
     notes.append("The Dockerfile was written, not built.")

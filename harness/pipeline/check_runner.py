@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from harness.core.files import digest, digest_of_files
 from harness.core.machine import machine
 from harness.core.verdict import Reason, Stage, Status
+from harness.engines import Check, Needs
 from harness.engines.launch_script import launch_script
-from harness.matrix import Launch
 from harness.pipeline.check_cache import CheckResult, StageResult
 from harness.pipeline.checkpoints import Checkpoint, folder_digest, model_request
-from harness.pipeline.checks import ENGINES, Check, Needs
+from harness.pipeline.checks import launch_style
 from harness.process.child import LOG_TAIL, ChildReport, Limits
 from harness.process.probing import PROBES, ProbeCall, run_probes
 from harness.process.redaction import redact_tree
@@ -71,11 +71,10 @@ def check_key(check: Check, subject: Subject) -> str:
         "check": check.name,
         "probes": probes_digest(),
         "lock": subject.lock.name,
-        "launch": str(check.launch),
         "remote code": subject.spec.trust_remote_code,
     }
     if Needs.BACKEND in check.needs:
-        depends["backend"] = str(subject.combination.backend)
+        depends["backend"] = [str(subject.combination.backend), subject.combination.backend.engine.told()]
     if Needs.ARCHITECTURE in check.needs:
         depends["architecture"] = subject.spec.architecture
     if Needs.IMPORTS in check.needs:
@@ -89,11 +88,11 @@ def check_key(check: Check, subject: Subject) -> str:
         depends["checkpoint"] = folder_digest(folder) if folder is not None else None
         depends["smoke"] = subject.spec.smoke.model_dump(mode="json")
     if Needs.LAUNCH_SCRIPT in check.needs:
-        depends["script"] = launch_script("MODEL", str(subject.combination.backend))
-    if subject.combination.launch is Launch.SERVER and check.launch is None and Stage.BOOT in check.stages:
-        depends["asked through"] = str(Launch.SERVER)
+        depends["script"] = script_for(subject, "MODEL")
+    if Needs.SETTINGS in check.needs:
+        depends["settings"] = told_settings(subject)
+        depends["boot"] = launch_style(subject.combination).boot
     if Needs.GPU in check.needs:
-        depends["budget"] = gpu_budget_mib(subject)
         depends["gpu"] = [machine().gpus, machine().driver]
     return digest(depends)
 
@@ -110,6 +109,25 @@ def limits_of(combination: Combination, stage: Stage) -> Limits:
     if said is None:
         return limits
     return Limits(said.wall or limits.wall, said.idle or limits.idle, limits.memory, limits.processes)
+
+
+def told_settings(subject: Subject) -> dict[str, object]:
+    """What the probes are told of the engine's settings, and of the share of a card that it may use."""
+    configuration = subject.combination.backend.engine.configuration
+    if configuration is None:
+        return {}
+    return {
+        "settings": configuration.settings(subject.spec.quantisation).fields,
+        "smoke": configuration.smoke.fields,
+        "budget_mib": gpu_budget_mib(subject),
+        "weights_mib": round(subject.spec.memory.weights_gib * 1024),
+    }
+
+
+def script_for(subject: Subject, model: str) -> str:
+    """The launch script that is tried; empty for a backend that has none."""
+    configuration = subject.combination.backend.engine.configuration
+    return "" if configuration is None else launch_script(configuration, model, {})
 
 
 def gpu_budget_mib(subject: Subject) -> int:
@@ -129,6 +147,26 @@ class CheckCall:
     def key(self) -> str:
         """Hash of everything the answer depends on."""
         return check_key(self.check, self.subject)
+
+    def request(self, threads: int) -> dict[str, object]:
+        """What the probes are told."""
+        combination, checkpoint = self.subject.combination, self.subject.checkpoint
+        engine: dict[str, object] = {**combination.backend.engine.told(), "boot": launch_style(combination).boot}
+        if Needs.SETTINGS in self.check.needs:
+            engine |= told_settings(self.subject)
+        if Needs.LAUNCH_SCRIPT in self.check.needs:
+            engine["script"] = script_for(self.subject, str(checkpoint.folder))
+        return {
+            "check": self.check.name,
+            "stage": str(self.check.stages[0]),
+            "probe": self.check.probe,
+            "backend": str(combination.backend),
+            "lmdeploy": combination.lmdeploy,
+            "transformers": combination.transformers,
+            "engine": engine,
+            "model": model_request(self.subject.spec, checkpoint),
+            "options": {"threads": threads},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +201,7 @@ class CheckRunner:
         key = digest([each.key for each in questions]) if len(questions) > 1 else first.key
         call = ProbeCall(
             python=environment.python,
-            requests=[self._request(each) for each in questions],
+            requests=[each.request(self.threads) for each in questions],
             limits=limits_of(first.subject.combination, stage),
             environment={
                 "OMP_NUM_THREADS": str(self.threads),
@@ -200,7 +238,7 @@ class CheckRunner:
 
     def _wants_gpu(self, question: CheckCall) -> bool:
         """Whether answering it means an engine on a GPU of this machine."""
-        boots = question.check.stages[0] is Stage.BOOT and question.subject.combination.backend in ENGINES
+        boots = question.check.stages[0] is Stage.BOOT and question.subject.combination.backend.engine.needs_gpu
         return boots and self.gpu_pool is not None and bool(self.gpu_pool.cards)
 
     def _ask_on_gpu(self, question: CheckCall, call: ProbeCall, log: Path) -> CheckResult:
@@ -216,24 +254,6 @@ class CheckRunner:
         answer = read_report(question.key, question.check, report)
         stages = [answer.stages[0].model_copy(update={"facts": {**answer.stages[0].facts, "gpu": lease.facts()}})]
         return answer.model_copy(update={"stages": [*stages, *answer.stages[1:]]})
-
-    def _request(self, question: CheckCall) -> dict[str, object]:
-        combination = question.subject.combination
-        options: dict[str, object] = {**combination.options, "threads": self.threads}
-        if self._wants_gpu(question):
-            options["gpu_budget_mib"] = gpu_budget_mib(question.subject)
-            options["weights_mib"] = round(question.subject.spec.memory.weights_gib * 1024)
-        if Needs.LAUNCH_SCRIPT in question.check.needs:
-            folder = question.subject.checkpoint.folder
-            options["script"] = launch_script(str(folder), str(combination.backend))
-        return {
-            "check": question.check.name,
-            "backend": str(combination.backend),
-            "lmdeploy": combination.lmdeploy,
-            "transformers": combination.transformers,
-            "model": model_request(question.subject.spec, question.subject.checkpoint),
-            "options": options,
-        }
 
 
 def read_report(key: str, check: Check, report: ChildReport) -> CheckResult:

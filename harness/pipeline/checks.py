@@ -1,108 +1,21 @@
-"""The questions of each stage: who has to answer them, and what their answers depend on.
-
-Two combinations share an answer exactly when everything a question depends on is the same, so that is declared here
-and nowhere else. The questions themselves are asked by the probes, inside the tested environment.
-"""
+"""Which checks a combination has to answer in each stage, and what a stage cannot be tried without."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Flag, auto
 from typing import TYPE_CHECKING
 
 from harness.core.machine import machine
 from harness.core.verdict import Stage
-from harness.matrix import Backend, Launch
+from harness.engines import LAUNCHES, Launch, Needs
 from harness.matrix.models import CanaryWeights, MiniatureWeights, Quantisation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.engines import Check
+    from harness.engines.launches import LaunchStyle
     from harness.matrix import Combination
     from harness.matrix.models import ModelSpec
-
-ENGINES = frozenset({Backend.PYTORCH, Backend.TURBOMIND})
-ALL = frozenset(Backend)
-REFERENCE = frozenset({Backend.TRANSFORMERS})
-
-
-class Needs(Flag):
-    """What a question depends on, beyond the stack and the probes' own code."""
-
-    NOTHING = 0
-    BACKEND = auto()
-    ARCHITECTURE = auto()
-    IMPORTS = auto()
-    """The model's own modules."""
-    CONFIG = auto()
-    """The model's configuration files."""
-    CHECKPOINT = auto()
-    """The checkpoint's files and the smoke test's prompts."""
-    GPU = auto()
-    """The machine's GPU and driver, because the answer is blocked without."""
-    LAUNCH_SCRIPT = auto()
-    """The generated launch script."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One question."""
-
-    name: str
-    stages: tuple[Stage, ...]
-    backends: frozenset[Backend]
-    needs: Needs
-    launch: Launch | None = None
-    """Only for combinations started this way; None: for the ordinary ways."""
-
-    def concerns(self, combination: Combination, spec: ModelSpec) -> bool:
-        """Whether the combination has to answer it; a model that imports nothing of its own has nothing to say."""
-        if combination.backend not in self.backends or (Needs.IMPORTS in self.needs and not spec.imports):
-            return False
-        return self.launch is None or self.launch is combination.launch
-
-
-CHECKS: tuple[Check, ...] = (
-    Check("launch-module", (Stage.IMPORT,), ENGINES, Needs.NOTHING, launch=Launch.LEGACY_MODULE),
-    Check("vision-builder", (Stage.IMPORT,), ENGINES, Needs.NOTHING),
-    Check("engine-modules", (Stage.IMPORT,), ENGINES, Needs.BACKEND | Needs.GPU),
-    Check("entry-points", (Stage.IMPORT,), ENGINES, Needs.NOTHING),
-    Check("transformers-model", (Stage.IMPORT,), REFERENCE, Needs.ARCHITECTURE),
-    Check("model-requirements", (Stage.IMPORT,), ALL, Needs.IMPORTS),
-    Check("backend-support", (Stage.CONFIGURE,), ENGINES, Needs.BACKEND | Needs.CONFIG),
-    Check("model-config", (Stage.CONFIGURE,), ENGINES, Needs.BACKEND | Needs.CONFIG),
-    Check("model-graph", (Stage.CONFIGURE,), frozenset({Backend.PYTORCH}), Needs.CONFIG),
-    Check("image-and-prompt", (Stage.PREPROCESS,), ENGINES, Needs.BACKEND | Needs.CHECKPOINT),
-    Check("emulation", (Stage.EMULATE,), frozenset({Backend.PYTORCH}), Needs.CHECKPOINT),
-    Check(
-        "no-backend-config",
-        (Stage.BOOT,),
-        ENGINES,
-        Needs.BACKEND | Needs.CHECKPOINT | Needs.GPU,
-        launch=Launch.NO_BACKEND_CONFIG,
-    ),
-    Check(
-        "launch-script",
-        (Stage.BOOT,),
-        ENGINES,
-        Needs.BACKEND | Needs.CHECKPOINT | Needs.GPU | Needs.LAUNCH_SCRIPT,
-        launch=Launch.LAUNCH_SCRIPT,
-    ),
-    Check(
-        "server-command",
-        (Stage.BOOT,),
-        ENGINES,
-        Needs.BACKEND | Needs.CHECKPOINT | Needs.GPU,
-        launch=Launch.SERVER,
-    ),
-    Check(
-        "two-pass",
-        (Stage.BOOT, Stage.SEE, Stage.STRUCTURE),
-        ALL,
-        Needs.BACKEND | Needs.CHECKPOINT | Needs.GPU,
-    ),
-)
-"""In the order in which they are asked; a stage's verdict is that of its first check that does not pass."""
 
 ASKED_STAGES = (
     Stage.IMPORT,
@@ -117,16 +30,25 @@ ASKED_STAGES = (
 
 
 def checks_of(combination: Combination, spec: ModelSpec, stage: Stage) -> Iterator[Check]:
-    """The questions that ``combination`` has to answer to start on ``stage``."""
-    for check in CHECKS:
-        if check.stages[0] is stage and check.concerns(combination, spec):
-            if stage is Stage.EMULATE and not is_emulated(spec):
-                continue
-            if check.launch is Launch.SERVER and machine().gpus:
-                continue  # with a GPU the server is really started, and asked over HTTP
+    """The checks that ``combination`` has to answer to start on ``stage``, in order.
+
+    The stage's verdict is that of the first that does not pass.
+    """
+    style = launch_style(combination)
+    if style.check is not None and style.check.stages[0] is stage and not (style.boot and machine().gpus):
+        yield style.check
+        if style.only_check:
+            return
+    for check in combination.backend.engine.checks:
+        silent = Needs.IMPORTS in check.needs and not spec.imports  # a model that imports nothing of its own
+        if check.stages[0] is stage and not silent and (stage is not Stage.EMULATE or is_emulated(spec)):
             yield check
-            if check.launch is Launch.LEGACY_MODULE:
-                return  # the module is what is being tested; nothing else of the stage matters to it
+
+
+def launch_style(combination: Combination) -> LaunchStyle:
+    """How the combination's engine is started; a backend that is none of lmdeploy's engines knows one way."""
+    engine = combination.backend.engine
+    return LAUNCHES[combination.launch if engine.configuration is not None else Launch.LIBRARY]
 
 
 def is_emulated(spec: ModelSpec) -> bool:
@@ -142,13 +64,13 @@ def is_emulated(spec: ModelSpec) -> bool:
 def needs_gpu(combination: Combination, stage: Stage) -> bool:
     """Whether ``stage`` cannot be tried without a GPU.
 
-    Ways of starting other than the library's are tried everywhere: what breaks them comes before the engine looks for
-    a GPU, and only an attempt shows that it does not break there.
+    Ways of starting that have a check of their own are tried everywhere: what breaks them comes before the engine
+    looks for a GPU, and only an attempt shows that it does not break there.
     """
-    return stage is Stage.BOOT and combination.backend in ENGINES and combination.launch is Launch.LIBRARY
+    return stage is Stage.BOOT and combination.backend.engine.needs_gpu and launch_style(combination).check is None
 
 
 def needs_weights(combination: Combination, stage: Stage) -> bool:
-    """Whether ``stage`` works on a checkpoint."""
-    first = Stage.PREPROCESS if combination.backend in ENGINES else Stage.BOOT
-    return stage is first
+    """Whether ``stage`` is the first that works on a checkpoint."""
+    checks = combination.backend.engine.checks
+    return stage is next(check.stages[0] for check in checks if Needs.CHECKPOINT in check.needs)

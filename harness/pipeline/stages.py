@@ -15,7 +15,7 @@ from harness.environments.interpreters import NoInterpreter
 from harness.environments.lock import InvalidLock
 from harness.environments.uv import UvFailure
 from harness.pipeline.check_runner import CheckCall, Subject
-from harness.pipeline.checks import ASKED_STAGES, ENGINES, Check, checks_of, needs_gpu, needs_weights
+from harness.pipeline.checks import ASKED_STAGES, checks_of, needs_gpu, needs_weights
 from harness.pipeline.resolution import UV_MEANS, request_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from harness.core.records import ExceptionRecord
     from harness.diagnose import Diagnosis
+    from harness.engines import Check
     from harness.environments.environment import Environment
     from harness.environments.lock import Lock
     from harness.environments.resolve import Request, Resolution
@@ -153,7 +154,7 @@ class Pipeline:
             return self._harness_stage(
                 stage, Status.BLOCKED, Reason.WEIGHTS, lacking, 0.0, detail=self.checkpoint.missing, remedy=remedy
             )
-        left = self.services.gpu_elsewhere and stage is Stage.BOOT and self.combination.backend in ENGINES
+        left = self.services.gpu_elsewhere and stage is Stage.BOOT and self.combination.backend.engine.needs_gpu
         if (needs_gpu(self.combination, stage) or left) and not machine().gpus:
             message = "no NVIDIA GPU is visible on this machine (asked through NVML)"
             return self._harness_stage(stage, Status.BLOCKED, Reason.DRIVER_OR_GPU, message, 0.0, detail="")

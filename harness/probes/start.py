@@ -16,28 +16,9 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, List
 
 PACKAGE = "harness_probes"
-
-CHECKS: Dict[str, Tuple[str, str, str]] = {
-    # check: (first stage it answers, module, function)
-    "engine-modules": ("import", "engines.imports", "engine_modules"),
-    "vision-builder": ("import", "engines.imports", "vision_builder"),
-    "entry-points": ("import", "engines.entry_points", "entry_points"),
-    "launch-module": ("import", "engines.entry_points", "launch_module"),
-    "transformers-model": ("import", "engines.imports", "transformers_model"),
-    "model-requirements": ("import", "engines.imports", "model_requirements"),
-    "backend-support": ("configure", "engines.configure", "backend_support"),
-    "model-config": ("configure", "engines.configure", "model_config"),
-    "model-graph": ("configure", "engines.model_graph", "model_graph"),
-    "image-and-prompt": ("preprocess", "engines.preprocess", "image_and_prompt"),
-    "emulation": ("emulate", "emulation.stage", "emulate"),
-    "two-pass": ("boot", "engines.two_pass", "two_pass"),
-    "no-backend-config": ("boot", "engines.boot_lmdeploy", "no_backend_config"),
-    "launch-script": ("boot", "engines.boot_lmdeploy", "launch_script"),
-    "server-command": ("boot", "engines.boot_lmdeploy", "server_command"),
-}
 
 
 def main(arguments: List[str]) -> int:
@@ -66,34 +47,35 @@ def answer_request(path: str) -> int:
     except (OSError, ValueError) as error:
         print(f"start.py: {error}", file=sys.stderr)
         return 2
-    if request.check not in CHECKS:
-        print(f"start.py: unknown check {request.check!r}; one of: {', '.join(CHECKS)}", file=sys.stderr)
-        return 2
     events = sibling("running.events").Events(request.events)
     events.start(request.check)
     sibling("running.boundary").watch(os.path.dirname(request.events))
     sibling("running.boundary").tell(events, trusted=request.model.trust_remote_code)
     prepare()
-    answer(request, events)
+    try:
+        check = probe(request.probe)
+    except (ImportError, AttributeError, ValueError) as error:
+        print(f"start.py: no probe is at {request.probe!r}: {error}", file=sys.stderr)
+        return 2
+    answer(check, request, events)
     with contextlib.suppress(OSError):  # a full disk: the next probe compiles once more
         sibling("running.bytecode").note(os.path.dirname(request.events))
     events.end()
     return 0
 
 
-def answer(request: Any, events: Any) -> None:
+def answer(check: Callable[[Any, Any], None], request: Any, events: Any) -> None:
     """Run the check; whatever it raises, and its silence too, becomes a result of the stage it was asked about."""
-    stage, module, function = CHECKS[request.check]
     try:
-        getattr(sibling(module), function)(request, events)
+        check(request, events)
     except BaseException as error:
         traceback.print_exc()
         if events.answered:
             events.fact("problem_after_the_answer", sibling("running.exceptions").record(error))
-        with events.answering(stage):
+        with events.answering(request.stage):
             raise
     if not events.answered:
-        with events.answering(stage):
+        with events.answering(request.stage):
             raise RuntimeError(f"the check {request.check} ended without an answer")
 
 
@@ -120,6 +102,18 @@ def load_package() -> None:
 def sibling(name: str) -> Any:
     """The module in the file beside this one."""
     return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+def probe(place: str) -> Any:
+    """The function at a place such as ``engines.imports:engine_modules``.
+
+    Raises:
+        ImportError: there is no such module.
+        AttributeError: it has no such function.
+        ValueError: that is no place.
+    """
+    module, function = place.split(":")
+    return getattr(sibling(module), function)
 
 
 def leave(status: int) -> None:

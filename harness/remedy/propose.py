@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from harness.core.verdict import Expectation, Reason, Status
 from harness.diagnose.boundaries import shipped
-from harness.matrix import Backend, Launch
+from harness.engines import LAUNCHES, Backend, configuration_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,8 +69,8 @@ def propose(combination: Combination, record: Record, names: Sequence[str], trie
             return _other_transformers(combination, names, tried)
         case Reason.ENTRYPOINT:
             return _other_launch(combination)
-        case Reason.QUANTISATION if combination.backend is Backend.PYTORCH:
-            return Proposal(_changed(combination, backend=Backend.TURBOMIND), "backend turbomind instead of pytorch")
+        case Reason.QUANTISATION:
+            return _other_engine(combination)
         case Reason.MISSING_DEPENDENCY if "module" in diagnosis.captures:
             return _more_packages(combination, diagnosis.captures["module"])
         case Reason.RESOLVER_CONFLICT:
@@ -94,16 +94,20 @@ def _other_transformers(combination: Combination, names: Sequence[str], tried: S
     )
 
 
+def _other_engine(combination: Combination) -> Proposal | None:
+    """The engine of lmdeploy's that knows formats of quantised weights, for one that knows none."""
+    known = {each: found.formats for each in Backend if (found := configuration_of(each)) is not None}
+    if known.get(combination.backend, True):
+        return None
+    other = next(each for each, formats in known.items() if formats)
+    return Proposal(_changed(combination, backend=other), f"backend {other} instead of {combination.backend}")
+
+
 def _other_launch(combination: Combination) -> Proposal | None:
-    match combination.launch:
-        case Launch.LEGACY_MODULE:
-            changed = _changed(combination, launch=Launch.SERVER)
-            return Proposal(changed, "start with `lmdeploy serve api_server`")
-        case Launch.NO_BACKEND_CONFIG:
-            changed = _changed(combination, launch=Launch.LAUNCH_SCRIPT)
-            return Proposal(changed, "start with the generated launch script, which makes the engine configuration")
-        case _:
-            return None
+    instead = LAUNCHES[combination.launch].instead
+    if instead is None:
+        return None
+    return Proposal(_changed(combination, launch=instead), LAUNCHES[instead].advice)
 
 
 def _more_packages(combination: Combination, module: str) -> Proposal | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.core.verdict import Stage, Status
+from harness.engines import configuration_of
 from harness.report.axes import backend_key, version_key
-from harness.report.commands import ENGINES, commands_for
+from harness.report.commands import commands_for
 from harness.report.model import Answer, Support
 from harness.report.wording import CLAIMS, FAMILIES, REFERENCE_CLAIM, UNJUDGED_CLAIM
 
@@ -70,7 +71,7 @@ def _lead(answer: Answer, choice: Choice | None) -> tuple[bool, bool, bool, bool
         not is_model,
         not is_backend,
         answer.level == "none",
-        answer.backend not in ENGINES,
+        configuration_of(answer.backend) is None,
         answer.model.startswith("canary"),
         _LEVELS.index(answer.level),
         answer.model,
@@ -121,7 +122,7 @@ class _Chooser:
         indices = {index for stage in entry.stages for index in stage.checks}
         if any(found.judge == "any" for index in indices for found in self._findings.checks[index].passes):
             return UNJUDGED_CLAIM
-        return CLAIMS[level] if entry.axes["backend"] in ENGINES else REFERENCE_CLAIM
+        return REFERENCE_CLAIM if configuration_of(entry.axes["backend"]) is None else CLAIMS[level]
 
     def _merit(self, index: int, support: Mapping[int, Sequence[Support]]) -> tuple[int, bool, int, object]:
         entry = self._findings.combinations[index]

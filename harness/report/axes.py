@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
+from harness.engines import Backend
 from harness.report.model import Axis
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ LABELS = {
 }
 """The axes every reader knows, in the order they are shown; others follow by name."""
 VERSIONED = ("python", "lmdeploy", "transformers")
-BACKENDS = ("pytorch", "turbomind", "transformers")
+_BACKENDS = tuple(map(str, Backend))
 ABSENT = "—"
 """Stands for an axis that a combination does not have."""
 
@@ -38,7 +39,7 @@ def version_key(text: str) -> tuple[int, Version, str]:
 
 def backend_key(text: str) -> tuple[int, str]:
     """LMDeploy's engines first, then the reference, then anything else."""
-    return (BACKENDS.index(text) if text in BACKENDS else len(BACKENDS), text)
+    return (_BACKENDS.index(text) if text in _BACKENDS else len(_BACKENDS), text)
 
 
 def axes_of(points: Iterable[Mapping[str, str]]) -> list[Axis]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from harness.engines import configuration_of
+from harness.engines.launch_script import question_in_python, server_command
 from harness.report.model import Command
 
 if TYPE_CHECKING:
     from harness.report.model import Combination, ModelFacts, Stack
-
-ENGINES = {"pytorch": "PytorchEngineConfig", "turbomind": "TurbomindEngineConfig"}
-"""LMDeploy's configuration class of each engine."""
-
 
 INSTALL = "Install exactly what was tested"
 
@@ -20,11 +18,15 @@ INSTALL = "Install exactly what was tested"
 def commands_for(entry: Combination, stack: Stack | None, facts: ModelFacts | None, locks: str) -> list[Command]:
     """Install, launch, and the same from Python; the reference backend has nothing of LMDeploy's to launch."""
     commands = [*_install(entry, stack, locks)]
-    backend = entry.axes.get("backend", "")
-    if backend in ENGINES:
+    configuration = configuration_of(entry.axes.get("backend", ""))
+    if configuration is not None:
         model = (facts.hub_id if facts else None) or f"PATH/TO/{entry.axes.get('model', 'MODEL')}"
-        quantised = "awq" in ((facts.quantisation if facts else None) or "")
-        commands += [_launch(backend, model, quantised), _from_python(backend, model, quantised)]
+        needed = configuration.settings((facts.quantisation if facts else None) or "").fields
+        python = question_in_python(configuration, model, {"session_len": 4096, **needed})
+        commands += [
+            Command(label="Launch the server", text=server_command(configuration, model, needed)),
+            Command(label="Or from Python", text=python),
+        ]
     commands.append(Command(label="Reproduce this verdict", text=entry.command))
     return commands
 
@@ -55,29 +57,3 @@ def _by_name(environment: str, stack: Stack) -> str:
     if len(lines.split()) != len(stack.packages):  # a name with a space or a line end: no lock has one
         return f"{environment}\nuv pip install --no-deps {' '.join(shlex.quote(line) for line in lines.splitlines())}"
     return f"{environment}\nuv pip install --no-deps -r /dev/stdin <<'PACKAGES'\n{lines}PACKAGES"
-
-
-def _launch(backend: str, model: str, quantised: bool) -> Command:
-    options = " --model-format awq" if quantised and backend == "turbomind" else ""
-    return Command(
-        label="Launch the server",
-        text=f"lmdeploy serve api_server {shlex.quote(model)} --backend {backend}{options} --server-port 23333",
-    )
-
-
-def _from_python(backend: str, model: str, quantised: bool) -> Command:
-    config = ENGINES[backend]
-    options = 'session_len=4096, model_format="awq"' if quantised and backend == "turbomind" else "session_len=4096"
-    return Command(
-        label="Or from Python",
-        text=f"""from lmdeploy import {config}, pipeline
-
-if __name__ == "__main__":  # the engine starts processes of its own
-    config = {config}({options})
-    pipe = pipeline({model!r}, backend_config=config)
-    image = {{"type": "image_url", "image_url": {{"url": "photo.jpg"}}}}
-    question = {{"type": "text", "text": "What do you see?"}}
-    # The image comes before the text; the order changes the answer.
-    print(pipe([{{"role": "user", "content": [image, question]}}]).text)
-""",
-    )

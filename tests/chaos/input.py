@@ -18,6 +18,7 @@ from harness.core.files import read_json
 from harness.core.verdict import Verdict
 from harness.diagnose.catalogue import CATALOGUE, CatalogueError
 from harness.diagnose.catalogue import load as load_catalogue
+from harness.engines import CHECKS
 from harness.environments.environment import MARKER, Environments
 from harness.environments.lock import InvalidLock, Lock
 from harness.environments.resolve import Request, Resolver
@@ -26,7 +27,6 @@ from harness.matrix.load import parse_matrix
 from harness.matrix.models import load_model
 from harness.pipeline.check_cache import CheckCache
 from harness.pipeline.check_runner import read_report
-from harness.pipeline.checks import CHECKS
 from harness.process.child import ChildReport, read_events
 from harness.results.store import RECORD_FILE, ResultStore
 from tests.chaos.kills import MATRIX as RUN_MATRIX
@@ -198,7 +198,7 @@ def records(setting: Setting, tally: Tally) -> None:
 def events(setting: Setting, tally: Tally) -> None:
     """A child can write anything."""
     path = folder_of(setting) / "events"
-    check = next(each for each in CHECKS if each.name == "vision-builder")
+    check = CHECKS["vision-builder"]
 
     def read(content: bytes) -> None:
         path.write_bytes(content)

@@ -11,7 +11,6 @@ from harness.cli.incidents_output import chosen_combinations
 from harness.core.machine import machine
 from harness.core.records import CheckRecord, DiagnosisRecord, Record, StageRecord
 from harness.core.verdict import Reason, Stage, Verdict
-from harness.engines.launch_script import launch_script
 from harness.incidents import MATRIX, load_incidents
 from harness.incidents.verify import (
     BLOCKED,
@@ -236,10 +235,3 @@ def test_applying_keeps_every_comment(combinations: tuple[Combination, ...], tmp
     assert [line for line in after.splitlines() if line.strip().startswith("#")] == comments
     assert len(load_matrix(matrix).include) == len(load_matrix(ROOT / "matrix.yaml").include) + 1
     assert "transformers: 4.56.2" in after
-
-
-@pytest.mark.parametrize("backend", ["pytorch", "turbomind"])
-def test_the_launch_script_is_python_with_an_explicit_configuration(backend: str) -> None:
-    text = launch_script("folder/with 'quotes'", backend, {"session_len": 8192})
-    compile(text, "launch_server.py", "exec")
-    assert "EngineConfig(session_len=8192)" in text

@@ -11,6 +11,7 @@ from textwrap import dedent
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from harness.engines import CHECKS, ENGINES
 from harness.probes.running.request import Model, Request
 from tests import ROOT
 
@@ -31,7 +32,10 @@ SMOKE: dict[str, Any] = {
 def request_for(scratch: Path, backend: str = "pytorch", **model: Any) -> Request:
     return Request(
         check="two-pass",
+        stage="boot",
+        probe="engines.two_pass:two_pass",
         backend=backend,
+        engine=ENGINES[backend].told(),
         events=str(scratch / "events.jsonl"),
         scratch=str(scratch),
         model=Model(**{"folder": str(scratch), "architecture": "Arch", "model_type": "arch", "smoke": SMOKE, **model}),
@@ -119,9 +123,13 @@ class Session:
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
         events = self.folder / "events.jsonl"
+        asked = CHECKS[check]
         request = {
             "check": check,
+            "stage": str(asked.stages[0]),
+            "probe": asked.probe,
             "backend": backend,
+            "engine": ENGINES[backend].told(),
             "lmdeploy": "0",
             "transformers": "0",
             "events": str(events),

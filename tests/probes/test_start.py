@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import TYPE_CHECKING
 
@@ -176,13 +177,19 @@ def test_nothing_of_the_probes_hides_a_module_of_the_environment(session: Sessio
     assert session.ask("vision-builder").result["outcome"] == "pass"
 
 
+def asked_of(probe: str) -> str:
+    return json.dumps({**dict.fromkeys(("check", "stage", "backend", "events", "scratch"), "e"), "probe": probe})
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("{", "start.py:"),
         ("[]", "does not hold a request"),
         ('{"check": "vision-builder"}', "is not a request"),
-        ('{"check": "nonsense", "backend": "", "events": "e", "scratch": "s"}', "unknown check 'nonsense'"),
+        (asked_of("engines.nonsense:check"), "no probe is at 'engines.nonsense:check': No module named"),
+        (asked_of("engines.imports:nonsense"), "no probe is at 'engines.imports:nonsense': module"),
+        (asked_of("nonsense"), "no probe is at 'nonsense': not enough values"),
     ],
 )
 def test_a_request_that_cannot_be_read_is_refused_in_words(session: Session, text: str, words: str) -> None:

@@ -138,6 +138,8 @@ def test_defects_planted_in_the_engine_are_caught_emulated(
     spec = load_models(ROOT / "models")["canary"]
     request = {
         "check": "emulation",
+        "stage": "emulate",
+        "probe": "emulation.stage:emulate",
         "backend": "pytorch",
         "events": str(tmp_path / "events.jsonl"),
         "scratch": str(tmp_path),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.engines import Backend
 from harness.scan.answers.pair import Scanner
-from harness.scan.evaluation.target import QWEN2_VL, TURBOMIND
+from harness.scan.evaluation.target import QWEN2_VL
 from harness.scan.sources.release import Library
 from tests.scan.miniatures import TABLE, engine, publish, wheel
 
@@ -62,7 +63,7 @@ def test_an_import_that_nothing_brings_ends_every_boot_of_the_pytorch_engine(tmp
     found = scanner(tmp_path, ["torch<=2.6.0"], torch=TORCHES, triton=TRITONS, setuptools=SETUPTOOLS)
     assert undeclared(found) == [("setuptools", "triton/runtime/build.py", 1)]
     assert found.scan("0.8.0", "4.51.3").verdict == "fail"
-    found.target = replace(found.target, backend=TURBOMIND)
+    found.target = replace(found.target, backend=Backend.TURBOMIND)
     again = Scanner(found.library, found.target)
     assert undeclared(again) == []
 

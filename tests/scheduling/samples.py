@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from harness.matrix import Combination
+from harness.matrix import Backend, Combination
 from harness.matrix.combination import TargetMachine
-from harness.matrix.schema import Backend
 from tests.report.samples import grid
 
 if TYPE_CHECKING:

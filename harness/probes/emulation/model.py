@@ -7,8 +7,7 @@ import inspect
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
-from ..engines.configure import load_model_config
-from ..engines.model_graph import build_keywords
+from ..engines.pytorch import build_keywords, load_model_config
 from .stand_ins import Assumed
 
 if TYPE_CHECKING:

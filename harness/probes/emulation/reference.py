@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Dict, List, Set
 
-from ..engines.boot_transformers import model_inputs
 from ..engines.preprocess import image_token_id
+from ..engines.transformers import model_inputs
 
 if TYPE_CHECKING:
     from ..smoke.question import Question

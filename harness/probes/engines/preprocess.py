@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 from ..running.events import Blocked, Events, Failed, summary
 from ..smoke.question import Question, smoke_image
 from . import gpu_stand_ins
-from .boot_transformers import model_inputs
 from .imports import exists
 from .model_folder import chat_template, named_folder, takes
+from .transformers import model_inputs
 
 if TYPE_CHECKING:
     from ..running.request import Request

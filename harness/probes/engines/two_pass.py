@@ -7,16 +7,17 @@ always comes before the text part; the order changes the answer.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ..running.events import Blocked, Events, Failed
 from ..smoke.judge import REASON as WRONG_ANSWER
 from ..smoke.judge import judge
 from ..smoke.question import Question, Reply, smoke_image, stage_facts
-from . import boot_lmdeploy, boot_server, boot_transformers
+from .backend import engine_module
 
 if TYPE_CHECKING:
     from ..running.request import Request
+    from .backend import Booted
 
 TIMES = 2
 """How often each question is asked: once cold, and once to see whether the answer comes again."""
@@ -24,25 +25,15 @@ TIMES_ON_GPU = 6
 """Once cold, and five times warm for a median."""
 
 
-class Engine(Protocol):
-    """A booted model."""
-
-    def ask(self, question: Question) -> Reply:
-        """Answer greedily."""
-
-    def close(self) -> None:
-        """Let go of the model and of every process it started."""
-
-
 def two_pass(request: Request, events: Events) -> None:
     """Boot the model, then ask both passes; one result for each of boot, see and structure that was reached."""
-    engine: Optional[Engine] = None
+    engine: Optional[Booted] = None
     with events.answering("boot") as booted:
         engine = boot(request, events)
     if not booted.passed or engine is None:
         return
     try:
-        times = TIMES if request.backend == "transformers" else TIMES_ON_GPU
+        times = TIMES_ON_GPU if request.engine.get("needs_gpu") else TIMES
         seen = ask_stage(engine, events, "see", request.model.smoke, times=times)
         if seen is not None:
             ask_stage(engine, events, "structure", request.model.smoke, times=times, answer=seen)
@@ -51,23 +42,19 @@ def two_pass(request: Request, events: Events) -> None:
         engine.close()
 
 
-def boot(request: Request, events: Events) -> Engine:
-    """The model on the backend that was asked for.
+def boot(request: Request, events: Events) -> Booted:
+    """The model on the backend that was asked for, in the way that was asked for.
 
     Raises:
         Blocked: this machine has no checkpoint of the model.
     """
     if request.model.folder is None:
         raise Blocked("no checkpoint of this model is on this machine", "weights-missing-or-corrupt")
-    if request.backend == "transformers":
-        return boot_transformers.boot(request, events)
-    if request.options.get("launch") == "server":
-        return boot_server.boot(request, events)
-    return boot_lmdeploy.boot(request, events)
+    return engine_module(request.engine.get("boot") or request.backend).boot(request, events)
 
 
 def ask_stage(  # noqa: PLR0913 - a pass is these
-    engine: Engine, events: Events, stage: str, smoke: Dict[str, Any], *, times: int = TIMES, answer: str = ""
+    engine: Booted, events: Events, stage: str, smoke: Dict[str, Any], *, times: int = TIMES, answer: str = ""
 ) -> Optional[str]:
     """Ask one pass several times and answer its stage; the text when it was right, else None."""
     with events.answering(stage):
@@ -88,7 +75,7 @@ def ask_stage(  # noqa: PLR0913 - a pass is these
     return None
 
 
-def timed(engine: Engine, question: Question) -> Reply:
+def timed(engine: Booted, question: Question) -> Reply:
     """The reply with its wall time, seconds."""
     started = time.perf_counter()
     reply = engine.ask(question)

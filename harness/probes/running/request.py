@@ -40,12 +40,18 @@ class Request:
     """One check to be made in this environment."""
 
     check: str
+    stage: str
+    """The first that it answers."""
+    probe: str
+    """The function that answers it: ``engines.imports:engine_modules``."""
     backend: str
     events: str
     scratch: str
     model: Model
     lmdeploy: str = ""
     transformers: str = ""
+    engine: Dict[str, Any] = field(default_factory=dict)
+    """What the host knows of the backend: modules, configuration, settings."""
     options: Dict[str, Any] = field(default_factory=dict)
 
 

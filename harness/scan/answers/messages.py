@@ -11,6 +11,7 @@ from harness.scan.evaluation.problems import Kind
 if TYPE_CHECKING:
     from packaging.version import Version
 
+    from harness.engines.engine import Architectures
     from harness.scan.evaluation.declared import Conflict, WarnedRange
     from harness.scan.evaluation.engine import Engine
     from harness.scan.evaluation.needs import Need
@@ -96,12 +97,11 @@ def conflict(found: Conflict) -> Finding:
     return Finding(kind, Severity.ERROR, found.package, found.package, "", 0, "", str(found))
 
 
-def unsupported(engine: Engine, target: Target) -> Finding:
-    """A backend that does not have the model's architecture."""
-    place = engine.support_list(target.backend)
+def unsupported(engine: Engine, target: Target, listed: Architectures) -> Finding:
+    """A backend whose list does not have the model's architecture."""
+    place = engine.support_list(listed)
     message = f"{engine.release} has no {target.architecture} in the {target.backend} engine's list of architectures"
-    if target.backend == "turbomind":
-        message += "; it falls back to the pytorch engine, or stops"
+    message += f"; {listed.fallback}" if listed.fallback else ""
     return Finding(
         Kind.ARCHITECTURE,
         Severity.ERROR,

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.core.verdict import Stage, Status, Verdict
-from harness.scan.evaluation.target import DEFAULT_MODEL, PYTORCH
+from harness.engines import Backend
+from harness.scan.evaluation.target import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +39,7 @@ def map_context(
         (row["lmdeploy"], row["transformers"]): row["truth"]
         for row in pairs
         if row["truth"] is not None
-        and row.get("backend", PYTORCH) == grid.backend
+        and row.get("backend", Backend.PYTORCH) == grid.backend
         and _same_model(row.get("model", "canary"), grid.model)
     }
     measured |= measured_outcomes(records, grid.model, grid.backend)

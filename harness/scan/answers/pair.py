@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from harness.engines import Backend
 from harness.index.files import NoSuchPackage
 from harness.scan.answers import messages
 from harness.scan.answers.findings import Finding, Outcome, PairScan, Severity, judge
@@ -22,7 +23,6 @@ from harness.scan.evaluation.problems import Kind, Problem
 from harness.scan.evaluation.provides import Provider
 from harness.scan.evaluation.reach import Reached, evaluate
 from harness.scan.evaluation.shapes import Shapes
-from harness.scan.evaluation.target import PYTORCH, TRANSFORMERS
 from harness.scan.evaluation.undeclared import Stack
 from harness.scan.evaluation.world import PROVIDER, Memory, World, module_there, name_there
 from harness.scan.sources.calls import Call, calls_of
@@ -80,12 +80,13 @@ class EngineScan:
         engine, target = self.engine, self.target
         roots = dict.fromkeys(module.partition(".")[0] for module in target.imports)
         found = [messages.unread(root, target.model) for root in roots if engine.consumers.release(root) is None]
-        if target.backend != TRANSFORMERS and not engine.supports(target):
-            found.append(messages.unsupported(engine, target))
-        quantised = target.quantisation != "none" and target.backend == PYTORCH
+        listed = target.engine.architectures
+        if listed is not None and not engine.supports(target):
+            found.append(messages.unsupported(engine, target, listed))
+        quantised = target.quantisation != "none" and target.backend == Backend.PYTORCH
         if quantised and not engine.mentions_quantisation(target.quantisation):
             found.append(messages.quantisation(engine, target))
-        if target.backend == PYTORCH:
+        if target.backend == Backend.PYTORCH:
             provided = target.provided(engine.release.version)
             found += [
                 messages.undeclared(problem)

@@ -22,9 +22,10 @@ from packaging.version import InvalidVersion, Version
 from harness.core.errors import HarnessError
 from harness.core.untrusted_files import remove_tree
 from harness.core.verdict import Reason, Stage, Status, Verdict
+from harness.engines import ENGINES, Backend
 from harness.results.store import ResultStore
 from harness.scan.answers.findings import Outcome
-from harness.scan.evaluation.target import BACKENDS, PYTHON, PYTORCH
+from harness.scan.evaluation.target import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -132,11 +133,11 @@ def read_pairs(path: Path = PAIRS) -> list[Group]:
             continue
         try:
             engine, provider = (str(Version(word)) for word in words[:2])
-            backend, model = (*words[2:], *(PYTORCH, MODEL)[len(words) - 2 :])
+            backend, model = (*words[2:], *(Backend.PYTORCH, MODEL)[len(words) - 2 :])
         except (InvalidVersion, ValueError):
             raise BadPairs(f"{path}:{number}: '{line.strip()}' is not a pair; write e.g. 0.11.1 4.57.3") from None
-        if backend not in BACKENDS:
-            raise BadPairs(f"{path}:{number}: there is no backend '{backend}'; one of {', '.join(BACKENDS)}")
+        if backend not in ENGINES:
+            raise BadPairs(f"{path}:{number}: there is no backend '{backend}'; one of {', '.join(ENGINES)}")
         found.setdefault((engine, backend, model), []).append(provider)
     return [Group(*key, tuple(dict.fromkeys(providers))) for key, providers in found.items()]
 
@@ -147,7 +148,7 @@ def read_measured(path: Path) -> list[Measured]:
     Raises:
         BadPairs: it does not hold such a table.
     """
-    usual = {"backend": PYTORCH, "model": MODEL, "how": "environment"}
+    usual = {"backend": Backend.PYTORCH, "model": MODEL, "how": "environment"}
     try:
         data = json.loads(path.read_text("utf-8"))
         rows = [usual | row for row in (data["pairs"] if isinstance(data, dict) else data)]

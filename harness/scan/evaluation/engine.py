@@ -8,59 +8,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from harness.scan.evaluation.target import PYTORCH, TURBOMIND
+from harness.engines import ENGINES, Backend
 from harness.scan.evaluation.values import EngineClass, EngineFunction, Known, Sources
 from harness.scan.sources.nodes import strings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.engines.engine import Architectures
     from harness.scan.evaluation.importing import Consumers
     from harness.scan.evaluation.target import Target
     from harness.scan.sources.release import Release
 
 ROOT = "lmdeploy"
 BUILDER = f"{ROOT}.vl.model.builder"
-_COMMON = (
-    "archs",
-    "tokenizer",
-    "model",
-    "pipeline",
-    "serve.async_engine",
-    "serve.core.async_engine",
-    "serve.processors",
-)
-_VISION = ("serve.vl_async_engine", "serve.core.vl_async_engine", "vl.engine", "vl.model.builder")
-_OF_BACKEND = {
-    PYTORCH: (
-        "pytorch.engine",
-        "pytorch.engine.engine",
-        "pytorch.engine.engine_instance",
-        "pytorch.engine.executor.uni_executor",
-        "pytorch.engine.model_agent",
-        "pytorch.engine.model_agent.agent",
-        "pytorch.check_env.transformers",
-        "pytorch.check_env.model",
-        "pytorch.backends.cuda",
-        "pytorch.backends.cuda.graph_runner",
-        "pytorch.config",
-        "pytorch.configurations",
-        "pytorch.models.patch",
-        "pytorch.nn",
-    ),
-    TURBOMIND: (
-        "turbomind",
-        "turbomind.turbomind",
-        "turbomind.supported_models",
-        "turbomind.deploy.converter",
-        "turbomind.converter",
-        "turbomind.model_loader",
-    ),
-}
-_MAPS = {
-    PYTORCH: ("pytorch.models.module_map", "MODULE_MAP"),
-    TURBOMIND: ("turbomind.supported_models", "SUPPORTED_ARCHS"),
-}
 _CONFIG_BUILDERS = f"{ROOT}.pytorch.configurations"
 _LINEAR = f"{ROOT}.pytorch.nn.linear"
 _TURNED_AWAY = re.compile(rb"Unsupported quant method")
@@ -92,9 +53,9 @@ class Engine:
 
     def entries(self, target: Target) -> list[str]:
         """The modules that a boot loads, as far as this release has them."""
-        names = [*_COMMON, *(_VISION if target.vision else ()), *_OF_BACKEND.get(target.backend, ())]
-        modules = [f"{ROOT}.{name}" for name in names]
-        if target.backend == PYTORCH and (own := self.model_module(target.architecture)) is not None:
+        engine = target.engine
+        modules = [*engine.modules, *(engine.vision_modules if target.vision else ()), *engine.own_modules]
+        if target.backend == Backend.PYTORCH and (own := self.model_module(target.architecture)) is not None:
             modules.append(own)
         return [module for module in modules if self.release.has(module)]
 
@@ -102,22 +63,21 @@ class Engine:
         """Whether the backend's list of architectures has the model's."""
         return target.architecture in self._map(target.backend)
 
-    def support_list(self, backend: str) -> Place:
+    def support_list(self, listed: Architectures) -> Place:
         """Where the backend's list of architectures stands."""
-        module = f"{ROOT}.{_MAPS[backend][0]}"
-        lines = [node.lineno for node in _map_values(self.sources.tree(module), _MAPS[backend][1])]
-        return Place(module, self.release.path_of(module), min(lines, default=1))
+        lines = [node.lineno for node in _map_values(self.sources.tree(listed.module), listed.table)]
+        return Place(listed.module, self.release.path_of(listed.module), min(lines, default=1))
 
     def model_module(self, architecture: str) -> str | None:
         """The module of the pytorch engine's own class for an architecture."""
-        path = self._map(PYTORCH).get(architecture, "")
+        path = self._map(Backend.PYTORCH).get(architecture, "")
         module = f"{ROOT}.pytorch.models{path.rpartition('.')[0]}" if path.startswith(".") else path.rpartition(".")[0]
         return module if self.release.has(module) else None
 
     def model_class(self, architecture: str) -> EngineClass | None:
         """The pytorch engine's own class for an architecture."""
         module = self.model_module(architecture)
-        name = self._map(PYTORCH).get(architecture, "").rpartition(".")[2]
+        name = self._map(Backend.PYTORCH).get(architecture, "").rpartition(".")[2]
         return EngineClass(module, name) if module is not None and name else None
 
     def mentions_quantisation(self, quantisation: str) -> bool:
@@ -160,9 +120,9 @@ class Engine:
         """Architecture to what the backend's list says of it."""
         if backend not in self._maps:
             entries = self._maps[backend] = {}
-            if backend in _MAPS:
-                name, variable = _MAPS[backend]
-                for node in _map_values(self.sources.tree(f"{ROOT}.{name}"), variable):
+            listed = ENGINES[backend].architectures
+            if listed is not None:
+                for node in _map_values(self.sources.tree(listed.module), listed.table):
                     entries |= _entries(node)
         return self._maps[backend]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.engines import Backend
 from harness.scan.evaluation.engine import BUILDER, ROOT
 from harness.scan.evaluation.importing import Importer
 from harness.scan.evaluation.problems import Kind, Problem
-from harness.scan.evaluation.target import PYTORCH, TRANSFORMERS, TURBOMIND
 from harness.scan.evaluation.values import EngineFunction, Instance, Known
 from harness.scan.evaluation.walk import Walk
 from harness.scan.evaluation.world import PROVIDER, module_there, name_there
@@ -41,7 +41,7 @@ def evaluate(engine: Engine, target: Target, check_runner: CheckRunner) -> Reach
     importer = Importer(engine.consumers, check_runner)
     certain: dict[Problem, None] = {}
     possible: dict[Problem, None] = {}
-    if target.backend == TRANSFORMERS:
+    if target.engine.architectures is None:
         certain.update(dict.fromkeys(_reference(target, check_runner)))
     else:
         for entry in engine.entries(target):
@@ -63,7 +63,7 @@ def evaluate(engine: Engine, target: Target, check_runner: CheckRunner) -> Reach
 def _walk_model(engine: Engine, target: Target, walk: Walk) -> None:
     if not walk.check_runner.ask(("knows", target.model_type)) and not target.remote_code:
         _unknown_type(engine, target, walk)
-    elif target.backend == PYTORCH:
+    elif target.backend == Backend.PYTORCH:
         _walk_config(engine, walk)
         _walk_graph(engine, target, walk)
     if target.vision:
@@ -121,7 +121,7 @@ def _walk_vision(engine: Engine, target: Target, walk: Walk) -> None:
     own = Instance(cls, attributes)
     sources = engine.sources
     functions = [sources.method(cls, name) for name in _PREPARE]
-    if functions[0] is None or target.backend == TURBOMIND:
+    if functions[0] is None or target.engine.loads_vision:
         functions.insert(1, sources.method(cls, "build_model"))
     for function in functions:
         if function is not None:

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from harness.core.errors import HarnessError
+from harness.engines import ENGINES, Backend
 from harness.matrix.models import ModelSpec, load_models
 
 if TYPE_CHECKING:
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
+    from harness.engines import Engine
     from harness.scan.evaluation.shapes import Checkpoint
 
-PYTORCH, TURBOMIND, TRANSFORMERS = "pytorch", "turbomind", "transformers"
-BACKENDS = (PYTORCH, TURBOMIND, TRANSFORMERS)
 PYTHON = "3.11"
 """The interpreter every release looked at has wheels for; another one can be asked about."""
 DEFAULT_MODEL = "qwen2-vl"
@@ -50,7 +50,7 @@ class Target:
     model: str
     architecture: str
     model_type: str
-    backend: str = PYTORCH
+    backend: str = Backend.PYTORCH
     python: str = PYTHON
     quantisation: str = "none"
     imports: tuple[str, ...] = ()
@@ -64,6 +64,11 @@ class Target:
     remote_code: bool = False
     """Whether the checkpoint brings its own classes."""
     vision: bool = True
+
+    @property
+    def engine(self) -> Engine:
+        """What is known of the backend."""
+        return ENGINES[self.backend]
 
     def provided(self, lmdeploy: Version) -> frozenset[str]:
         """Packages that the model's lock adds for an engine version, normalised names."""
@@ -120,7 +125,7 @@ def _keys(table: Mapping[str, Any], within: str = "") -> Iterator[str]:
             yield from _keys(value, f"{within}{key}.")
 
 
-def find_target(name: str, models: Path, backend: str = PYTORCH, python: str = PYTHON) -> Target:
+def find_target(name: str, models: Path, backend: str = Backend.PYTORCH, python: str = PYTHON) -> Target:
     """The target for a model by its spec's name, or the start of it; ``qwen2-vl`` is known without a spec.
 
     Raises:

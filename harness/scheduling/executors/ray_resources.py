@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from harness.pipeline.checks import ENGINES
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -68,7 +66,7 @@ def advertised(machine: MachineRecord, combinations: Iterable[Combination]) -> d
 
 def goes_to_gpu(combination: Combination) -> bool:
     """Whether its climb ends on a GPU where there is one: an engine boots there."""
-    return combination.excluded is None and combination.backend in ENGINES
+    return combination.excluded is None and combination.backend.engine.needs_gpu
 
 
 def demanded(

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.core.verdict import Stage, Verdict
+from harness.engines import CHECKS, Needs
 from harness.matrix import Backend, Launch
 from harness.matrix.models import Quantisation
 from harness.pipeline import checks
 from harness.pipeline.check_runner import limits_of
-from harness.pipeline.checks import ASKED_STAGES, CHECKS, Needs, is_emulated
+from harness.pipeline.checks import ASKED_STAGES, is_emulated
 from harness.pipeline.stages import Pipeline
 from harness.probes.emulation import stage, stand_ins
 from harness.probes.running.events import Blocked, Events
 from harness.probes.smoke.question import Reply
-from harness.probes.start import CHECKS as PROBED
 from harness.session import plan as plan_module
 from tests import ROOT
 from tests.probes.samples import install, request_for, results, written
@@ -66,9 +66,8 @@ def shipped(model: str) -> ModelSpec:
 def test_it_stands_between_preprocess_and_boot_and_is_asked_once_for_each_lock_and_checkpoint() -> None:
     place = ASKED_STAGES.index(Stage.EMULATE)
     assert ASKED_STAGES[place - 1 : place + 2] == (Stage.PREPROCESS, Stage.EMULATE, Stage.BOOT)
-    (check,) = [check for check in CHECKS if Stage.EMULATE in check.stages]
+    (check,) = [check for check in CHECKS.values() if Stage.EMULATE in check.stages]
     assert check.needs is Needs.CHECKPOINT
-    assert PROBED[check.name][0] == "emulate"
     assert limits_of(SimpleNamespace(timeouts={}), Stage.EMULATE).wall > 180  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.probes.engines import configure
+from harness.probes.engines import configure, turbomind
 from tests.probes.samples import Session, install, request_for, results, written
 
 if TYPE_CHECKING:
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from harness.probes.running.events import Events
 
 
-def supporting(monkeypatch: pytest.MonkeyPatch, pytorch: list[str], turbomind: list[str], *, says: bool) -> None:
-    install(monkeypatch, "lmdeploy.pytorch.models.module_map", MODULE_MAP=dict.fromkeys(pytorch, ""))
-    lists = {"SUPPORTED_ARCHS": dict.fromkeys(turbomind, ""), "is_supported": lambda _folder: says}
+def supporting(monkeypatch: pytest.MonkeyPatch, python: list[str], compiled: list[str], *, says: bool) -> None:
+    install(monkeypatch, "lmdeploy.pytorch.models.module_map", MODULE_MAP=dict.fromkeys(python, ""))
+    lists = {"SUPPORTED_ARCHS": dict.fromkeys(compiled, ""), "is_supported": lambda _folder: says}
     install(monkeypatch, "lmdeploy.turbomind.supported_models", **lists)
-    monkeypatch.setattr(configure, "prepare_turbomind", lambda _events: False)
+    monkeypatch.setattr(turbomind, "prepare", lambda _events, _seconds: False)
 
 
 @pytest.mark.parametrize(
-    ("pytorch", "turbomind", "says", "expected", "predicted"),
+    ("python", "compiled", "says", "expected", "predicted"),
     [
         (["Arch"], ["Arch"], True, ("configure", "pass", None), "turbomind"),
         (["Arch"], [], False, ("configure", "fail", "backend-substituted"), "pytorch"),
@@ -37,14 +37,14 @@ def test_a_substitution_is_foretold(  # noqa: PLR0913, PLR0917 - two lists, what
     events: Events,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    pytorch: list[str],
-    turbomind: list[str],
+    python: list[str],
+    compiled: list[str],
     expected: tuple[str, str, str | None],
     predicted: str,
     *,
     says: bool,
 ) -> None:
-    supporting(monkeypatch, pytorch, turbomind, says=says)
+    supporting(monkeypatch, python, compiled, says=says)
     configure.backend_support(request_for(tmp_path, "turbomind"), events)
     assert results(events) == [expected]
     facts = {event["name"]: event["value"] for event in written(events) if event["event"] == "fact"}

@@ -7,23 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.probes.engines import gpu_stand_ins, native
+from harness.probes.engines import gpu_stand_ins
 from tests.probes.samples import install
-
-
-def test_a_stand_in_takes_what_module_level_code_does_with_an_extension() -> None:
-    extension: Any = native.StandIn("_turbomind")
-
-    def annotated(tensors: extension.TensorMap) -> extension.DataType.TYPE_FP16:
-        return tensors
-
-    settings = extension.AttentionConfig(head_dim=128)
-    settings.rope.base = 10_000.0
-    assert settings.rope.base == 10_000.0
-    assert extension.DataType is extension.DataType
-    assert annotated is not None
-    with pytest.raises(AttributeError):
-        _ = extension.__wrapped__
 
 
 def test_stand_ins_are_not_used_where_there_is_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,7 @@ def test_engine_modules_asks_only_for_modules_that_the_version_has(session: Sess
         "lmdeploy.serve.vl_async_engine",
         "lmdeploy.vl.engine",
         "triton",
+        "lmdeploy.pytorch.engine",
         "lmdeploy.pytorch.engine.engine",
     ]
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from harness.probes.engines import configure, model_graph, preprocess
-from harness.probes.running.events import Blocked, Failed
+from harness.probes.engines import preprocess
+from harness.probes.running.events import Failed
 from harness.probes.smoke.question import Question, smoke_image
-from tests.probes.samples import SMOKE, install
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.probes.samples import SMOKE
 
 
 def test_the_image_comes_before_the_text_and_text_alone_is_a_string() -> None:
@@ -88,31 +84,3 @@ def test_other_ids_than_transformers_are_a_warning() -> None:
     assert preprocess.warning({"image_prompt": same, "text_prompt": same}) == ""
     assert "in text_prompt" in preprocess.warning({"image_prompt": same, "text_prompt": other})
     assert "not compared" in preprocess.warning({"not_compared": "OSError: no processor"})
-
-
-def test_the_builder_gets_what_its_version_takes() -> None:
-    configuration = SimpleNamespace(quant_config="q", tie_word_embeddings=True)
-
-    @dataclass
-    class Context:
-        quant_config: str
-        fp32_lm_head: bool = False
-
-    with_context = SimpleNamespace(BuildModelContext=Context, build_patched_model=lambda config, build_model_ctx: None)  # noqa: ARG005
-    without = SimpleNamespace(build_patched_model=lambda config: None)  # noqa: ARG005 - only its parameters are read
-    assert model_graph.build_keywords(with_context, configuration) == {"build_model_ctx": Context("q")}
-    assert model_graph.build_keywords(without, configuration) == {}
-
-
-def test_a_missing_tokenizer_blocks_only_versions_that_count_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @dataclass
-    class Counting:
-        tokenizer_size: int = 0
-
-    install(monkeypatch, "lmdeploy.turbomind.deploy.config", ModelConfig=Counting)
-    with pytest.raises(Blocked, match="tokenizer"):
-        configure.require_tokenizer_where_counted(str(tmp_path))
-    (tmp_path / "tokenizer.json").touch()
-    configure.require_tokenizer_where_counted(str(tmp_path))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.probes.engines import boot_transformers
+from harness.probes.engines import transformers
 
 
 def test_the_first_token_is_the_second_put() -> None:
-    clock = boot_transformers.FirstTokenClock()
+    clock = transformers.FirstTokenClock()
     clock.put("prompt")
     assert clock.first is None
     clock.put("token")
@@ -20,4 +20,4 @@ def test_the_first_token_is_the_second_put() -> None:
 
 def test_an_unknown_dtype_is_refused() -> None:
     with pytest.raises(ValueError, match=r"options\.dtype is 'int4'"):
-        boot_transformers.cast(None, "int4")
+        transformers.cast(None, "int4")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.probes.engines import boot_lmdeploy, two_pass
+from harness.probes.engines import lmdeploy, two_pass
 from harness.probes.running import background
 from harness.probes.running.events import Events, Failed
 from harness.probes.smoke.question import Question, Reply
@@ -59,11 +59,11 @@ class FakePipeline:
 @pytest.fixture
 def ask_lmdeploy(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reply]:
     install(monkeypatch, "lmdeploy", GenerationConfig=GenerationConfig)
-    monkeypatch.setattr(boot_lmdeploy, "GRACE_SECONDS", 0.0)
-    monkeypatch.setattr(boot_lmdeploy, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(lmdeploy, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(lmdeploy, "POLL_SECONDS", 0.01)
 
     def ask(stream: Callable[[], Iterator[Part]], limit: float = 20.0) -> Reply:
-        return boot_lmdeploy.LmdeployEngine(FakePipeline(stream), limit).ask(Question("hi", 8))
+        return lmdeploy.LmdeployEngine(FakePipeline(stream), limit).ask(Question("hi", 8))
 
     return ask
 
@@ -83,7 +83,7 @@ def test_requests_come_from_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         threads.add(threading.get_ident())
         yield Part("red", "stop")
 
-    engine = boot_lmdeploy.LmdeployEngine(FakePipeline(stream), 20.0)
+    engine = lmdeploy.LmdeployEngine(FakePipeline(stream), 20.0)
     for _ in range(3):
         assert engine.ask(Question("hi", 8)).text == "red"
     assert len(threads) == 1
@@ -92,7 +92,7 @@ def test_requests_come_from_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_settings_are_greedy_in_names_the_version_has(ask_lmdeploy: Callable[..., Reply]) -> None:
     assert ask_lmdeploy is not None
-    assert boot_lmdeploy.generation_settings(8) == GenerationConfig(max_new_tokens=8, do_sample=False)
+    assert lmdeploy.generation_settings(8) == GenerationConfig(max_new_tokens=8, do_sample=False)
 
 
 def test_an_answer_that_is_an_error_is_raised(ask_lmdeploy: Callable[..., Reply]) -> None:
@@ -151,21 +151,12 @@ class PytorchEngineConfig:
     eager_mode: bool = False
 
 
-def test_options_go_into_the_settings_that_the_version_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch, "lmdeploy", PytorchEngineConfig=PytorchEngineConfig)
-    request = request_for(tmp_path)
-    request.options.update(eager_mode=True, cache_max_entry_count=0.05, threads=2)
-    settings, used = boot_lmdeploy.engine_settings(request)
-    assert settings == PytorchEngineConfig(eager_mode=True)
-    assert used == {"eager_mode": True}
-
-
 @pytest.mark.parametrize("newer", [False, True])
 def test_the_running_engine_is_read_from_the_engine_object(*, newer: bool) -> None:
     engine = type("TurboMind", (), {"__module__": "lmdeploy.turbomind.turbomind"})()
     holder = SimpleNamespace(engine=engine, backend="pytorch")
     pipeline = SimpleNamespace(async_engine=holder) if newer else holder
-    assert boot_lmdeploy.running_engine(pipeline) == ("turbomind", "lmdeploy.turbomind.turbomind.TurboMind")
+    assert lmdeploy.running_engine(pipeline) == ("turbomind", "lmdeploy.turbomind.turbomind.TurboMind")
 
 
 def test_an_engine_that_was_not_asked_for_fails(
@@ -175,13 +166,13 @@ def test_an_engine_that_was_not_asked_for_fails(
     pipeline = SimpleNamespace(engine=engine, close=lambda: None)
     install(monkeypatch, "lmdeploy", TurbomindEngineConfig=PytorchEngineConfig, pipeline=lambda *_, **__: pipeline)
     install(monkeypatch, "torch", cuda=SimpleNamespace(get_device_name=lambda _: "card", mem_get_info=lambda _: (1, 3)))
-    monkeypatch.setattr(boot_lmdeploy, "driver_present", lambda: True)
-    monkeypatch.setattr(boot_lmdeploy, "named_folder", lambda request, _: request.model.folder)
+    monkeypatch.setattr(lmdeploy, "driver_present", lambda: True)
+    monkeypatch.setattr(lmdeploy, "named_folder", lambda request, _: request.model.folder)
     two_pass.two_pass(request_for(tmp_path, "turbomind"), events)
     assert results(events) == [("boot", "fail", "backend-substituted")]
 
 
 def test_an_engine_without_a_driver_blocks(events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boot_lmdeploy, "driver_present", lambda: False)
+    monkeypatch.setattr(lmdeploy, "driver_present", lambda: False)
     two_pass.two_pass(request_for(tmp_path), events)
     assert results(events) == [("boot", "blocked", "driver-or-gpu-unavailable")]

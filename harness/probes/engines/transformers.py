@@ -1,14 +1,16 @@
-"""The model under plain transformers on the CPU: what the engines are compared with, and a backend of its own."""
+"""Plain transformers on the CPU: what the engines are compared with, and a backend of its own."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from ..running.events import Blocked, Events
+from ..running.events import Blocked, Events, Failed
 from ..smoke.question import Question, Reply
-from .imports import require_real, versions
+from .imports import versions
 
 if TYPE_CHECKING:
     from ..running.request import Request
@@ -132,3 +134,90 @@ def model_inputs(processor: Any, question: Question) -> "tuple[str, Dict[str, An
     prompt = owner.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     images = {} if question.image is None else {"images": [question.image]}
     return prompt, dict(processor(text=[prompt], return_tensors="pt", **images))
+
+
+def model_class(request: Request, events: Events) -> None:
+    """Resolve the model's class and its processor in transformers, with every lazy module on the way loaded."""
+    with events.answering("import") as answer:
+        transformers = importlib.import_module("transformers")
+        events.fact("versions", versions())
+        architecture = request.model.architecture
+        if not knows(transformers, architecture):
+            own_code = remote_class(request)
+            if own_code is not None:
+                answer.message = own_code
+                return
+        model = getattr(transformers, architecture)  # forces the lazy modules; the error is the answer
+        require_real(model, architecture)
+        events.fact("model_class", f"{model.__module__}.{model.__qualname__}")
+        require_real(transformers.AutoProcessor, "AutoProcessor")
+        events.fact("processor", processor_facts(request.model.model_type))
+
+
+def knows(package: Any, name: str) -> bool:
+    """Whether a lazy package knows the name, without loading the module that defines it."""
+    return name in dir(package)
+
+
+def require_real(found: Any, name: str) -> None:
+    """Refuse the place-holder class that transformers puts where a package is missing.
+
+    Raises:
+        Failed: the class is such a place-holder.
+    """
+    module = str(getattr(found, "__module__", ""))
+    if ".dummy_" in module:
+        needs = ", ".join(getattr(found, "_backends", [])) or "a package that is not installed"
+        raise Failed(f"transformers has only a place-holder for {name}: it needs {needs}", "missing-dependency")
+
+
+def remote_class(request: Request) -> Optional[str]:
+    """What to say of an architecture that transformers does not have and the checkpoint's own code may define.
+
+    Raises:
+        Blocked: the model brings code, and it is not on this machine.
+    """
+    configuration = request.model.configuration
+    mapping = auto_map(configuration)
+    if not (request.model.trust_remote_code or mapping):
+        return None
+    sources = [value for value in mapping.values() if request.model.architecture in str(value)]
+    files = [str(source).rpartition("--")[2].split(".")[0] + ".py" for source in sources]
+    if configuration is None or not files or not Path(configuration, files[0]).is_file():
+        raise Blocked(
+            f"{request.model.architecture} is defined by the checkpoint's own code, which is not on this machine",
+            "weights-missing-or-corrupt",
+        )
+    dynamic = importlib.import_module("transformers.dynamic_module_utils")
+    dynamic.get_class_from_dynamic_module(str(sources[0]), configuration)
+    return f"defined by the checkpoint's own {files[0]}"
+
+
+def auto_map(folder: Optional[str]) -> Dict[str, Any]:
+    """The ``auto_map`` of a checkpoint's configuration, empty where there is none."""
+    if folder is None or not Path(folder, "config.json").is_file():
+        return {}
+    found = json.loads(Path(folder, "config.json").read_text(encoding="utf-8")).get("auto_map") or {}
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def processor_facts(model_type: str) -> Dict[str, str]:
+    """The classes that the automatic ones choose for this model type, each really loaded.
+
+    Raises:
+        Failed: one of them is a place-holder for a missing package.
+    """
+    transformers = importlib.import_module("transformers")
+    facts: Dict[str, str] = {}
+    configurations = importlib.import_module("transformers.models.auto.configuration_auto")
+    names = getattr(configurations, "CONFIG_MAPPING_NAMES", {})
+    if model_type in names:
+        found = configurations.CONFIG_MAPPING[model_type]
+        facts["configuration"] = f"{found.__module__}.{found.__qualname__}"
+    processors = importlib.import_module("transformers.models.auto.processing_auto")
+    name = getattr(processors, "PROCESSOR_MAPPING_NAMES", {}).get(model_type)
+    if isinstance(name, str):
+        chosen = getattr(transformers, name)
+        require_real(chosen, name)
+        facts["processor"] = f"{chosen.__module__}.{chosen.__qualname__}"
+    return facts

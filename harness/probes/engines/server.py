@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 from ..running.events import Events, Failed
 from ..smoke.question import Question, Reply
-from .boot_lmdeploy import ANSWER_SECONDS, engine_settings, require_driver
 from .imports import versions
+from .lmdeploy import ANSWER_SECONDS, require_driver
 from .model_folder import named_folder
+from .settings import engine_settings, flags
 
 if TYPE_CHECKING:
     from ..running.request import Request
@@ -35,14 +36,6 @@ TELLING_SECONDS = 20.0
 POLL_SECONDS = 0.25
 STARTING_SECONDS = 900.0
 STOPPING_SECONDS = 30.0
-FLAGS = {
-    "session_len": "--session-len",
-    "cache_max_entry_count": "--cache-max-entry-count",
-    "max_batch_size": "--max-batch-size",
-    "max_prefill_token_num": "--max-prefill-token-num",
-    "model_format": "--model-format",
-}
-"""The command line's names for the engine's settings."""
 
 
 class Server:
@@ -166,9 +159,7 @@ def boot(request: Request, events: Events) -> Server:
     told = os.path.join(request.scratch, "engine.json")
     arguments = ["serve", "api_server", folder, "--backend", request.backend]
     arguments += ["--server-name", HOST, "--server-port", str(port)]
-    arguments += [part for name, flag in FLAGS.items() if name in used for part in (flag, str(used[name]))]
-    if used.get("eager_mode"):
-        arguments.append("--eager-mode")
+    arguments += flags(used)
     shown = ["lmdeploy", *("MODEL" if part == folder else part for part in arguments)]
     events.fact("command", shown)
     events.progress("starting the server")

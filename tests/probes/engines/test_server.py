@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.probes.engines import boot_server
-from harness.probes.engines.boot_server import Server, chat_messages, free_port, listening, wait_until_up
+from harness.probes.engines import server as servers
+from harness.probes.engines.server import Server, chat_messages, free_port, listening, wait_until_up
 from harness.probes.running.events import Events, Failed
 from harness.probes.smoke.question import Question
 from tests.probes.samples import written
@@ -125,7 +125,7 @@ def test_half_an_answer_is_none(serve: Callable[..., Server]) -> None:
 def test_a_server_that_stays_is_killed_and_that_is_told(
     serve: Callable[..., Server], events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boot_server, "STOPPING_SECONDS", 1.0)
+    monkeypatch.setattr(servers, "STOPPING_SECONDS", 1.0)
     server = serve("stays")
     server.close()
     told = shutdown(events)
@@ -140,7 +140,7 @@ def test_a_server_that_ends_before_it_answers(serve: Callable[..., Server]) -> N
 
 
 def test_a_server_that_does_not_come_up(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boot_server, "STARTING_SECONDS", 1.0)
+    monkeypatch.setattr(servers, "STARTING_SECONDS", 1.0)
     started = time.monotonic()
     with pytest.raises(Failed, match="did not answer within 1 s") as failure:
         serve("silent")

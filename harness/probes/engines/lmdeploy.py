@@ -1,4 +1,4 @@
-"""lmdeploy's own pipeline with an explicit engine configuration, and the start without one.
+"""lmdeploy's own pipeline with an explicit engine configuration.
 
 The engine that really came up is read from the engine object: asked for turbomind, some versions quietly give pytorch.
 Requests go through the streaming call, which every version has, so that the first token can be timed.
@@ -8,57 +8,30 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import queue
-import sys
 import threading
 import time
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, List, Optional
 
 from ..running.background import FAILURES
 from ..running.driver import REASON as NO_DRIVER
 from ..running.driver import driver_present
-from ..running.events import Answer, Blocked, Events, Failed
+from ..running.events import Blocked, Events, Failed
 from ..smoke.question import Question, Reply
 from .imports import versions
 from .model_folder import named_folder, takes
 from .preprocess import messages
+from .settings import engine_settings
 
 if TYPE_CHECKING:
     from ..running.request import Request
-
-SETTINGS = (
-    "session_len",
-    "cache_max_entry_count",
-    "eager_mode",
-    "max_batch_size",
-    "max_prefill_token_num",
-    "dtype",
-    "tp",
-)
-"""Options of a request that go into the engine's configuration, where that version's engine has them."""
-
-FORMATS = {"awq-int4": "awq", "gptq-int4": "gptq"}
-"""TurboMind's name for a quantisation method."""
-WORKSPACE_MIB = 2560
-"""Room for the CUDA context, activations and the vision tower: what is left of the budget after it is cache."""
-SMALLEST_CACHE_MIB = 256
-CACHE_SHARE = 0.8
-"""lmdeploy's own default share, never exceeded."""
-SESSION_LENGTH = 2048
-"""Tokens: the smoke test's image and both passes fit several times."""
-BATCH = 4
 
 ANSWER_SECONDS = 300.0
 """How long one answer may take, unless options.answer_seconds says otherwise: compiling kernels counts in."""
 GRACE_SECONDS = 5.0
 """How long a request may go on after something failed in the background."""
 POLL_SECONDS = 0.2
-
-
-class ServerReached(Exception):  # noqa: N818 - no error: it says how far the server came
-    """The server was about to listen: everything before it worked."""
 
 
 class LmdeployEngine:
@@ -208,38 +181,6 @@ def require_driver() -> None:
         raise Blocked("this machine has no NVIDIA driver, and lmdeploy's engines need a GPU", NO_DRIVER)
 
 
-def engine_settings(request: Request) -> "tuple[Any, Dict[str, Any]]":
-    """The engine's configuration object, and what of the request's options it took."""
-    lmdeploy = importlib.import_module("lmdeploy")
-    kind = lmdeploy.PytorchEngineConfig if request.backend == "pytorch" else lmdeploy.TurbomindEngineConfig
-    known = {item.name for item in fields(kind)}
-    used = {name: request.options[name] for name in SETTINGS if name in request.options and name in known}
-    if "gpu_budget_mib" in request.options:
-        used = {name: value for name, value in within_budget(request).items() if name in known} | used
-    if request.model.quantisation in FORMATS and request.backend == "turbomind":
-        used["model_format"] = FORMATS[request.model.quantisation]
-    return kind(**used), used
-
-
-def within_budget(request: Request) -> Dict[str, Any]:
-    """Settings with which the engine lives in ``options.gpu_budget_mib`` on a card of any size.
-
-    Both engines take ``cache_max_entry_count`` as a share of the memory that is free once the weights are loaded, so
-    the share of a big card that makes a small card's cache follows from the budget. CUDA graphs cost memory of their
-    own and are left out.
-    """
-    free = importlib.import_module("torch").cuda.mem_get_info(0)[0] / 2**20
-    budget, weights = float(request.options["gpu_budget_mib"]), float(request.options.get("weights_mib", 0))
-    cache = max(budget - weights - WORKSPACE_MIB, SMALLEST_CACHE_MIB)
-    return {
-        "cache_max_entry_count": round(min(CACHE_SHARE, cache / max(free - weights, 1.0)), 5),
-        "session_len": SESSION_LENGTH,
-        "max_batch_size": BATCH,
-        "max_prefill_token_num": SESSION_LENGTH,
-        "eager_mode": True,
-    }
-
-
 def generation_settings(max_new_tokens: int) -> Any:
     """Greedy decoding, in every version that has a setting for it."""
     kind = importlib.import_module("lmdeploy").GenerationConfig
@@ -252,95 +193,6 @@ def running_engine(pipeline: Any) -> "tuple[str, str]":
     """The backend that really runs, and its class, read from the engine object."""
     holder = getattr(pipeline, "async_engine", pipeline)  # a pipeline class of its own from 0.12
     kind = type(holder.engine)
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    for backend in ("turbomind", "pytorch"):
-        if name.startswith(f"lmdeploy.{backend}."):
-            return backend, name
-    return str(getattr(holder, "backend", "unknown")), name
-
-
-def no_backend_config(request: Request, events: Events) -> None:
-    """Start the server from Python without an engine configuration, up to where it would listen."""
-    with events.answering("boot") as answer:
-        require_checkpoint(request)
-        server = importlib.import_module("lmdeploy.serve.openai.api_server")
-        listening_instead(
-            answer, lambda: server.serve(request.model.folder, backend=request.backend, backend_config=None)
-        )
-
-
-def reached(*_arguments: Any, **_keywords: Any) -> None:
-    """Stands in for uvicorn's ``run``.
-
-    Raises:
-        ServerReached: always.
-    """
-    raise ServerReached
-
-
-def launch_script(request: Request, events: Events) -> None:
-    """Run the generated launch script, up to where its server would listen."""
-    with events.answering("boot") as answer:
-        require_checkpoint(request)
-        path = os.path.join(request.scratch, "launch_server.py")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(str(request.options["script"]))
-        # imported, not run as __main__: engines start processes that look for this probe's own __main__
-        if not driver_present():
-            keep_engine_in_process(events)
-        spec = importlib.util.spec_from_file_location("launch_server", path)
-        if spec is None or spec.loader is None:
-            raise Failed(f"{path} cannot be loaded as a module")
-        script = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(script)
-        listening_instead(answer, script.main)
-
-
-def keep_engine_in_process(events: Events) -> None:
-    """Have the server's engine built here instead of in a process of its own, where this version would do that.
-
-    Without a driver that process dies and the server waits for it for ever (seen with 0.11.1); here its error gets out.
-    """
-    try:
-        multiprocess: Any = importlib.import_module("lmdeploy.pytorch.engine.mp_engine")
-    except ImportError:
-        return  # a version that has no such thing
-
-    def build(backend: str, model_path: str, engine_config: Any = None, **settings: Any) -> Any:
-        events.fact("engine_kept_in_process", backend)
-        engine_config.enable_mp_engine = False
-        engine: Any = importlib.import_module("lmdeploy.pytorch.engine").Engine
-        return engine.from_pretrained(model_path, engine_config=engine_config, **settings)
-
-    multiprocess.build_mp_engine = build
-
-
-def server_command(request: Request, events: Events) -> None:
-    """Run ``lmdeploy serve api_server``, up to where its server would listen."""
-    with events.answering("boot") as answer:
-        require_checkpoint(request)
-        arguments = ["serve", "api_server", str(request.model.folder), "--backend", request.backend]
-        events.fact("command", ["lmdeploy", *arguments])
-        sys.argv = ["lmdeploy", *arguments]
-        entry: Any = importlib.import_module("lmdeploy.cli.entrypoint")
-        listening_instead(answer, entry.run)
-
-
-def require_checkpoint(request: Request) -> None:
-    """Refuse to start without a checkpoint.
-
-    Raises:
-        Blocked: this machine has none.
-    """
-    if request.model.folder is None:
-        raise Blocked("no checkpoint of this model is on this machine", "weights-missing-or-corrupt")
-
-
-def listening_instead(answer: Answer, start: Callable[[], Any]) -> None:
-    """Start a server whose listening is replaced by :class:`ServerReached`."""
-    uvicorn: Any = importlib.import_module("uvicorn")
-    uvicorn.run = reached
-    try:
-        start()
-    except ServerReached:
-        answer.message = "the server came up to where it listens"
+    package, _, rest = kind.__module__.partition(".")
+    told = rest.partition(".")[0] if package == "lmdeploy" else str(getattr(holder, "backend", "unknown"))
+    return told, f"{kind.__module__}.{kind.__qualname__}"

@@ -1,4 +1,4 @@
-"""TurboMind's compiled extension: its shared libraries, and a stand-in for it where there is no driver.
+"""TurboMind: its compiled extension, its list of architectures and its configuration of a model.
 
 Up to lmdeploy 0.16 the extension is ``lmdeploy/lib/_turbomind*.so`` (with ``_xgrammar`` beside it in some versions),
 later ``lmdeploy/turbomind/_turbomind*.so``. It links the driver's library, so on a machine without one neither it nor
@@ -15,13 +15,23 @@ import itertools
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from ..running.driver import DRIVER_LIBRARY, driver_present
-from ..running.events import Events, Failed
+from ..running.events import Blocked, Events, Failed
 from ..running.exceptions import without_prefixes
+from . import lmdeploy
+from .configure import DTYPE, call_with_trust, shown
+from .imports import exists
+from .pytorch import support_facts
+
+if TYPE_CHECKING:
+    from ..running.request import Request
+
+boot = lmdeploy.boot
 
 EXTENSIONS = ("_turbomind", "_xgrammar")
 _IN_PACKAGE = "lmdeploy.turbomind."
@@ -95,7 +105,7 @@ def missing_libraries(file: str) -> List[str]:
     return [name for name in dict.fromkeys(names) if not _loads(name)]
 
 
-def prepare_turbomind(events: Events) -> bool:
+def prepare(events: Events, _seconds: Dict[str, float]) -> bool:
     """Make ``lmdeploy.turbomind`` importable, over a stand-in where the driver is missing; True when it is real.
 
     Raises:
@@ -137,3 +147,75 @@ def _loads(library: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def require_support(request: Request, folder: str, facts: Dict[str, Any], events: Events) -> None:
+    """Fill in whether TurboMind would run the model.
+
+    Raises:
+        Failed: it would not; ``lmdeploy.pipeline`` would take the pytorch engine without being asked.
+    """
+    support_facts(request, facts)
+    facts["over_stand_in"] = not prepare(events, {})
+    module = importlib.import_module("lmdeploy.turbomind.supported_models")
+    listed = sorted(module.SUPPORTED_ARCHS)
+    supported = bool(call_with_trust(module.is_supported, folder, request))
+    facts.update(
+        turbomind_architectures=listed,
+        listed_by_turbomind=request.model.architecture in listed,
+        supported_by_turbomind=supported,
+        predicted="turbomind" if supported else "pytorch",
+    )
+    if supported:
+        return
+    why = "is_supported() says no" if facts["listed_by_turbomind"] else "it is not among its architectures"
+    what = f"turbomind would not run {request.model.architecture}: {why}"
+    if facts["supported_by_pytorch"]:
+        raise Failed(f"{what}; lmdeploy.pipeline would take pytorch instead", "backend-substituted")
+    raise Failed(f"{what}, and the pytorch engine has no such architecture either", "architecture-unsupported")
+
+
+def configuration(request: Request, folder: str, events: Events) -> Dict[str, Any]:
+    """TurboMind's configuration of the model, by this version's own converter, which assumes that it is supported."""
+    require_support(request, folder, {}, events)
+    old = "lmdeploy.turbomind.deploy.converter"
+    module: Any = importlib.import_module(old if exists(old) else "lmdeploy.turbomind.converter")
+    settings = importlib.import_module("lmdeploy").TurbomindEngineConfig(dtype=DTYPE)
+    complete_parallel_settings(settings)
+    if not driver_present() and hasattr(module, "_get_executable_dtypes"):
+        module._get_executable_dtypes = both_dtypes  # noqa: SLF001 - the one question that goes to the extension
+    if hasattr(module, "get_tm_model"):
+        require_tokenizer_where_counted(folder)
+        made = module.get_tm_model(folder, request.model.name, "", settings)
+        return shown(made.tm_config.model_config)
+    model = call_with_trust(module.get_tm_config, folder, request, settings)[0]
+    return {"class": f"{type(model).__module__}.{type(model).__qualname__}", "session_len": settings.session_len}
+
+
+def require_tokenizer_where_counted(folder: str) -> None:
+    """Some versions count the tokenizer's tokens for TurboMind's configuration (seen in 0.9.2).
+
+    Raises:
+        Blocked: this version does, and the folder holds a configuration without a tokenizer.
+    """
+    settings = importlib.import_module("lmdeploy.turbomind.deploy.config").ModelConfig
+    counted = any(item.name == "tokenizer_size" for item in fields(settings))
+    if counted and not any(Path(folder).glob("*token*")):
+        raise Blocked(
+            "this version's converter counts the tokenizer's tokens, and there is no tokenizer",
+            "weights-missing-or-corrupt",
+        )
+
+
+def both_dtypes(_formats: Any, _device: Any) -> Any:
+    """What a card of today can execute."""
+    return {"float16", "bfloat16"}
+
+
+def complete_parallel_settings(settings: Any) -> None:
+    """One device, no parallelism: what the engine fills in itself before it converts a model."""
+    for name in ("attn_tp_size", "attn_cp_size", "mlp_tp_size", "attn_dp_size", "mlp_dp_size", "outer_dp_size"):
+        if getattr(settings, name, 1) is None:
+            setattr(settings, name, 1)
+    if getattr(settings, "devices", [0]) is None:
+        settings.devices = [0]

@@ -1,0 +1,71 @@
+"""The ways to start an engine, and what is known of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from harness.core.verdict import Stage
+from harness.engines.check import BOOTS, Check, Needs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Launch(StrEnum):
+    """How the engine is started."""
+
+    LIBRARY = "library"
+    """An engine configuration is made in Python and handed over."""
+    SERVER = "server"
+    """The command line's API server."""
+    LEGACY_MODULE = "legacy-module"
+    """``python -m lmdeploy.serve.api_server``, as old instructions have it."""
+    NO_BACKEND_CONFIG = "no-backend-config"
+    """Serving without an engine configuration."""
+    LAUNCH_SCRIPT = "launch-script"
+    """The generated Python script, which makes the engine configuration explicitly."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchStyle:
+    """One way to start."""
+
+    check: Check | None = None
+    """Tries it as far as that goes without a GPU, and is asked before the stage's other checks."""
+    only_check: bool = False
+    """Whether its check is all that the stage asks."""
+    boot: str = ""
+    """The probes' module that boots the model this way where there is a GPU, instead of ``check`` and of the backend's
+    own module."""
+    advice: str = ""
+    """In words, as a remedy."""
+    instead: Launch | None = None
+    """What to start with where this way is wrong."""
+
+
+LAUNCHES: Mapping[Launch, LaunchStyle] = MappingProxyType(
+    {
+        Launch.LIBRARY: LaunchStyle(),
+        Launch.SERVER: LaunchStyle(
+            check=Check("server-command", (Stage.BOOT,), "engines.launches:server_command", BOOTS),
+            boot="server",
+            advice="start with `lmdeploy serve api_server`",
+        ),
+        Launch.LEGACY_MODULE: LaunchStyle(
+            check=Check("launch-module", (Stage.IMPORT,), "engines.entry_points:launch_module"),
+            only_check=True,
+            instead=Launch.SERVER,
+        ),
+        Launch.NO_BACKEND_CONFIG: LaunchStyle(
+            check=Check("no-backend-config", (Stage.BOOT,), "engines.launches:no_backend_config", BOOTS),
+            instead=Launch.LAUNCH_SCRIPT,
+        ),
+        Launch.LAUNCH_SCRIPT: LaunchStyle(
+            check=Check("launch-script", (Stage.BOOT,), "engines.launches:launch_script", BOOTS | Needs.LAUNCH_SCRIPT),
+            advice="start with the generated launch script, which makes the engine configuration",
+        ),
+    }
+)

@@ -1,0 +1,47 @@
+"""lmdeploy's pytorch engine."""
+
+from __future__ import annotations
+
+from harness.core.verdict import Stage
+from harness.engines import lmdeploy
+from harness.engines.check import TWO_PASS, Check, Needs
+from harness.engines.engine import Architectures, Configuration, Engine
+from harness.engines.settings import PytorchSettings
+
+ENGINE = Engine(
+    checks=(
+        *lmdeploy.IMPORT_CHECKS,
+        *lmdeploy.CONFIGURE_CHECKS,
+        Check("model-graph", (Stage.CONFIGURE,), "engines.pytorch:model_graph", Needs.CONFIG),
+        lmdeploy.IMAGE_AND_PROMPT,
+        Check("emulation", (Stage.EMULATE,), "emulation.stage:emulate", Needs.CHECKPOINT),
+        TWO_PASS,
+    ),
+    needs_gpu=True,
+    modules=lmdeploy.MODULES,
+    vision_modules=lmdeploy.VISION_MODULES,
+    own_modules=(
+        "lmdeploy.pytorch.engine",
+        "lmdeploy.pytorch.engine.engine",
+        "lmdeploy.pytorch.engine.engine_instance",
+        "lmdeploy.pytorch.engine.executor.uni_executor",  # from 0.8
+        "lmdeploy.pytorch.engine.model_agent",
+        "lmdeploy.pytorch.engine.model_agent.agent",  # a package from 0.12
+        "lmdeploy.pytorch.check_env.transformers",
+        "lmdeploy.pytorch.check_env.model",
+        "lmdeploy.pytorch.backends.cuda",
+        "lmdeploy.pytorch.backends.cuda.graph_runner",
+        "lmdeploy.pytorch.config",
+        "lmdeploy.pytorch.configurations",
+        "lmdeploy.pytorch.models.patch",
+        "lmdeploy.pytorch.nn",
+    ),
+    optional_modules=("lmdeploy.pytorch.engine.guided_process",),
+    configuration=Configuration(
+        "pytorch",
+        "PytorchEngineConfig",
+        # CUDA graphs cost memory of their own
+        smoke=PytorchSettings(session_len=2048, max_batch_size=4, max_prefill_token_num=2048, eager_mode=True),
+    ),
+    architectures=Architectures("lmdeploy.pytorch.models.module_map", "MODULE_MAP", classes=True),
+)

@@ -1,0 +1,47 @@
+"""An engine's settings: fields of its configuration class, which the boot, the launch script and the pin share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """What both of lmdeploy's engines can be told; None leaves it to the engine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tp: Count | None = None
+    dtype: Literal["auto", "float16", "bfloat16"] | None = None
+    session_len: Count | None = None
+    max_batch_size: Count | None = None
+    max_prefill_token_num: Count | None = None
+    cache_max_entry_count: Annotated[float, Field(gt=0)] | None = None
+    """A share, below 1, of the memory that is free once the weights are loaded; or a number of blocks."""
+    quant_policy: Literal[0, 4, 8] | None = None
+    """Bits of the cache; 0 keeps it as it is."""
+    revision: str | None = None
+
+    @property
+    def fields(self) -> dict[str, JsonValue]:
+        """Those that are said, by name."""
+        return self.model_dump(exclude_none=True)
+
+
+class PytorchSettings(Settings):
+    """What the pytorch engine can be told."""
+
+    eager_mode: bool | None = None
+    """Without CUDA graphs."""
+
+
+class TurbomindSettings(Settings):
+    """What TurboMind can be told."""
+
+    model_format: Literal["hf", "awq", "gptq", "fp8"] | None = None

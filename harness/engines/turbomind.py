@@ -1,0 +1,35 @@
+"""TurboMind, lmdeploy's engine in C++."""
+
+from __future__ import annotations
+
+from harness.engines import lmdeploy
+from harness.engines.check import TWO_PASS
+from harness.engines.engine import Architectures, Configuration, Engine
+from harness.engines.settings import TurbomindSettings
+
+ENGINE = Engine(
+    checks=(*lmdeploy.IMPORT_CHECKS, *lmdeploy.CONFIGURE_CHECKS, lmdeploy.IMAGE_AND_PROMPT, TWO_PASS),
+    needs_gpu=True,
+    modules=lmdeploy.MODULES,
+    vision_modules=lmdeploy.VISION_MODULES,
+    own_modules=(
+        "lmdeploy.turbomind",
+        "lmdeploy.turbomind.turbomind",
+        "lmdeploy.turbomind.supported_models",
+        "lmdeploy.turbomind.deploy.converter",  # up to 0.13
+        "lmdeploy.turbomind.converter",
+        "lmdeploy.turbomind.model_loader",
+    ),
+    configuration=Configuration(
+        "turbomind",
+        "TurbomindEngineConfig",
+        smoke=TurbomindSettings(session_len=2048, max_batch_size=4, max_prefill_token_num=2048),
+        formats={"awq-int4": "awq", "gptq-int4": "gptq"},
+    ),
+    architectures=Architectures(
+        "lmdeploy.turbomind.supported_models",
+        "SUPPORTED_ARCHS",
+        fallback="it falls back to the pytorch engine, or stops",
+    ),
+    loads_vision=True,
+)

@@ -1,0 +1,64 @@
+"""The engine's settings: those that this version has, the share of a card that may be cache, and their flags.
+
+The host imports the rules from here, for cards and commands that it only writes about.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
+
+from ..running.events import Failed
+
+if TYPE_CHECKING:
+    from ..running.request import Request
+
+WORKSPACE_MIB = 2560
+"""Room for the CUDA context, activations and the vision tower: what is left of the budget after it is cache."""
+SMALLEST_CACHE_MIB = 256
+CACHE_SHARE = 0.8
+"""lmdeploy's own default share, never exceeded."""
+
+
+def engine_settings(request: Request) -> Tuple[Any, Dict[str, Any]]:
+    """The engine's configuration object, and what was said in it.
+
+    Raises:
+        Failed: this version's engine has no such setting.
+    """
+    told = request.engine
+    kind = getattr(importlib.import_module("lmdeploy"), told["configuration"])
+    known = {item.name for item in fields(kind)}
+    asked = dict(told.get("settings", {}))
+    unknown = sorted(set(asked) - known)
+    if unknown:
+        raise Failed(f"this version's {told['configuration']} has no {', '.join(unknown)}", "config-schema-drift")
+    used = {name: value for name, value in told.get("smoke", {}).items() if name in known}
+    if "budget_mib" in told and "cache_max_entry_count" in known:
+        free = importlib.import_module("torch").cuda.mem_get_info(0)[0] / 2**20
+        used["cache_max_entry_count"] = round(cache_share(free, told["budget_mib"], told["weights_mib"]), 5)
+    used.update(asked)
+    return kind(**used), used
+
+
+def cache_share(free_mib: float, budget_mib: float, weights_mib: float) -> float:
+    """Share of the memory that is free beside the weights with which the engine lives in its budget on any card.
+
+    Both engines take ``cache_max_entry_count`` as a share of what is free once the weights are loaded, so the share of
+    a big card that makes a small card's cache follows from the budget.
+    """
+    cache = max(budget_mib - weights_mib - WORKSPACE_MIB, SMALLEST_CACHE_MIB)
+    return min(CACHE_SHARE, cache / max(free_mib - weights_mib, 1.0))
+
+
+def flags(settings: Mapping[str, Any]) -> List[str]:
+    """The settings as options of ``lmdeploy serve api_server``, which are named like them."""
+    found: List[str] = []
+    for name, value in settings.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            found.append(flag)
+        elif value is not False:
+            found += [flag, str(value)]
+    return found

@@ -1,0 +1,52 @@
+"""The engine's settings: what a version has of them, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.probes.engines import settings
+from harness.probes.running.events import Failed
+from tests.probes.samples import install, request_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass
+class PytorchEngineConfig:
+    """A version's engine settings."""
+
+    session_len: int | None = None
+    eager_mode: bool = False
+
+
+@pytest.fixture(autouse=True)
+def version(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "lmdeploy", PytorchEngineConfig=PytorchEngineConfig)
+
+
+def test_what_is_asked_for_goes_before_the_smoke_tests_own_and_of_those_only_what_the_version_has(
+    tmp_path: Path,
+) -> None:
+    request = request_for(tmp_path)
+    smoke = {"session_len": 9, "eager_mode": True, "max_batch_size": 4}
+    request.engine.update(settings={"session_len": 64}, smoke=smoke)
+    made, used = settings.engine_settings(request)
+    assert made == PytorchEngineConfig(session_len=64, eager_mode=True)
+    assert used == {"session_len": 64, "eager_mode": True}
+
+
+def test_a_setting_that_this_version_lacks_is_refused(tmp_path: Path) -> None:
+    request = request_for(tmp_path)
+    request.engine.update(settings={"quant_policy": 8})
+    with pytest.raises(Failed, match="PytorchEngineConfig has no quant_policy") as refused:
+        settings.engine_settings(request)
+    assert refused.value.reason == "config-schema-drift"
+
+
+def test_settings_are_named_as_the_servers_options() -> None:
+    told = {"session_len": 64, "eager_mode": True, "enable_prefix_caching": False}
+    assert settings.flags(told) == ["--session-len", "64", "--eager-mode"]
