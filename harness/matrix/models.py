@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from packaging.specifiers import SpecifierSet
-from pydantic import AfterValidator, BaseModel, Field, JsonValue, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    RootModel,
+    ValidationError,
+    model_validator,
+)
 
 from harness.matrix.configuration import Configuration, UnusableConfiguration, read_configuration
 from harness.matrix.document import Document, read_document
@@ -62,6 +71,8 @@ _UNSAID = ("any", "logits")
 """Judges that know no right answer."""
 MINIATURES = "miniatures"
 """Folder beside the specs: each NAME.json in it, a published config.json, is a model by itself."""
+FAMILIES = "families.yaml"
+"""File in it: of which model each configuration is, where it comes from, and which other models are built alike."""
 
 
 class _Part(BaseModel):
@@ -130,11 +141,24 @@ class EnginePackage(_Part):
     lmdeploy: VersionRange = Field(description="Versions of lmdeploy that need it.", examples=["'<0.15'"])
 
 
+class Family(_Part):
+    """What is known of a published configuration."""
+
+    hub_id: HubId = Field(description="The model whose configuration it is.", examples=["Qwen/Qwen3-0.6B"])
+    source: str = Field(min_length=1, description="Where the configuration was read.")
+    licence: str = Field(default="not said", min_length=1, description="Licence of that model's weights.")
+    models: tuple[str, ...] = Field(default=(), description="Names of models with the same architecture.")
+
+
 class Memory(_Part):
     """What the model takes, in GiB. An estimate for planning; runs measure."""
 
     weights_gib: float = Field(ge=0, allow_inf_nan=False, description="The weights alone.", examples=[4.2])
     gpu_gib: float = Field(ge=0, allow_inf_nan=False, description="A GPU that serves it.", examples=[8])
+
+
+class _Families(RootModel[dict[PlainName, Family]]):
+    """The file of families."""
 
 
 class SmokeImage(_Part):
@@ -214,6 +238,9 @@ class ModelSpec(_Part):
     model_type: PlainName = Field(description="`model_type` of config.json.", examples=["qwen2_vl"])
     quantisation: Quantisation = Field(description="How the weights are stored.", examples=["none"])
     weights: Weights = Field(description="Where the weights come from.")
+    known_models: tuple[str, ...] = Field(
+        default=(), description="Other models of the same architecture, by whose names a reader finds this one."
+    )
     imports: tuple[ModuleName, ...] = Field(
         default=(), description="Modules the model's own code imports, beyond the engine's."
     )
@@ -304,9 +331,14 @@ def load_models(folder: Path) -> dict[str, ModelSpec]:
     """
     problems: list[Problem] = []
     specs: dict[str, ModelSpec] = {}
+    try:
+        families = load_families(folder)
+    except MatrixError as error:
+        families = {}
+        problems.extend(error.problems)
     for path in [*sorted(folder.glob("*.yaml")), *sorted((folder / MINIATURES).glob("*.json"))]:
         try:
-            spec = load_model(path) if path.suffix == ".yaml" else _miniature(path)
+            spec = load_model(path) if path.suffix == ".yaml" else _miniature(path, families.get(path.stem))
         except MatrixError as error:
             problems.extend(error.problems)
         else:
@@ -319,22 +351,32 @@ def load_models(folder: Path) -> dict[str, ModelSpec]:
     return specs
 
 
+def load_families(folder: Path) -> dict[str, Family]:
+    """What is known of the published configurations beside the specs, by their names.
+
+    Raises:
+        MatrixError: the file is not as it must be.
+    """
+    file = folder / MINIATURES / FAMILIES
+    return validate(read_document(file), _Families).root if file.is_file() else {}
+
+
 def _published(folder: Path, name: str) -> Path:
     file = folder / MINIATURES / f"{name}.json"
     return file if file.is_file() else folder / name / "config.json"
 
 
-def _miniature(path: Path) -> ModelSpec:
+def _miniature(path: Path, family: Family | None) -> ModelSpec:
     """The model that a published config.json is by itself."""
     try:
-        spec = miniature_of(read_configuration(path), path.stem)
+        spec = miniature_of(read_configuration(path), path.stem, family)
     except UnusableConfiguration as error:
         raise MatrixError([Problem(str(path), 1, 1, "", str(error), "")]) from error
     spec._folder = path.parent.parent  # noqa: SLF001 - as above
     return spec
 
 
-def miniature_of(found: Configuration, name: str) -> ModelSpec:
+def miniature_of(found: Configuration, name: str, family: Family | None = None) -> ModelSpec:
     """The spec of the miniature of a configuration.
 
     Raises:
@@ -342,7 +384,13 @@ def miniature_of(found: Configuration, name: str) -> ModelSpec:
     """
     weights = {"kind": "miniature", "config": name}
     try:
-        return ModelSpec.model_validate({"name": name, "weights": weights, **_facts(found, name, weights)})
+        facts = {"name": name, "weights": weights, **_facts(found, name, weights)}
+        if family is not None:
+            facts["title"] = f"{family.hub_id}, miniature"
+            facts["licence"] = family.licence
+            facts["known_models"] = family.models
+            facts["sources"] = [f"The configuration of {family.hub_id}: {family.source}", *facts["sources"]]
+        return ModelSpec.model_validate(facts)
     except ValidationError as error:
         wrong = error.errors()[0]
         raise UnusableConfiguration(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from error

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.collector import without_collection
 from harness.report.answer import Findings, answers_of
+from harness.report.architectures import architectures_of
 from harness.report.axes import axes_of
 from harness.report.causes import CauseFinder, cause_groups
 from harness.report.changes import changes_since
@@ -73,6 +74,7 @@ def build_context(
         models=models,
         answers=answers,
         facets=facets_of(asked, [answer.model for answer in answers]),
+        architectures=architectures_of(asked, checks, models),
         methods=method_cells(asked, models),
         measured=[index for index, entry in enumerate(combinations) if entry.gpu is not None],
         causes=cause_groups(asked, checks, more.remedies),
@@ -121,6 +123,8 @@ def _model(name: str, spec: ModelSpecFacts) -> ModelFacts:
         quantisation=spec.quantisation,
         licence=spec.licence,
         trust_remote_code=spec.trust_remote_code,
+        weights=spec.weights,
+        known_models=spec.known_models,
     )
 
 

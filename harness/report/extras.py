@@ -34,6 +34,8 @@ class ModelSpecFacts(_Part):
     quantisation: str | None = None
     licence: str | None = None
     trust_remote_code: bool | None = None
+    weights: str | None = None
+    known_models: list[str] = []
     smoke: dict[str, JsonValue] = {}
     """The spec's ``smoke`` section: image, prompts and expected answers of both passes."""
 

@@ -344,6 +344,44 @@ class ModelFacts(Entry):
     quantisation: str | None
     licence: str | None
     trust_remote_code: bool | None
+    weights: str | None
+    """``hub``, ``canary``, ``miniature`` or ``random``."""
+    known_models: list[str]
+    """Other models of the same architecture."""
+
+
+class ArchitectureCell(Entry):
+    """One architecture on one stack."""
+
+    combination: int
+    state: State
+    agrees: bool
+    """The emulated engine computes what transformers computes."""
+    ratio: float | None
+    """Its error in units of transformers' own float16 error, root mean squares; None where it was not measured."""
+    reason: str | None
+
+
+class ArchitectureRow(Entry):
+    """One architecture on every stack."""
+
+    model: str
+    architecture: str
+    title: str
+    known_models: list[str]
+    best: int | None
+    """Place of the newest stack on which it agrees."""
+    cells: list[ArchitectureCell | None]
+
+
+class ArchitectureMap(Entry):
+    """Architectures by stacks."""
+
+    limits: str
+    """What miniatures do not show."""
+    stacks: list[list[str]]
+    """lmdeploy, transformers and backend; oldest first."""
+    rows: list[ArchitectureRow]
 
 
 class ReportContext(Entry):
@@ -370,6 +408,8 @@ class ReportContext(Entry):
     answers: list[Answer]
     """The one to lead with comes first."""
     facets: list[Facet]
+    architectures: ArchitectureMap | None
+    """Architectures by stacks, where there are miniatures."""
     methods: list[MethodCell]
     """Backends by quantisation method; empty when every model has the same."""
     measured: list[int]

@@ -55,7 +55,7 @@ def inert(text: str) -> str:
 
 
 def _packed(context: ReportContext) -> dict[str, JsonValue]:
-    told = context.model_dump(mode="json", exclude={"checks", "causes"})
+    told = context.model_dump(mode="json", exclude={"checks", "causes", "architectures"})
     limits = _log_limits(context.checks)
     return {
         **{name: told[name] for name in ("generated", "axes", "models", "machines")},

@@ -43,6 +43,7 @@ SCRIPTS = (
     "log.js",
     "bugreport.js",
     "combination.js",
+    "architectures.js",
     "main.js",
 )
 """In the order of their dependence; each is a plain script of functions, joined into one."""

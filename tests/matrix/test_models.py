@@ -194,3 +194,15 @@ def test_a_configuration_that_says_no_model_is_named_where_something_is_missing(
 def test_weights_that_are_nowhere_are_refused(folder: Path) -> None:
     text = CANARY.replace("{kind: canary, folder: small}", "{kind: hub}")
     assert "the weights are nowhere" in problems_of(folder, text)[0]
+
+
+def test_a_family_says_of_which_model_a_configuration_is(folder: Path) -> None:
+    (folder / "miniatures").mkdir()
+    (folder / "miniatures" / "tiny.json").write_text('{"architectures": ["TinyForCausalLM"], "model_type": "tiny"}')
+    families = folder / "miniatures" / "families.yaml"
+    families.write_text("tiny: {hub_id: a/Tiny-1B, source: a public page, models: [Tiny-7B]}\n")
+    spec = load_models(folder)["tiny"]
+    assert (spec.title, spec.known_models) == ("a/Tiny-1B, miniature", ("Tiny-7B",))
+    families.write_text("tiny: {hub_id: nowhere}\n")
+    with pytest.raises(MatrixError, match=r"families.yaml:1:\d+: tiny.hub_id: 'nowhere' is not a hub id"):
+        load_models(folder)

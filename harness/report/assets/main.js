@@ -82,6 +82,7 @@ async function start() {
   prepareFilters();
   prepareMaps();
   prepareScan();
+  prepareArchitectures();
   window.addEventListener("hashchange", show);
   document.addEventListener("keydown", (event) => {
     if (event.key === "/" && !event.ctrlKey && !event.metaKey && !/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && !byId("overview").hidden) {
