@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from harness.core.machine import machine
 from harness.environments.environment import Environments
+from harness.environments.install import source_arguments
 from harness.environments.interpreters import find_interpreter
-from harness.environments.resolve import source_arguments
 from harness.environments.uv import uv_binary, uv_version
 from harness.matrix.project import Project
 from harness.pipeline.resolution import resolve

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from harness.matrix import Combination
     from harness.matrix.models import ModelSpec
 
-NOT_ON_THE_HOST = frozenset({"uv", "httpx", "stamina"})
+NOT_ON_THE_HOST = frozenset({"uv", "httpx", "stamina", "tomli-w"})
 """What the harness needs only where it resolves and installs."""
 FOR_WEIGHTS = ("ml-dtypes", "safetensors", "numpy")
 

@@ -17,8 +17,8 @@ from filelock import FileLock
 
 from harness.core.files import read_json, write_atomically
 from harness.core.untrusted_files import remove_tree
-from harness.environments.resolve import source_arguments
-from harness.environments.uv import UvFailure, run_uv
+from harness.environments.install import install
+from harness.environments.uv import UvFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,25 +83,18 @@ class Environments:
 
     def _build(self, lock: Lock, interpreter: Path, allow_source: tuple[str, ...]) -> Environment:
         folder = self.folder(lock)
-        remove_tree(folder)
         self._demand_space()
         started = time.monotonic()
+        requirements = folder.with_suffix(".txt")
+        requirements.write_text(lock.requirements())
         try:
-            run_uv(["venv", "--quiet", "--no-project", "--python", str(interpreter), str(folder)], folder=self.root)
-            requirements = folder / "requirements.txt"
-            requirements.write_text(lock.requirements())
-            arguments = ["pip", "sync", "--quiet", "--python", str(folder / "bin" / "python"), "--require-hashes"]
-            arguments += [*source_arguments(allow_source), str(requirements)]
-            try:
-                run_uv([*arguments, "--offline"], folder=folder)  # most stacks share most packages: no need to ask
-            except UvFailure as failure:
-                if failure.kind == "disk":
-                    raise
-                run_uv(arguments, folder=folder, timeout=1800)
+            install(folder, interpreter, requirements, lock.stack, allow_source=allow_source)
         except BaseException:
             with suppress(OSError):  # without its marker it is nothing, and the next to build it removes it
                 remove_tree(folder)
             raise
+        finally:
+            requirements.unlink(missing_ok=True)
         seconds = round(time.monotonic() - started, 3)
         write_atomically(folder / MARKER, json.dumps({"lock": lock.name, "seconds": seconds}), durable=True)
         return Environment(folder, seconds, reused=False)

@@ -16,6 +16,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ValidationError, model_validator
 
 from harness.core.files import digest, read_json, write_atomically
+from harness.environments.install import source_arguments
 from harness.environments.lock import Lock
 from harness.environments.uv import UvFailure, run_uv, uv_version
 from harness.process.scratch import own_folder
@@ -88,11 +89,6 @@ class _Remembered(BaseModel):
         if (self.lock is None) == (self.failure is None):
             raise ValueError("neither or both of lock and failure")
         return self
-
-
-def source_arguments(allow_source: tuple[str, ...]) -> list[str]:
-    """Uv's arguments for wheels only, with the named exceptions."""
-    return ["--only-binary", ":all:", *(part for name in allow_source for part in ("--no-binary", name))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sysconfig
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import ExitCode, HarnessError
+from harness.environments.uv_settings import BadSettings, UvSettings, installer_variables, uv_settings
 from harness.process.child import CHILDREN, Limits
-from harness.process.redaction import installer_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _NETWORK = re.compile(
     r"error sending request|failed to fetch|failed to download|connection (?:refused|reset|closed)|dns error"
@@ -46,7 +47,6 @@ _UNSATISFIABLE = re.compile(
 )
 
 
-_ON = {"1", "true", "yes", "on", "y", "t"}
 _MEMORY = 16 * 1024**3
 
 
@@ -54,7 +54,8 @@ _MEMORY = 16 * 1024**3
 class UvFailure(HarnessError):  # noqa: N818 - it is the outcome of a call, and says which
     """uv ended with an error.
 
-    ``kind`` is ``conflict``, ``no-wheel``, ``network``, ``disk``, ``hash``, ``timeout``, ``killed`` or ``other``;
+    ``kind`` is ``conflict``, ``no-wheel``, ``network``, ``disk``, ``hash``, ``settings`` (a file of them cannot be
+    read), ``timeout``, ``killed``, ``laid-over`` (what is installed is more than the lock) or ``other``;
     ``message`` is what uv said, redacted.
     """
 
@@ -74,7 +75,10 @@ class UvFailure(HarnessError):  # noqa: N818 - it is the outcome of a call, and 
 
 def offline() -> bool:
     """Whether uv's settings forbid the network, which then holds for the harness's own questions too."""
-    return os.environ.get("UV_OFFLINE", "").lower() in _ON
+    try:
+        return uv_settings(Path.cwd()).offline
+    except BadSettings:
+        return False  # uv is asked before the network is, and tells
 
 
 @cache
@@ -93,20 +97,32 @@ def uv_binary() -> str:
     return found
 
 
-def run_uv(arguments: Sequence[str], *, folder: Path, timeout: float = 900.0) -> str:
+def run_uv(
+    arguments: Sequence[str], *, folder: Path, timeout: float = 900.0, settings: UvSettings | None = None
+) -> str:
     """Run uv with ``arguments`` in ``folder`` and return what it printed.
+
+    Args:
+        arguments: its own.
+        folder: where it works.
+        timeout: seconds.
+        settings: what it is told of the user's; None: what counts in ``folder``.
 
     Raises:
         UvFailure: it ended with an error or took longer than ``timeout`` seconds.
         Cancelled: the harness is being stopped.
     """
-    environment = installer_environment() | {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
-    report = CHILDREN.run(
-        [uv_binary(), *arguments],
-        environment=environment,
-        folder=folder,
-        limits=Limits(wall=timeout, idle=timeout, memory=_MEMORY),
-    )
+    try:
+        settings = settings or uv_settings(folder)
+        with _settings_file(settings.options) as option:
+            report = CHILDREN.run(
+                [uv_binary(), *option, *arguments],
+                environment={**settings.variables, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"},
+                folder=folder,
+                limits=Limits(wall=timeout, idle=timeout, memory=_MEMORY),
+            )
+    except BadSettings as error:
+        raise UvFailure("settings", str(error)) from error
     if report.exit_code == 0:
         return report.log
     message = report.log.strip() or report.message
@@ -115,6 +131,20 @@ def run_uv(arguments: Sequence[str], *, folder: Path, timeout: float = 900.0) ->
     if report.signal_name is not None:
         raise UvFailure("killed", f"uv {arguments[0]} was ended by {report.signal_name}\n{message}")
     raise UvFailure(_kind(message), message)
+
+
+@contextmanager
+def _settings_file(options: Mapping[str, Any]) -> Iterator[list[str]]:
+    """The argument that makes uv read these options and no other file; they may hold credentials, and do not stay."""
+    if not options:
+        yield ["--no-config"]
+        return
+    import tomli_w  # noqa: PLC0415 - not on the hosts of bundles, which have no uv either
+
+    with tempfile.NamedTemporaryFile("wb", prefix="uv-", suffix=".toml") as file:
+        tomli_w.dump(options, file)
+        file.flush()
+        yield ["--config-file", file.name]
 
 
 def _kind(message: str) -> str:
@@ -133,5 +163,5 @@ def _kind(message: str) -> str:
 
 @cache
 def uv_version() -> str:
-    """Version of uv, e.g. ``0.13.9``."""
-    return run_uv(["--version"], folder=Path(os.curdir)).split()[1]
+    """Version of uv, e.g. ``0.13.9``; that takes no settings, and is told under broken ones too."""
+    return run_uv(["--version"], folder=Path.cwd(), settings=UvSettings(installer_variables(), {})).split()[1]

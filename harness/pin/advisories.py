@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.environments.uv import offline, uv_binary
+from harness.environments.uv_settings import installer_variables
 from harness.process.child import CHILDREN, Limits
-from harness.process.redaction import installer_environment, redact
+from harness.process.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,7 +133,7 @@ def _asked(requirements: str, database: str) -> Audit:
         shown = ["--format", "json", "--desc", "on", "--aliases", "on", "--progress-spinner", "off"]
         report = CHILDREN.run(
             [*_auditor(), *asked, *shown, "--output", "audit.json"],
-            environment=installer_environment() | {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"},
+            environment=installer_variables() | {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"},
             folder=folder,
             limits=Limits(wall=_SECONDS, idle=_SECONDS),
         )

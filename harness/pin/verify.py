@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from pathlib import Path
-
-from packaging.utils import canonicalize_name
+from typing import TYPE_CHECKING
 
 from harness.core.errors import HarnessError
 from harness.core.files import read_json
+from harness.core.untrusted_files import temporary_folder
+from harness.environments.install import install, installed
 from harness.environments.interpreters import find_interpreter
 from harness.environments.lock import Lock
-from harness.environments.uv import run_uv
 from harness.pin.write import FACTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class NoPin(HarnessError, ValueError):  # noqa: N818 - reads as what it says of the folder
@@ -48,17 +48,13 @@ def verify_pin(folder: Path) -> tuple[int, list[str]]:
             if line not in written
         ]
     interpreter = find_interpreter(str(facts["python"]))
-    with tempfile.TemporaryDirectory(prefix="pin-") as name:
-        scratch = Path(name)
-        python = str(scratch / "env" / "bin" / "python")
-        run_uv(["venv", "--quiet", "--no-project", "--python", str(interpreter), "env"], folder=scratch)
-        sync = ["pip", "sync", "--quiet", "--python", python, "--require-hashes", str(requirements)]
-        run_uv(sync, folder=scratch, timeout=1800)
-        listed = json.loads(run_uv(["pip", "list", "--quiet", "--python", python, "--format", "json"], folder=scratch))
-    found = {str(canonicalize_name(str(each["name"]))): str(each["version"]) for each in listed}
+    with temporary_folder("pin-") as scratch:
+        install(scratch / "env", interpreter, requirements, None)
+        found: dict[str, list[str]] = {}
+        for name, version in installed(scratch / "env"):
+            found.setdefault(name, []).append(version)
     for package in sorted({*wanted, *found}):
-        if wanted.get(package) != found.get(package):
-            problems.append(
-                f"{package}: tested {wanted.get(package, 'without')}, installed {found.get(package, 'none')}"
-            )
+        versions = " and ".join(sorted(found.get(package, []))) or "none"
+        if wanted.get(package) != versions:
+            problems.append(f"{package}: tested {wanted.get(package, 'without')}, installed {versions}")
     return len(found), problems

@@ -13,6 +13,7 @@ from harness.core.machine import machine
 from harness.core.verdict import Reason, Stage, Status
 from harness.engines import Check, Needs
 from harness.engines.launch_script import launch_script
+from harness.environments.interpreters import find_interpreter
 from harness.pipeline.check_cache import CheckResult, StageResult
 from harness.pipeline.checkpoints import Checkpoint, folder_digest, model_request
 from harness.pipeline.checks import launch_style
@@ -199,8 +200,10 @@ class CheckRunner:
         first = questions[0]
         stage = first.check.stages[0]
         key = digest([each.key for each in questions]) if len(questions) > 1 else first.key
+        interpreter = find_interpreter(first.subject.combination.python)
         call = ProbeCall(
             python=environment.python,
+            interpreter=interpreter,
             requests=[each.request(self.threads) for each in questions],
             limits=limits_of(first.subject.combination, stage),
             environment={
@@ -211,7 +214,7 @@ class CheckRunner:
             preload=_SHARED.get(stage, ()),
             places={
                 str(environment.folder): "<environment>",
-                str(environment.python.resolve().parent.parent): "<python>",
+                str(interpreter.resolve().parent.parent): "<python>",
                 str(PROBES.parent.parent): "<harness>",
                 **{
                     str(each.subject.checkpoint.folder): "<checkpoint>"

@@ -24,6 +24,8 @@ UV_MEANS: dict[str, tuple[Status, Reason]] = {
     "disk": (Status.INFRA, Reason.PLATFORM),
     "hash": (Status.INFRA, Reason.HUB_NETWORK),
     "killed": (Status.INFRA, Reason.CRASH),
+    "settings": (Status.INFRA, Reason.PLATFORM),
+    "laid-over": (Status.FAIL, Reason.UNKNOWN),
     "other": (Status.FAIL, Reason.UNKNOWN),
 }
 """What uv's failures say, by their kind."""

@@ -235,9 +235,8 @@ class Pipeline:
             )
             return self._note(stage, [check], Verdict(Status.PASS, stage))
         status, reason = UV_MEANS[failure.kind]
-        return self._harness_stage(
-            stage, status, reason, failure.message, seconds, detail=_requirement(failure.message)
-        )
+        detail = None if failure.kind in {"settings", "laid-over"} else _requirement(failure.message)
+        return self._harness_stage(stage, status, reason, failure.message, seconds, detail=detail)
 
     def _harness_stage(  # noqa: PLR0913 - the parts of a stage record
         self,

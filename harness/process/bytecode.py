@@ -1,7 +1,7 @@
 """Compiling what probes had to load from source, so that the next probe of the environment need not.
 
 Probes run in a read-only environment and cannot keep bytecode. Compiling runs nothing of what is compiled: it is done
-by the environment's interpreter without its site packages, from the sources alone.
+by the interpreter that the environment was made with, from the sources alone.
 """
 
 from __future__ import annotations
@@ -34,24 +34,34 @@ for name in open(sys.argv[1], encoding="utf-8").read().splitlines():
 """
 
 
-def keep_bytecode(children: Children, python: Path, scratch: Path, written: Path, roots: Iterable[Path]) -> None:
-    """Compile the sources that probes listed in ``written``, as far as they are in one of ``roots``.
+def keep_bytecode(  # noqa: PLR0913 - what is compiled, by what, and where
+    children: Children, interpreter: Path, scratch: Path, written: Path, roots: Iterable[Path], *, shut_in: bool
+) -> None:
+    """Compile the sources that probes listed, as far as they are in one of ``roots``.
 
-    ``scratch`` is the harness's own folder.
+    Args:
+        children: what starts the compilers.
+        interpreter: the Python that the environment was made with; the environment's own could run what is tested.
+        scratch: the harness's own scratch folder.
+        written: the folder in which the probes left their list.
+        roots: folders whose sources may be compiled, each by a process that can write there alone.
+        shut_in: whether that is seen to, as for the probes themselves.
 
     Raises:
         Cancelled: the run is being stopped.
     """
-    names = set((read_untrusted(written, LIST, MOST_BYTES) or b"").decode(errors="replace").splitlines())
-    inside = tuple(f"{os.path.realpath(root)}{os.sep}" for root in roots)
-    # the list was written by what is being tested: a name counts only when the file it means is where it should be
-    sources = sorted(each for each in names if each.endswith(".py") and os.path.realpath(each).startswith(inside))
-    if len(sources) < WORTHWHILE:
+    listed = (read_untrusted(written, LIST, MOST_BYTES) or b"").decode(errors="replace").splitlines()
+    # the list was written by what is being tested: what counts is which file a name means, and where that is
+    names = sorted({os.path.realpath(each) for each in listed if each.endswith(".py") and "\0" not in each})
+    inside = {root: [each for each in names if each.startswith(f"{os.path.realpath(root)}{os.sep}")] for root in roots}
+    if sum(map(len, inside.values())) < WORTHWHILE:
         return
-    chosen = scratch / "compile.txt"
-    chosen.write_text("".join(f"{each}\n" for each in sources), encoding="utf-8")
-    children.run(
-        [str(python), "-I", "-S", "-c", _COMPILE, str(chosen)],
-        environment=child_environment(home=str(scratch), scratch=str(scratch), gpu=False),
-        folder=scratch,
-    )
+    for root in (each for each in inside if inside[each]):
+        chosen = scratch / "compile.txt"
+        chosen.write_text("".join(f"{each}\n" for each in inside[root]), encoding="utf-8")
+        children.run(
+            [str(interpreter), "-I", "-S", "-c", _COMPILE, str(chosen)],
+            environment=child_environment(home=str(scratch), scratch=str(scratch), gpu=False),
+            folder=scratch,
+            writable=[root] if shut_in else None,
+        )

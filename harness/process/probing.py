@@ -40,6 +40,8 @@ class ProbeCall:
     """
 
     python: Path
+    interpreter: Path
+    """What the environment was made with: nothing of what is tested is in it."""
     requests: Sequence[Mapping[str, object]]
     limits: Limits
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +80,8 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
             limits=call.limits if single else replace(call.limits, wall=call.limits.wall * (len(files) + 1)),
             writable=[own] if wanted() else None,
         )
-        keep_bytecode(CHILDREN, call.python, scratch, own, [call.python.parent.parent, PROBES])
+        roots = [call.python.parent.parent, PROBES]
+        keep_bytecode(CHILDREN, call.interpreter, scratch, own, roots, shut_in=wanted())
         places = {**call.places, str(own): "<scratch>", str(scratch): "<scratch>"}
         return [_with_sandbox(_placed(each, places), report.sandbox) for each in _parts(report, files)]
     finally:

@@ -15,11 +15,11 @@ from typing import TypeVar, cast
 
 MASK = "[redacted]"
 
-_PASSED_ON = frozenset({"PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "USER", "LOGNAME", "SHELL"})
+PASSED_ON = frozenset({"PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "USER", "LOGNAME", "SHELL"})
+"""What every program may know that the harness starts."""
 _PASSED_ON_FOR_GPU = frozenset(
     {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH", "CUDA_HOME"}
 )
-_INSTALLER_PREFIXES = ("UV_", "PIP_", "SSL_", "HTTP_", "HTTPS_", "NO_PROXY", "ALL_PROXY", "REQUESTS_CA")
 _SECRET_NAME = re.compile(
     r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|(?:^|_)AUTH", re.IGNORECASE
 )
@@ -61,7 +61,7 @@ def child_environment(
         extra: what this stage needs beyond that.
         gpu: whether the variables that choose a GPU are passed on.
     """
-    names = _PASSED_ON | _PASSED_ON_FOR_GPU if gpu else _PASSED_ON
+    names = PASSED_ON | _PASSED_ON_FOR_GPU if gpu else PASSED_ON
     environment = {name: value for name, value in os.environ.items() if name in names}
     environment |= {
         "HOME": home,
@@ -76,16 +76,6 @@ def child_environment(
         "NO_COLOR": "1",
     }
     return environment | dict(extra or {})
-
-
-def installer_environment() -> dict[str, str]:
-    """What uv may know: the user's index and proxy settings, credentials in them included, and nothing else secret."""
-    kept = _PASSED_ON | {"HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in kept or name.upper().startswith(_INSTALLER_PREFIXES)
-    }
 
 
 @functools.cache

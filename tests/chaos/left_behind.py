@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.chaos.registry import Setting, Tally
 
 GIB = 1024**3
-_FIND_ROOTS = """
+FIND_ROOTS = """
 import os, sys
 request = sys.orig_argv[-1]
 own = os.path.dirname(os.environ["TMPDIR"])
@@ -99,7 +99,7 @@ def left_behind(setting: Setting, tally: Tally) -> None:
     for name, code in LEFT.items():
         victim.write_text("precious")
         with tally.injection(name):
-            told = _FIND_ROOTS + code.format(victim=str(victim)) + "\nraise RuntimeError('tried')"
+            told = FIND_ROOTS + code.format(victim=str(victim)) + "\nraise RuntimeError('tried')"
             record = run_one(setting.ground, tally, told, before=_little_memory)
             changed = [each.name for each in folder.iterdir()] != ["precious"] or victim.read_text() != "precious"
             tally.escaped += changed

@@ -6,7 +6,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from harness.environments.resolve import source_arguments
+from harness.environments.install import source_arguments
 from harness.process.redaction import child_environment
 from tests.chaos.ground import orphans
 from tests.chaos.processes import run_one

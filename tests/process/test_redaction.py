@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.environments.uv_settings import installer_variables
 from harness.process import redaction
 
 
@@ -51,5 +52,5 @@ def test_children_do_not_see_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "HF_TOKEN" not in environment
     assert "UV_INDEX_URL" not in environment
     assert environment["HOME"] == "/h"
-    assert "HF_TOKEN" not in redaction.installer_environment()
-    assert "UV_INDEX_URL" in redaction.installer_environment()
+    assert "HF_TOKEN" not in installer_variables()
+    assert "UV_INDEX_URL" in installer_variables()
