@@ -6,7 +6,15 @@ from harness.core.verdict import Stage
 from harness.engines import lmdeploy
 from harness.engines.check import TWO_PASS, Check, Needs
 from harness.engines.engine import Architectures, Configuration, Engine
-from harness.engines.settings import PytorchSettings
+from harness.engines.settings import Settings
+
+
+class PytorchSettings(Settings):
+    """What this engine can be told."""
+
+    eager_mode: bool | None = None
+    """Without CUDA graphs."""
+
 
 ENGINE = Engine(
     checks=(

@@ -13,7 +13,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseModel):
-    """What both of lmdeploy's engines can be told; None leaves it to the engine."""
+    """What both of lmdeploy's engines can be told; the module of each adds its own. None leaves it to the engine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,24 +24,10 @@ class Settings(BaseModel):
     max_prefill_token_num: Count | None = None
     cache_max_entry_count: Annotated[float, Field(gt=0)] | None = None
     """A share, below 1, of the memory that is free once the weights are loaded; or a number of blocks."""
-    quant_policy: Literal[0, 4, 8] | None = None
-    """Bits of the cache; 0 keeps it as it is."""
-    revision: str | None = None
+    quant_policy: Literal[0, 4, 8, 16, 17, 42] | None = None
+    """How the cache is stored, by lmdeploy's numbers: 0 as it is, 4 and 8 in so many bits, newer ones from 0.14."""
 
     @property
     def fields(self) -> dict[str, JsonValue]:
         """Those that are said, by name."""
         return self.model_dump(exclude_none=True)
-
-
-class PytorchSettings(Settings):
-    """What the pytorch engine can be told."""
-
-    eager_mode: bool | None = None
-    """Without CUDA graphs."""
-
-
-class TurbomindSettings(Settings):
-    """What TurboMind can be told."""
-
-    model_format: Literal["hf", "awq", "gptq", "fp8"] | None = None

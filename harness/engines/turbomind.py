@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from harness.engines import lmdeploy
 from harness.engines.check import TWO_PASS
 from harness.engines.engine import Architectures, Configuration, Engine
-from harness.engines.settings import TurbomindSettings
+from harness.engines.settings import Settings
+
+
+class TurbomindSettings(Settings):
+    """What this engine can be told."""
+
+    model_format: Literal["hf", "awq", "gptq", "compressed-tensors", "fp8", "mxfp4"] | None = None
+
 
 ENGINE = Engine(
     checks=(*lmdeploy.IMPORT_CHECKS, *lmdeploy.CONFIGURE_CHECKS, lmdeploy.IMAGE_AND_PROMPT, TWO_PASS),

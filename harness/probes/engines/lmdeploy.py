@@ -1,6 +1,6 @@
 """lmdeploy's own pipeline with an explicit engine configuration.
 
-The engine that really came up is read from the engine object: asked for turbomind, some versions quietly give pytorch.
+The engine that really came up is read from the engine object: some versions quietly give another than they are asked.
 Requests go through the streaming call, which every version has, so that the first token can be timed.
 """
 

@@ -57,7 +57,7 @@ def image_and_prompt(request: Request, events: Events) -> None:
 def preparation(folder: str, request: Request) -> Prepare:
     """This version's own preparation of messages, for the pytorch engine.
 
-    TurboMind gets the same ids; the vision features it computes on top need the GPU.
+    Others get the same ids; the vision features that are computed on top need the GPU.
     """
     tokenizer_class = importlib.import_module("lmdeploy.tokenizer").Tokenizer
     trusted = {"trust_remote_code": request.model.trust_remote_code}
