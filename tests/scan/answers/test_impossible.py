@@ -12,6 +12,7 @@ from harness.matrix import Backend, Combination, Launch
 from harness.matrix.models import load_models
 from harness.scan.answers.impossible import without_impossible
 from harness.scan.sources.release import Library
+from tests.scan.answers.samples import LLAMA4, NO_KWARGS
 from tests.scan.miniatures import TABLE, engine, provider, publish, wheel
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.matrix.models import ModelSpec
-
-NO_KWARGS = "class ProcessorMixin:\n    pass\n"
-LLAMA4 = {"transformers/models/llama4/__init__.py": "class Llama4Config: pass\n"}
 
 
 @pytest.fixture
