@@ -1,32 +1,16 @@
-"""Reading a matrix: what a file may say, what its mistakes are called, and which versions a rule means."""
+"""What a matrix may say, and what its mistakes are called."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from packaging.version import Version
 
 from harness.matrix import MatrixError, load_matrix, parse_matrix
-from harness.matrix.document import parse_document
-from harness.matrix.versions import VersionRule, version_fits, version_pattern
 from tests.matrix.samples import SMALL, parsed, problems_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def test_numbers_that_are_versions_stay_as_they_are_written() -> None:
-    matrix = parsed(SMALL.replace("0.18.0", "0.20"))
-    assert matrix.axes.python == ("3.10",)
-    assert matrix.axes.lmdeploy == ("0.11.1", "0.20")
-
-
-def test_a_document_remembers_where_values_and_keys_stand() -> None:
-    document = parse_document(b"a:\n  - x: 1\n    yy: two\n", "d.yaml")
-    assert document.place(("a", 0, "yy")) == (3, 9, "a[0].yy")
-    assert document.place(("a", 0, "yy"), of_key=True) == (3, 5, "a[0].yy")
-    assert document.place(("a", 0, "missing")) == (2, 5, "a[0]")
 
 
 @pytest.mark.parametrize(
@@ -71,9 +55,6 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm() -> None:
 def test_a_missing_file_is_a_problem_of_that_file(tmp_path: Path) -> None:
     with pytest.raises(MatrixError, match=r"nowhere\.yaml:1:1: cannot be read: No such file"):
         load_matrix(tmp_path / "nowhere.yaml")
-
-
-# --- mistakes ------------------------------------------------------------------------------------------------------
 
 
 def test_every_mistake_of_a_file_is_listed_with_place_and_remedy() -> None:
@@ -139,55 +120,3 @@ def test_the_text_of_an_error_is_for_people() -> None:
     assert text.startswith("m.yaml:1:10: version: ")
     assert "pydantic" not in text
     assert "Traceback" not in text
-
-
-# --- versions ------------------------------------------------------------------------------------------------------
-
-RELEASES = [Version(text) for text in ("0.9.0", "0.9.2", "0.9.2.post1", "0.10.0", "0.10.1", "0.11.0a1", "1.0.0rc1")]
-
-
-@pytest.mark.parametrize(
-    ("rule", "expected"),
-    [
-        ("0.4", ["0.4"]),
-        ("1.0.0rc1", ["1.0.0rc1"]),
-        ("latest", ["0.10.1"]),
-        ("latest <0.10", ["0.9.2.post1"]),
-        (">=0.10", ["0.10.0", "0.10.1"]),
-        ("~=0.9.1", ["0.9.2", "0.9.2.post1"]),
-        ("last-patch-of-each-minor", ["0.9.2.post1", "0.10.1"]),
-        ("last-patch-of-each-minor>=0.10", ["0.10.1"]),
-        (">=2", []),
-    ],
-)
-def test_a_rule_means_final_releases_in_order(rule: str, expected: list[str]) -> None:
-    assert [str(version) for version in VersionRule.parse(rule).expand(RELEASES)] == expected
-
-
-@pytest.mark.parametrize("text", ["", "newest", "latest 5", "latest-5", ">=", "1.x", "last-patch-of-each-minor foo"])
-def test_what_is_no_rule_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="write"):
-        VersionRule.parse(text)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "version", "fits"),
-    [
-        ("5.0.0", "5.0", True),
-        ("5.0.*", "5.0.7", True),
-        ("5.0.*", "5.1.0", False),
-        (">=5,<5.6", "5.5.9", True),
-        (">=5", "5.1.0rc1", True),
-        ("!=5.1", "5.1.0", False),
-    ],
-)
-def test_patterns(pattern: str, version: str, fits: bool) -> None:
-    assert version_fits(version_pattern(pattern), Version(version)) is fits
-
-
-def test_a_number_of_thousands_of_digits_is_no_version() -> None:
-    for text in ("1" * 5000, ">=" + "1" * 5000):
-        with pytest.raises(ValueError, match="characters are no version"):
-            VersionRule.parse(text)
-        with pytest.raises(ValueError, match="characters are no version"):
-            version_pattern(text)
