@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, settings
 from tests.miniatures import MiniProject, make_index, make_project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from tests.miniatures import Harness
 
 pytest_plugins = ["tests.report.browser"]
 
@@ -48,7 +49,7 @@ def miniature_environment(miniature_index: Path, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="session")
 def run_harness(
     miniature_environment: dict[str, str],
-) -> Callable[..., subprocess.CompletedProcess[str]]:
+) -> Harness:
     """Run ``harness`` in a project of miniatures, as a user would."""
 
     def run(project: MiniProject, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:

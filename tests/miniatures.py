@@ -14,8 +14,12 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import subprocess
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    Harness = Callable[..., subprocess.CompletedProcess[str]]
+    """What the fixture ``run_harness`` gives: project and arguments in, the finished process out."""
 
 COLOURS = ("red", "blue", "green", "yellow")
 SENTENCE = "top left red, top right blue, bottom left green, bottom right yellow"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    Harness = Callable[..., subprocess.CompletedProcess[str]]
+    from tests.miniatures import Harness
 
 MATRIX = """\
 version: 1

@@ -18,9 +18,7 @@ from harness.results.store import ResultStore
 from tests.miniatures import PLANTED_TOKEN, MiniProject, make_project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Harness = Callable[..., subprocess.CompletedProcess[str]]
+    from tests.miniatures import Harness
 
 
 @pytest.fixture(scope="module")

@@ -50,3 +50,8 @@ def test_a_setting_that_this_version_lacks_is_refused(tmp_path: Path) -> None:
 def test_settings_are_named_as_the_servers_options() -> None:
     told = {"session_len": 64, "eager_mode": True, "enable_prefix_caching": False}
     assert settings.flags(told) == ["--session-len", "64", "--eager-mode"]
+
+
+@pytest.mark.parametrize(("card", "weights", "share"), [(8192, 4219, 0.36), (81920, 4219, 0.8), (2048, 10, 0.13)])
+def test_the_cache_leaves_room_to_work_on_the_targets_card(card: float, weights: float, share: float) -> None:
+    assert round(settings.cache_share(card, card, weights), 2) == share

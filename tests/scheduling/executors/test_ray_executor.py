@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from harness.core.records import Record
-
-    Harness = Callable[..., subprocess.CompletedProcess[str]]
+    from tests.miniatures import Harness
 
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
 NEEDS_RAY = pytest.mark.skipif(find_spec("ray") is None, reason="the extra 'ray' is not installed")

@@ -1,31 +1,20 @@
-"""Pins: the choice is the report's, what is written is exact, and an installed pin is compared with what was tested."""
+"""Pins on miniatures: the choice is the report's, and an installed pin is compared with what was tested."""
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
-from harness.environments.lock import Lock
-from harness.pin.advisories import Advisory, Audit, audit
-from harness.pin.sbom import sbom
-from harness.pin.write import is_public
-from harness.probes.engines.settings import cache_share
-from tests.miniatures import MiniProject, make_project
+from tests.miniatures import make_project
+from tests.pin.osv import osv_server
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    Harness = Callable[..., subprocess.CompletedProcess[str]]
+    from tests.miniatures import Harness, MiniProject
+
 
 PASSING = "lmdeploy1.0-transformers4.57.3-transformers-mini-py3.11"
 
@@ -107,74 +96,6 @@ def test_mistakes_are_told_in_words(tested: MiniProject, run_harness: Harness, a
     assert "Traceback" not in done.stderr
 
 
-HASH = "ab" * 32
-PUBLIC = f"https://files.example.org/packages/aa/bb/{'c' * 60}/some-1.0-py3-none-any.whl"
-
-
-@pytest.mark.parametrize(
-    ("place", "public"),
-    [
-        (f'url = "{PUBLIC}"', True),
-        ('url = "https://user:word@mirror.example/some-1.0-py3-none-any.whl"', False),
-        ('path = "wheels/some-1.0-py3-none-any.whl"', False),
-    ],
-)
-def test_only_public_addresses_are_written(place: str, public: bool) -> None:
-    lock = Lock(
-        'lock-version = "1.0"\ncreated-by = "uv"\nrequires-python = ">=3.12"\n\n[[packages]]\nname = "some"\n'
-        f'version = "1.0"\nwheels = [{{ {place}, hashes = {{ sha256 = "{HASH}" }} }}]\n'
-    )
-    assert is_public(lock) is public
-
-
-AUDITED = Audit(
-    "OSV's advisories", 1, (Advisory("some", "1.0", "PYSEC-1", ("CVE-2026-1", "GHSA-a"), ("1.1",), "It breaks."),)
-)
-
-
-@pytest.mark.parametrize("audited", [AUDITED, Audit("nobody", trouble="it could not be reached")])
-def test_the_bill_of_materials_fits_its_schema_and_says_what_is_installed(audited: Audit) -> None:
-    lock = Lock(
-        'lock-version = "1.0"\ncreated-by = "uv"\nrequires-python = ">=3.12"\n\n[[packages]]\nname = "some"\n'
-        f'version = "1.0"\nwheels = [{{ url = "{PUBLIC}", hashes = {{ sha256 = "{HASH}" }} }}]\n'
-    )
-    text = sbom(lock, "stack", "3.12", audited, datetime(2026, 1, 4, tzinfo=UTC))
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
-    told = json.loads(text)
-    (component,) = told["components"]
-    assert component["purl"] == "pkg:pypi/some@1.0"
-    assert component["hashes"] == [{"alg": "SHA-256", "content": HASH}]
-    if audited.trouble:
-        assert "vulnerabilities" not in told
-        assert "could not be reached" in told["metadata"]["properties"][0]["value"]
-    else:
-        assert told["vulnerabilities"][0]["affects"] == [{"ref": component["bom-ref"]}]
-
-
-@contextmanager
-def osv_server(known: Mapping[str, Mapping[str, Any]], status: int = 200) -> Iterator[str]:
-    """The address of a server that answers as OSV's does."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            found = known.get(f"{asked['package']['name']}=={asked['version']}")
-            body = json.dumps({"vulns": [found]} if found else {}).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/v1/query"
-    server.shutdown()
-    server.server_close()
-
-
 def test_known_vulnerabilities_are_told_with_the_release_that_ends_them(
     tested: MiniProject, run_harness: Harness
 ) -> None:
@@ -204,20 +125,3 @@ def test_known_vulnerabilities_are_told_with_the_release_that_ends_them(
     row = r"| pillow 1.0 | PYSEC-2026-1, CVE-2026-1 | 1.5 | Reads &lt;more> than \| it should |"
     assert row in (folder / "EVIDENCE.md").read_text()
     assert json.loads((folder / "sbom.cdx.json").read_text())["vulnerabilities"][0]["id"] == "PYSEC-2026-1"
-
-
-def test_a_database_that_does_not_answer_is_told_plainly() -> None:
-    requirements = f"some==1.0 --hash=sha256:{HASH}\n"
-    with osv_server({}, status=503) as address:
-        broken = audit(requirements, address)
-        gone = address
-    unreached = audit(requirements, gone)
-    for found in (broken, unreached):
-        assert found.sentence().startswith("Not checked: ")
-        assert "127.0.0.1:" not in found.trouble.replace("localhost", "")
-        assert (found.checked, found.found) == (0, ())
-
-
-@pytest.mark.parametrize(("card", "weights", "share"), [(8192, 4219, 0.36), (81920, 4219, 0.8), (2048, 10, 0.13)])
-def test_the_cache_leaves_room_to_work_on_the_targets_card(card: float, weights: float, share: float) -> None:
-    assert round(cache_share(card, card, weights), 2) == share

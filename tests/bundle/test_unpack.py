@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
 import os
 import subprocess
 import sys
-import zipfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,27 +13,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import __version__
-from harness.bundle.carry import HOST_KEEPS, Luggage, WheelStore, WheelUnavailable, choose, host_packages
+from harness.bundle.carry import Luggage, WheelStore, choose
 from harness.bundle.manifest import Manifest, PackedCombination, PackedStack
-from harness.bundle.pack import rewrite, write_bundle
-from harness.environments.lock import Lock, LockedWheel
+from harness.bundle.pack import write_bundle
 from harness.matrix.project import Project
 from harness.results.store import ResultStore
 from harness.session.session import Session
-from tests.miniatures import MiniProject, make_project, make_wheel
+from tests.bundle.samples import PYTHON, lock_of
+from tests.miniatures import MiniProject, make_project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    Harness = Callable[..., subprocess.CompletedProcess[str]]
+    from tests.miniatures import Harness
+
 
 MATRIX = """\
 version: 1
 axes: {python: "3.11", lmdeploy: ["1.0"], transformers: ["4.57.3", "5.0.0"], backend: [transformers], model: [mini]}
 """
-NO_PLACE = "https://wheels.invalid/"
-PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 @dataclass(frozen=True)
@@ -45,20 +40,6 @@ class Packed:
 
     home: MiniProject
     folder: Path
-
-
-def lock_of(wheels: Path, store: WheelStore, versions: dict[str, str]) -> Lock:
-    """A lock of miniatures whose wheels are in the store already, so that nothing is downloaded."""
-    lines = ['lock-version = "1.0"', 'created-by = "the tests"']
-    for name, version in versions.items():
-        path = wheels / f"{name}-{version}-py3-none-any.whl"
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        kept = store.folder / digest[:16] / path.name
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes(path.read_bytes())
-        wheel = f'{{url = "{NO_PLACE}{path.name}", hashes = {{sha256 = "{digest}"}}}}'
-        lines += ["[[packages]]", f'name = "{name}"', f'version = "{version}"', f"wheels = [{wheel}]"]
-    return Lock("\n".join(lines) + "\n")
 
 
 def pack(root: Path, index: Path, *, compress: bool, part_bytes: int) -> Packed:
@@ -167,61 +148,3 @@ def test_damaged_and_missing_parts_are_told_before_anything_is_unpacked(packed: 
     assert missing.stderr.startswith("unpack.py: bundle.tar.001 is missing")
     assert not (packed.folder / "bundle").exists()
     part.write_bytes(whole)
-
-
-def test_what_the_host_has_stays_at_home(miniature_index: Path, tmp_path: Path) -> None:
-    store = WheelStore(tmp_path)
-    versions = {"lmdeploy": "1.0", "transformers": "4.57.3", "torch": "1.0", "pillow": "1.0"}
-    lock = lock_of(miniature_index / "wheels", store, versions)
-    roots = ("lmdeploy==1.0", "transformers==4.57.3")
-
-    stack, _ = choose(lock, roots, PYTHON, Luggage({}, HOST_KEEPS), store)
-    assert stack.left_out == ["torch"]  # a GPU host without torch is told by the record, not sent gigabytes
-    assert [each.partition("-")[0] for each in stack.wheels] == ["lmdeploy", "pillow", "transformers"]
-
-    host = {"torch": "2.11.0", "transformers": "5.17.0", "pillow": "12.0"}
-    stack, _ = choose(lock, roots, PYTHON, Luggage(host), store)
-    assert stack.host_has == {"pillow": "12.0", "torch": "2.11.0"}
-    assert [each.partition("-")[0] for each in stack.wheels] == ["lmdeploy", "transformers"]  # another was asked for
-
-    stack, _ = choose(lock, roots, PYTHON, Luggage(host, carry=("pillow",), leave_out=("pillow",)), store)
-    assert "pillow" not in stack.host_has
-
-
-def test_a_wheel_whose_hash_is_another_is_thrown_away(tmp_path: Path) -> None:
-    with pytest.raises(WheelUnavailable, match=r"mini-1-py3-none-any\.whl could not be downloaded"):
-        WheelStore(tmp_path).fetch(LockedWheel("mini-1-py3-none-any.whl", NO_PLACE + "mini", "0" * 64, None))
-
-
-@pytest.mark.parametrize("stored", [False, True])
-def test_a_rewritten_wheel_is_a_whole_one(tmp_path: Path, *, stored: bool) -> None:
-    wheel = make_wheel(tmp_path, "mini", "1.0", {"mini/__init__.py": "x = 1", "mini/lib/big.so": "#" * 10_000})
-    made = tmp_path / "made.whl"
-    with made.open("wb") as target:
-        rewrite(wheel, target, left_out=["mini/lib/big.so"], stored=stored)
-    with zipfile.ZipFile(made) as archive:
-        assert archive.testzip() is None
-        assert "mini/lib/big.so" not in archive.namelist()
-        assert "big.so" not in archive.read("mini-1.0.dist-info/RECORD").decode()
-        kinds = {item.compress_type for item in archive.infolist()}
-        assert kinds == {zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED}
-
-
-def test_a_host_listing_is_read_as_pip_writes_it() -> None:
-    listing = json.loads('[{"name": "Jinja2", "version": "3.1.6"}, {"name": "torch", "version": "2.11.0+cu130"}]')
-    assert host_packages(listing) == {"jinja2": "3.1.6", "torch": "2.11.0"}
-
-
-def test_usage_errors_say_what_to_do(tmp_path: Path, run_harness: Harness) -> None:
-    home = make_project(tmp_path / "home", MATRIX)
-    (home.root / "host.json").write_text("not json")
-    refused = run_harness(home, "bundle", "--host-packages", "host.json")
-    assert refused.returncode == 2
-    assert "is not the output of 'pip list --format json'" in refused.stderr
-    refused = run_harness(home, "bundle", "--trim", "lmdeploy")
-    assert refused.returncode == 2
-    assert "--trim takes PACKAGE:FILES" in refused.stderr
-    (home.root / "no.tar.gz").write_bytes(b"nothing")
-    refused = run_harness(home, "import", "no.tar.gz")
-    assert refused.returncode == 2
-    assert "cannot be read as the results of a bundle" in refused.stderr
