@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from packaging.requirements import InvalidRequirement, Requirement
 
 from harness.core.errors import HarnessError
+from harness.core.markdown import block, plain
 from harness.core.verdict import Reason
+from harness.core.visible import visible, without_colour
 from harness.diagnose.catalogue import Catalogue, shipped
 from harness.diagnose.classify import Diagnosis, classify
 from harness.diagnose.cluster import Proposal, propose
@@ -70,7 +72,7 @@ def _answer(
         "captures": {name: value for name, value in diagnosis.captures.items() if value},
         "confidence": diagnosis.confidence,
         "guess": diagnosis.guessed,
-        "line": _printable(diagnosis.line),
+        "line": visible(without_colour(diagnosis.line)).strip(),
         "line_number": diagnosis.number,
         "cause": diagnosis.cause,
         "remedy": diagnosis.remedy,
@@ -79,10 +81,6 @@ def _answer(
         "proposal": {"signature": proposal.signature, "fixture": proposal.fixture} if proposal else None,
         "log": {"bytes": evidence.size, "complete": evidence.complete},
     }
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text).strip()
 
 
 def _certainty(confidence: object) -> str:
@@ -124,37 +122,19 @@ def _entries(value: object) -> list[dict[str, str]]:
 
 def _as_markdown(answer: Mapping[str, object]) -> str:
     if not answer["failure"]:
-        lines = ["**No failure found.** Nothing in this log was said to be wrong."]
+        text = "**No failure found.** Nothing in this log was said to be wrong.\n"
     elif answer["signature"] is None:
-        lines = ["**Unknown failure.** No signature recognises it.", "", *_code(str(answer["line"]))]
+        text = f"**Unknown failure.** No signature recognises it.\n\n{block(str(answer['line']), 'text')}"
     else:
-        lines = [
-            f"**{_escaped(answer['title'])}**",
-            "",
-            *_code(str(answer["line"])),
-            "",
-            f"- Family: `{answer['family']}`, signature `{answer['signature']}` ({_certainty(answer['confidence'])})",
-            f"- Cause: {_escaped(answer['cause'])}",
-            f"- Remedy: {_escaped(answer['remedy'])}",
-            f"- Source: {answer['source']}",
-        ]
-    lines += [f"- Ignored: {_escaped(item['title'])}" for item in _entries(answer["noise"])]
+        text = f"**{plain(str(answer['title']))}**\n\n{block(str(answer['line']), 'text')}\n"
+        certainty = _certainty(answer["confidence"])
+        text += f"- Family: `{answer['family']}`, signature `{answer['signature']}` ({certainty})\n"
+        text += f"- Cause: {plain(str(answer['cause']))}\n- Remedy: {plain(str(answer['remedy']))}\n"
+        text += f"- Source: {answer['source']}\n"
+    text += "".join(f"- Ignored: {plain(item['title'])}\n" for item in _entries(answer["noise"]))
     if isinstance(proposal := answer["proposal"], dict):
-        lines += ["", "A signature to begin with:", "", *_code(str(proposal["signature"]).rstrip(), "yaml")]
-    return "\n".join(lines)
-
-
-def _code(text: str, language: str = "text") -> list[str]:
-    fence = "`" * max(3, 1 + max((len(run) for run in _backticks(text)), default=0))
-    return [f"{fence}{language}", text, fence]
-
-
-def _backticks(text: str) -> list[str]:
-    return [run for run in "".join(c if c == "`" else " " for c in text).split() if run]
-
-
-def _escaped(value: object) -> str:
-    return "".join(f"\\{c}" if c in "\\`*_[]<>|" else c for c in str(value))
+        text += f"\nA signature to begin with:\n\n{block(str(proposal['signature']), 'yaml')}"
+    return text.rstrip()
 
 
 def read_stack(path: Path) -> dict[str, str]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from harness.core.markdown import code, plain, table
 from harness.pin.choose import gpu_peak_mib, latency_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from harness.core.records import Record
@@ -44,7 +45,7 @@ def evidence(pin: Pin, notes: Sequence[str]) -> str:
     lines = [f"# Evidence for {record.id}", "", answer.claim, ""]
     lines += [f"- Not shown: {each}" for each in answer.not_proven]
     lines += [
-        f"- Verdict: `{record.verdict}`, attempt {record.attempt}",
+        f"- Verdict: {code(record.verdict)}, attempt {record.attempt}",
         f"- Tested {record.finished:%Y-%m-%d %H:%M} UTC, {_age(pin)} before this pin was made ({pin.made:%Y-%m-%d})",
         _place(record),
         (
@@ -57,14 +58,15 @@ def evidence(pin: Pin, notes: Sequence[str]) -> str:
         f"- Known vulnerabilities: {pin.audited.sentence()}",
         f"- Reproduction: {VERIFY}",
         "",
-        "| stage | verdict | seconds |",
-        "|---|---|---|",
-        *(f"| {each.stage} | `{each.verdict}` | {each.seconds:.1f} |" for each in record.stages),
-        "",
+        table(
+            ("stage", "verdict", "seconds"),
+            [(each.stage, code(each.verdict), f"{each.seconds:.1f}") for each in record.stages],
+        ),
+        *(f"{note}\n" for note in notes),
     ]
-    lines += [line for note in notes for line in (note, "")]
-    lines += _advisories(pin.audited)
-    lines += ["## Not taken", "", *(f"- {name}: {why}" for name, why in sorted(pin.outcome.rejected.items()))]
+    if pin.audited.found:
+        lines += ["## Known vulnerabilities\n", _advisories(pin.audited)]
+    lines += ["## Not taken\n", *(f"- {name}: {plain(why)}" for name, why in sorted(pin.outcome.rejected.items()))]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -99,12 +101,14 @@ def _latency(record: Record) -> str:
     return f"{latency:.3f} s" if latency is not None else "not measured"
 
 
-def _advisories(audited: Audit) -> Iterator[str]:
-    if not audited.found:
-        return
-    yield from ("## Known vulnerabilities", "", "| package | advisory | fixed in | what |", "|---|---|---|---|")
-    for each in audited.found:
-        names = ", ".join((each.id, *each.aliases))
-        what = each.summary.replace("|", "\\|").replace("<", "&lt;")
-        yield f"| {each.package} {each.version} | {names} | {', '.join(each.fixed) or 'no release yet'} | {what} |"
-    yield ""
+def _advisories(audited: Audit) -> str:
+    rows = [
+        (
+            f"{each.package} {each.version}",
+            plain(", ".join((each.id, *each.aliases))),
+            ", ".join(each.fixed) or "no release yet",
+            plain(each.summary),
+        )
+        for each in audited.found
+    ]
+    return table(("package", "advisory", "fixed in", "what"), rows)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.core.comparison import ORDER, Change, compare
+from harness.core.visible import bounded, visible
 from harness.report.combinations import parsed
 from harness.report.model import ChangeEntry, Changes
-from harness.report.visible import bounded, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

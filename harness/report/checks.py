@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.core.visible import MAX_LINE, bounded, shown, visible, visible_value
 from harness.report.logs import log_entry
 from harness.report.model import CheckEntry, DiagnosisEntry, ExceptionEntry, FrameEntry
 from harness.report.passes import passes_of
-from harness.report.visible import MAX_LINE, bounded, shown, visible, visible_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

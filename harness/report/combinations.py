@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from harness.core.verdict import Stage, Status, Verdict
+from harness.core.visible import bounded, shown, visible
 from harness.report.axes import point_key
 from harness.report.checks import CheckTable
 from harness.report.engine import engine_of, gpu_of
 from harness.report.model import AttemptEntry, Combination, Machine, Stack, StageEntry, State
-from harness.report.visible import bounded, shown, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.core.collector import without_collection
+from harness.core.visible import bounded, visible
 from harness.report.answer import Findings, answers_of
 from harness.report.architectures import architectures_of
 from harness.report.axes import axes_of
@@ -16,7 +17,6 @@ from harness.report.heatmap import counts_of, facets_of
 from harness.report.model import Combination, ModelFacts, ReportContext
 from harness.report.quantisation import method_cells
 from harness.report.runs import before_last, runs_of, trend_of
-from harness.report.visible import bounded, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

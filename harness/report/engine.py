@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.core.visible import shown, visible_value
 from harness.report.model import EngineEntry, GpuEntry
-from harness.report.visible import shown, visible_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.core.visible import MAX_LINE, bounded, visible, without_colour
 from harness.report.model import LogEntry
-from harness.report.visible import MAX_LINE, bounded, visible, without_colour
 
 MAX_LINES = 400
 """Most lines of a log's end that a report carries."""

@@ -1,13 +1,10 @@
-"""The report as Markdown for a job summary: the answer, the counts, the causes and the map, within a size.
-
-Text from outside is written so that neither Markdown nor HTML in it means anything and nobody is mentioned by it.
-"""
+"""The report as Markdown for a job summary: the answer, the counts, the causes and the map, within a size."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from harness.core.markdown import block, code, plain, table, within
 from harness.report.axes import ABSENT
 from harness.report.wording import STATES, stage_word
 
@@ -21,7 +18,6 @@ LIMIT = 900_000
 MAX_ROWS = 100
 MAX_LISTED = 20
 MAX_COLUMNS = 14
-_SPECIAL = re.compile(r"[^\w\s.,:;()/+=-]|[_\r\n]", re.ASCII)
 
 
 def render_markdown(context: ReportContext, *, limit: int = LIMIT) -> str:
@@ -34,39 +30,7 @@ def render_markdown(context: ReportContext, *, limit: int = LIMIT) -> str:
         _changes(context.changes),
     ]
     parts += [_causes(context, failed=False), *(_map(context, facet) for facet in context.facets)]
-    note = "\n_Parts were left out here for their size; the HTML report has everything._\n"
-    text, left_out = "", False
-    for part in parts:
-        if len((text + part + note).encode()) > limit:
-            left_out = True
-            continue
-        text += part
-    return text + note if left_out else text
-
-
-def plain(text: str) -> str:
-    """``text`` as prose in which no character is markup. ``@`` stands in code, so that it mentions nobody."""
-    return _SPECIAL.sub(lambda found: _escaped(found[0]), text)
-
-
-def code(text: str) -> str:
-    """``text`` as inline code, whatever is in it."""
-    return f"<code>{_SPECIAL.sub(lambda found: _entity(found[0]), text)}</code>"
-
-
-def _escaped(character: str) -> str:
-    return "<code>&#64;</code>" if character == "@" else _entity(character)
-
-
-def _entity(character: str) -> str:
-    if character in "\r\n":
-        return " "
-    return character if ord(character) > 127 else f"&#{ord(character)};"  # noqa: PLR2004 - the end of ASCII
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows]) + "\n\n"
+    return within(parts, limit, "\n_Parts were left out here for their size; the HTML report has everything._\n")
 
 
 def _head(context: ReportContext) -> str:
@@ -74,7 +38,7 @@ def _head(context: ReportContext) -> str:
     text = f"# {plain(context.title)}\n\n"
     if context.synthetic:
         text += "**Made-up records: nothing here is a result about any package.**\n\n"
-    text += _table(marks, [[f"{context.counts[state]:,}" for state in STATES]])
+    text += table(marks, [[f"{context.counts[state]:,}" for state in STATES]])
     return text
 
 
@@ -100,22 +64,17 @@ def _answer(context: ReportContext) -> Iterable[str]:
         [plain(context.models[it.model].title), plain(it.backend), _level(it), _pair(it), f"{it.others:,}"]
         for it in context.answers[:MAX_ROWS]
     ]
-    yield "## What works\n\n" + _table(("Model", "Backend", "", "Best", "Others"), rows)
+    yield "## What works\n\n" + table(("Model", "Backend", "", "Best", "Others"), rows)
 
 
 def _evidence(answer: Answer) -> str:
     text = ""
     if answer.level != "none":
         names = list(answer.versions)
-        text += _table([plain(name) for name in names], [[code(answer.versions[name]) for name in names]])
+        text += table([plain(name) for name in names], [[code(answer.versions[name]) for name in names]])
     lines = [*answer.proven, *(it.text for it in answer.support), *answer.not_proven]
     text += "".join(f"- {plain(line)}\n" for line in lines) + "\n"
-    return text + "".join(_block(command.text) for command in answer.commands[:2])
-
-
-def _block(text: str) -> str:
-    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=2) + 3)
-    return f"{fence}sh\n{text.rstrip()}\n{fence}\n\n"
+    return text + "".join(f"{block(command.text, 'sh')}\n" for command in answer.commands[:2])
 
 
 def _level(answer: Answer) -> str:
@@ -136,7 +95,7 @@ def _causes(context: ReportContext, *, failed: bool) -> str:
     if not groups:
         return ""
     heading = "What does not work" if failed else "What was not tested here"
-    text = f"## {heading}\n\n" + _table(
+    text = f"## {heading}\n\n" + table(
         ("", "Cause", "Stage", "Combinations", "What to do"), [_cause_row(group) for group in groups[:MAX_ROWS]]
     )
     return text + (f"{len(groups) - MAX_ROWS:,} more causes are in the report.\n\n" if len(groups) > MAX_ROWS else "")
@@ -162,7 +121,7 @@ def _changes(changes: Changes | None) -> str:
         [entry.change, code(entry.id), code(entry.before or ABSENT), code(entry.after or ABSENT)]
         for entry in changes.entries[:MAX_ROWS]
     ]
-    return text + ".\n\n" + (_table(("Change", "Combination", "Before", "Now"), rows) if rows else "")
+    return text + ".\n\n" + (table(("Change", "Combination", "Before", "Now"), rows) if rows else "")
 
 
 def _map(context: ReportContext, facet: Facet) -> str:
@@ -174,7 +133,7 @@ def _map(context: ReportContext, facet: Facet) -> str:
         for row, cells in zip(facet.rows, facet.cells, strict=True)
     ]
     head = ["LMDeploy \\ transformers", *(code(column) for column in facet.columns)]
-    return f"### {plain(title)} on {plain(facet.backend)}\n\n" + _table(head, rows)
+    return f"### {plain(title)} on {plain(facet.backend)}\n\n" + table(head, rows)
 
 
 def _cell(context: ReportContext, indices: Sequence[int]) -> str:

@@ -1,6 +1,6 @@
 """What a report says, as plain data: the template's context, the page's data and ``report.json`` are this and no more.
 
-Every text in it is already visible and bounded (see :mod:`harness.report.visible`); nothing in it is HTML.
+Every text in it is already visible and bounded (see :mod:`harness.core.visible`); nothing in it is HTML.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.core.verdict import Stage
+from harness.core.visible import bounded, visible, visible_value
 from harness.report.model import PassEntry
-from harness.report.visible import bounded, visible, visible_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.core.files import write_atomically
 from harness.report.context import build_context
 from harness.report.model import ReportContext
 from harness.report.render import render_html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pydantic import JsonValue
 
@@ -46,30 +45,15 @@ def write_report(
     locks = f"{folder.resolve().name}/locks" if (folder / "locks").is_dir() else ""
     told: dict[str, JsonValue] = {"locks": locks, **(extras or {})}
     context = build_context(records, generated=generated or datetime.now(UTC), extras=told)
-    folder.mkdir(parents=True, exist_ok=True)
     schema = folder / SCHEMA
     if not schema.exists() or schema.read_text("utf-8") != schema_text():
-        _replace(schema, schema_text())
-    _replace(folder / DATA, context.model_dump_json(indent=1) + "\n")
-    return _replace(folder / PAGE, render_html(context))
+        write_atomically(schema, schema_text(), durable=True)
+    write_atomically(folder / DATA, context.model_dump_json(indent=1) + "\n", durable=True)
+    write_atomically(folder / PAGE, render_html(context), durable=True)
+    return folder / PAGE
 
 
 @cache
 def schema_text() -> str:
     """The JSON Schema of ``report.json``."""
     return json.dumps(ReportContext.model_json_schema(), indent=1) + "\n"
-
-
-def _replace(path: Path, text: str) -> Path:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.chmod(0o644)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return path

@@ -122,6 +122,6 @@ def test_known_vulnerabilities_are_told_with_the_release_that_ends_them(
         ["CVE-2026-1"],
         ["1.5"],
     )
-    row = r"| pillow 1.0 | PYSEC-2026-1, CVE-2026-1 | 1.5 | Reads &lt;more> than \| it should |"
+    row = r"| pillow 1.0 | PYSEC-2026-1, CVE-2026-1 | 1.5 | Reads \<more> than \| it should |"
     assert row in (folder / "EVIDENCE.md").read_text()
     assert json.loads((folder / "sbom.cdx.json").read_text())["vulnerabilities"][0]["id"] == "PYSEC-2026-1"

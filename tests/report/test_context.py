@@ -21,7 +21,6 @@ from harness.probes.smoke.question import Question, Reply, stage_facts
 from harness.report import ReportContext, build_context
 from harness.report.logs import MAX_CHARACTERS, MAX_LINES, log_entry
 from harness.report.passes import passes_of
-from harness.report.visible import visible
 from harness.report.wording import CHANGES, FAMILIES, STAGES
 from harness.report.write import schema_text
 from tests import ROOT
@@ -299,14 +298,6 @@ def test_a_log_shows_what_it_hides(printed: str, shown: Sequence[str]) -> None:
 
 def test_an_empty_log_is_none() -> None:
     assert log_entry(" \n\x1b[0m\n") is None
-
-
-@given(st.text())
-def test_visible_text_hides_nothing_and_can_be_written(text: str) -> None:
-    shown = visible(text)
-    shown.encode("utf-8")
-    assert visible(shown) == shown
-    assert all(letter in "\t\n" or letter.isprintable() or letter.isspace() or ord(letter) > 0x2FF for letter in shown)
 
 
 @given(

@@ -231,7 +231,7 @@ def test_a_failed_write_leaves_the_old_report(tmp_path: Path, monkeypatch: pytes
     def broken(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("harness.report.write.os.fsync", broken)
+    monkeypatch.setattr("harness.core.files.os.fsync", broken)
     with pytest.raises(OSError, match="No space left"):
         write_report(story()[:4], tmp_path, generated=START)
     assert path.read_text("utf-8") == before
