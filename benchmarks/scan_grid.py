@@ -50,7 +50,7 @@ def cold_deadlock() -> dict[str, Any]:
         library = Library(Path(folder))
         found = settle(Scanner(library, QWEN2_VL.with_imports((MODULE,))), ENGINE)
         library.close()
-        traffic = library.downloads.traffic
+        traffic = library.index.downloads.traffic
         print(settlement(found))
         return {
             "seconds": round(time.perf_counter() - clock, 2),

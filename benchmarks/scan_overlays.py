@@ -26,7 +26,7 @@ from harness.core.verdict import Stage
 from harness.environments.lock import Lock
 from harness.environments.resolve import Resolver
 from harness.environments.uv import run_uv
-from harness.index.releases import PackageIndex
+from harness.index.package_index import PackageIndex
 from harness.matrix import expand, load_matrix
 from harness.matrix.models import load_models
 from harness.pipeline.check_runner import CheckCall, Subject
@@ -133,7 +133,9 @@ class Overlays:
         spec = models[group.model]
         rows: list[dict[str, str]] = []
         orders: dict[Path, list[tuple[dict[str, str], dict[str, Any]]]] = {}
-        for combination in expand(load_matrix(matrix), models, PackageIndex(self.home / "index", timedelta(days=1))):
+        with PackageIndex(self.home / "index", timedelta(days=1)) as index:
+            combinations = expand(load_matrix(matrix), models, index)
+        for combination in combinations:
             row = {"lmdeploy": group.lmdeploy, "transformers": combination.transformers, "backend": group.backend}
             row |= {"model": group.model, "decided": "", "how": "overlay"}
             rows.append(row)

@@ -75,7 +75,7 @@ def warnings_under(scanners: list[Scanner], version: Version) -> set[tuple[str, 
     """Kind and name of every claim of the sample about one transformers release."""
     found = set()
     for scanner in scanners:
-        for engine in scanner.library.registry.versions("lmdeploy"):
+        for engine in scanner.library.versions("lmdeploy"):
             if engine >= ENGINE_SINCE:
                 for each in scanner.scan(engine, version, full=False).findings:
                     counts = each.severity is Severity.WARNING or each.kind in {Kind.KEYWORD, Kind.ATTRIBUTE}

@@ -36,7 +36,7 @@ from harness.gate.judge import causes_of, count, decide, judge
 from harness.gate.outcome import Outcome
 from harness.gate.shards import make_plan, merge, parse_shard, part_of, read_outcome
 from harness.gate.trial import run_candidates, sample_again
-from harness.index.releases import PackageIndex
+from harness.index.package_index import PackageIndex
 from harness.matrix.project import Project
 from harness.session.publish import Publisher
 from harness.session.session import NothingSelected, Session
@@ -240,8 +240,9 @@ def _candidates(  # noqa: PLR0913 - what a choice depends on
 ) -> list[Candidate]:
     found: list[Candidate] = []
     if bumps:
-        index = PackageIndex(session.project.index_cache, timedelta(seconds=REMEMBERED_FOR))
-        found += bumped(session, [each for each in chosen if each.id in accepted.combinations], bumps, index)
+        known = [each for each in chosen if each.id in accepted.combinations]
+        with PackageIndex(session.project.index_cache, timedelta(seconds=REMEMBERED_FOR)) as index:
+            found += bumped(session, known, bumps, index)
     if of_matrix:
         changed = changed_in_matrix(chosen, accepted)
         found += changed if whole else [each for each in changed if each.combination is not None]

@@ -15,7 +15,7 @@ import nox
 from harness.cli.console import RunDisplay, ladder_text, make_console, print_summary, reason_line
 from harness.core.errors import RunBroken
 from harness.core.verdict import Status, Verdict
-from harness.index.releases import IndexUnavailable
+from harness.index.download import IndexUnavailable
 from harness.matrix import MatrixError
 from harness.matrix.project import Project
 from harness.process.child import Cancelled

@@ -18,7 +18,7 @@ from harness.cli import scan_output
 from harness.cli.options import format_option
 from harness.engines import Backend
 from harness.index.cache import StoreUnusable
-from harness.index.releases import IndexUnavailable
+from harness.index.download import IndexUnavailable
 from harness.matrix import MatrixError
 from harness.scan.answers.findings import Outcome
 from harness.scan.answers.truth import BadPairs

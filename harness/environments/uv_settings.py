@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.environments.pip_settings import pip_as_uv
 from harness.process.redaction import PASSED_ON
 
 if TYPE_CHECKING:
@@ -71,8 +72,10 @@ _OF_UV = frozenset(
     }
 )
 _CREDENTIALS = re.compile(r"UV_INDEX_[A-Z0-9_]+_(?:USERNAME|PASSWORD)")
+_WHERE_FROM = frozenset({"index", "index-url", "extra-index-url", "find-links", "no-index"})
+"""Settings that say where packages come from; the variables are called alike, and ``UV_DEFAULT_INDEX``."""
 _OF_PIP = frozenset({"PIP_INDEX_URL", "PIP_CERT", "PIP_PROXY"})
-"""uv reads none of them; pip does, where it is asked for the releases of a package."""
+"""uv reads none of them; pip does, where it is asked for advisories."""
 _PLACES = frozenset({"index", "index-url", "extra-index-url", "find-links", "cache-dir"})
 """Options whose values may be paths, which mean something from their file's folder."""
 _OPTIONS_OF_PIP = frozenset(
@@ -112,7 +115,7 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 class BadSettings(ValueError):  # noqa: N818 - reads as what it says of the file
-    """A settings file of uv's cannot be read; the message says which and why."""
+    """A settings file of uv's or pip's cannot be read; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,14 @@ def uv_settings(folder: Path) -> UvSettings:
         if isinstance(content.get("pip"), dict):
             found["pip"] = _counting(content["pip"], _OPTIONS_OF_PIP, file.parent)
         options = _merged(options, found)
-    return UvSettings(installer_variables(), options)
+    variables = installer_variables()
+    named = {f"UV_{name.upper().replace('-', '_')}" for name in (*_WHERE_FROM, "default-index")}
+    if not (named & variables.keys() or _WHERE_FROM & {*options, *options.get("pip", ())}):
+        try:
+            variables |= pip_as_uv()
+        except ValueError as error:
+            raise BadSettings(str(error)) from error
+    return UvSettings(variables, options)
 
 
 def installer_variables() -> dict[str, str]:

@@ -14,8 +14,7 @@ import tarfile
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.index.download import NotThere
-from harness.index.releases import IndexUnavailable
+from harness.index.download import IndexUnavailable, NotThere
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -130,7 +129,7 @@ class Archive:
             return str(kept).encode()
         if self._beside():
             try:
-                text = self._downloads.page(self._metadata_url, _ANY).decode("utf-8", "replace")
+                text = self._downloads.page(self._metadata_url, _ANY).content.decode("utf-8", "replace")
             except NotThere:
                 pass  # not every index has it
             else:

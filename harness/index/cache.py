@@ -1,4 +1,4 @@
-"""The scan's cache on disk: index pages, file listings, sources by content, and what was read out of them.
+"""The scan's cache on disk: file listings, sources by content, and what was read out of them.
 
 Everything in it can be fetched or derived again. Sources are kept once per content, however many releases ship the
 same file, still deflated as they lay in the wheel; what the parser made of them is kept beside, per version of the
@@ -12,7 +12,6 @@ import os
 import sqlite3
 import zlib
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,6 @@ _LAYOUT = 3
 _BATCH = 400
 """Placeholders in one statement, well under SQLite's limit."""
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS page (address TEXT PRIMARY KEY, asked TEXT NOT NULL, content BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS listing (file TEXT PRIMARY KEY, entries BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS source (content TEXT PRIMARY KEY, deflated BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS reading (content TEXT, kind TEXT, found BLOB NOT NULL, PRIMARY KEY (content, kind));
@@ -96,16 +94,6 @@ class Store:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
-
-    def page(self, address: str) -> tuple[datetime, bytes] | None:
-        """A page of the index and when it was asked for."""
-        row = self._db.execute("SELECT asked, content FROM page WHERE address = ?", (address,)).fetchone()
-        return None if row is None else (datetime.fromisoformat(row[0]), zlib.decompress(row[1]))
-
-    def keep_page(self, address: str, asked: datetime, content: bytes) -> None:
-        """Keep a page of the index."""
-        row = (address, asked.isoformat(), zlib.compress(content))
-        self._db.execute("INSERT OR REPLACE INTO page VALUES (?, ?, ?)", row)
 
     def listing(self, file: str) -> Any | None:  # noqa: ANN401 - JSON, read by the one who kept it
         """What :meth:`keep_listing` was given for a wheel or source archive."""

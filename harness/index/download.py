@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from netrc import NetrcParseError
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-import httpx
-import stamina
-
-from harness.index.releases import IndexUnavailable
+from harness.core.errors import ExitCode, HarnessError
+from harness.environments.uv import offline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    import httpx
+
+_Login: TypeAlias = tuple[str, str]
+_LOG = logging.getLogger(__name__)
 _ATTEMPTS = 4
 _SECONDS = 60.0
 _NOT_FOUND = 404
@@ -28,12 +33,27 @@ _AHEAD = 96
 """Stretches fetched before they are asked for; most are a table of contents, well under a megabyte."""
 
 
+class IndexUnavailable(HarnessError):  # noqa: N818 - says what happened, as ConnectionRefused would; it blames no version
+    """The package index gave no usable answer. This is infrastructure: it says nothing about any version."""
+
+    exit_code = ExitCode.INFRASTRUCTURE
+
+
 class NotThere(IndexUnavailable):
     """The server answered that there is no such file or page."""
 
 
 class _Fleeting(Exception):  # noqa: N818 - private, and worth another attempt
     """A request failed in a way that may pass."""
+
+
+class Page(NamedTuple):
+    """A page of an index, or a file beside a wheel."""
+
+    address: str
+    """Where it came from in the end, without credentials."""
+    media_type: str
+    content: bytes
 
 
 @dataclass(slots=True)
@@ -54,31 +74,41 @@ class Downloads:
     """One pool of a few connections."""
 
     traffic: Traffic = field(default_factory=Traffic)
+    _logins: dict[str, _Login] = field(default_factory=dict)
+    """By host and port: an index's files often lie beside it, with addresses that lack the index's credentials."""
+    _offline: bool | None = None
     _client: httpx.Client | None = None
     _pool: ThreadPoolExecutor | None = None
     _whole: dict[str, bytes] = field(default_factory=dict)
     """Files whose server gives no ranges, or lying in this machine's folders: the last one."""
     _ahead: dict[tuple[str, int, int], Future[bytes]] = field(default_factory=dict)
-    _pages: dict[str, Future[bytes]] = field(default_factory=dict)
+    _pages: dict[str, Future[Page]] = field(default_factory=dict)
     """Pages and metadata that are being fetched before they are asked for."""
     _lock: Lock = field(default_factory=Lock)
 
-    def page(self, url: str, accept: str) -> bytes:
-        """A page of the index.
+    def log_in(self, addresses: Iterable[str]) -> None:
+        """Use the credentials in these addresses for everything on the same hosts."""
+        for address in addresses:
+            if login := _login_in(address):
+                self._logins[urlsplit(address).netloc.rpartition("@")[2]] = login
+
+    def page(self, url: str, accept: str) -> Page:
+        """A page of an index.
 
         Raises:
             IndexUnavailable: it cannot be had.
         """
-        folder = _local(url)
-        if folder is not None:
-            return _read_local(folder / "index.json")
         waiting = self._pages.pop(url, None)
-        return self._get(url, {"Accept": accept}).content if waiting is None else waiting.result()
+        return self._page(url, accept) if waiting is None else waiting.result()
 
     def look_ahead_page(self, url: str, accept: str) -> None:
         """Begin to fetch what :meth:`page` will be asked for soon."""
         if _local(url) is None and url not in self._pages:
-            self._pages[url] = self._threads().submit(lambda: self._get(url, {"Accept": accept}).content)
+            self._pages[url] = self._threads().submit(self._page, url, accept)
+
+    def _page(self, url: str, accept: str) -> Page:
+        response = self._get(url, {"Accept": accept})
+        return Page(without_credentials(str(response.url)), response.headers.get("content-type", ""), response.content)
 
     def part(self, url: str, start: int, end: int) -> bytes:
         """The bytes ``start`` up to, not including, ``end`` of a file.
@@ -129,7 +159,7 @@ class Downloads:
         response = self._get(url, {}, method="HEAD")
         length = response.headers.get("content-length")
         if length is None:
-            raise IndexUnavailable(f"{_shown(url)} does not tell its size")
+            raise IndexUnavailable(f"{without_credentials(url)} does not tell its size")
         return int(length)
 
     def _now(self, url: str, start: int, end: int) -> bytes:
@@ -154,34 +184,62 @@ class Downloads:
             self._client = None
 
     def _get(self, url: str, headers: Mapping[str, str], method: str = "GET") -> httpx.Response:
-        with self._lock:
-            if self._client is None:
-                self._client = httpx.Client(timeout=_SECONDS, follow_redirects=True)
-        response: httpx.Response | None = None
+        """The answer; fleeting errors are tried again."""
+        shown = without_credentials(url)
+        if self._offline is None:
+            self._offline = offline()
+        if self._offline:
+            raise IndexUnavailable(f"{shown} is not asked because UV_OFFLINE is set")
+        import httpx  # noqa: PLC0415 - a quarter of the start-up time, and not needed where everything is kept
+        import stamina  # noqa: PLC0415 - as above
+
+        login = _login_in(url) or self._logins.get(urlsplit(url).netloc)
         try:
-            for attempt in stamina.retry_context(on=_Fleeting, attempts=_ATTEMPTS, timeout=4 * _SECONDS):
-                with attempt:
-                    response = self._once(self._client, method, url, headers)
+            for trial in stamina.retry_context(on=_Fleeting, attempts=_ATTEMPTS, timeout=4 * _SECONDS):
+                with trial:
+                    response = self._once(method, shown, headers, login)
         except (_Fleeting, httpx.HTTPError, httpx.InvalidURL) as error:
             raise IndexUnavailable(str(error)) from error
-        if response is None or not response.is_success:
-            status = "nothing" if response is None else response.status_code
-            if status == _NOT_FOUND:
-                raise NotThere(f"{urlsplit(url).hostname} does not have {urlsplit(url).path}")
-            raise IndexUnavailable(f"{urlsplit(url).hostname} answered {status} for {urlsplit(url).path}")
-        return response
-
-    def _once(self, client: httpx.Client, method: str, url: str, headers: Mapping[str, str]) -> httpx.Response:
-        try:
-            response = client.request(method, url, headers=headers)
-        except httpx.TransportError as error:
-            raise _Fleeting(f"{_shown(url)} cannot be reached: {error}") from error
-        if response.status_code == _TOO_MANY or response.status_code >= _SERVER_ERRORS:
-            raise _Fleeting(f"{_shown(url)} answered {response.status_code}")
+        if response.status_code == _NOT_FOUND:
+            raise NotThere(f"{urlsplit(url).hostname} does not have {urlsplit(url).path}")
+        if not response.is_success:
+            raise IndexUnavailable(f"{shown} answered {response.status_code}")
         with self._lock:
             self.traffic.requests += 1
             self.traffic.bytes += len(response.content)
         return response
+
+    def _once(self, method: str, url: str, headers: Mapping[str, str], login: _Login | None) -> httpx.Response:
+        import httpx  # noqa: PLC0415 - as above
+
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(timeout=_SECONDS, follow_redirects=True, auth=_netrc())
+        try:
+            response = self._client.request(method, url, headers=headers, auth=login or httpx.USE_CLIENT_DEFAULT)
+        except httpx.TransportError as error:
+            raise _Fleeting(f"{url} cannot be reached: {error}") from error
+        if response.status_code == _TOO_MANY or response.status_code >= _SERVER_ERRORS:
+            raise _Fleeting(f"{url} answered {response.status_code}")
+        return response
+
+
+def _netrc() -> httpx.Auth | None:
+    """The user's own logins, where there are any."""
+    import httpx  # noqa: PLC0415 - as above
+
+    try:
+        return httpx.NetRCAuth(os.environ.get("NETRC"))
+    except FileNotFoundError:
+        return None
+    except (NetrcParseError, OSError) as error:
+        _LOG.warning("no logins are taken from .netrc: %s", error)
+        return None
+
+
+def _login_in(url: str) -> _Login | None:
+    parts = urlsplit(url)
+    return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
 
 
 def _local(url: str) -> Path | None:
@@ -198,7 +256,7 @@ def _read_local(path: Path) -> bytes:
         raise IndexUnavailable(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _shown(url: str) -> str:
-    """The address without credentials."""
+def without_credentials(url: str) -> str:
+    """An address as it may be shown and kept."""
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url

@@ -105,7 +105,7 @@ def expand(matrix: Matrix, models: Mapping[str, ModelSpec], releases: Releases) 
 
     Raises:
         MatrixError: an unknown model, a rule that no release matches, or two entries that say the same combination.
-        harness.index.releases.IndexUnavailable: a rule could not be expanded.
+        harness.index.download.IndexUnavailable: a rule could not be expanded.
     """
     points = _Points(matrix, models, releases)
     found = points.all()

@@ -39,7 +39,7 @@ class Releases(Protocol):
         """Releases that are not yanked, uploaded up to the end of ``as_of`` (UTC), oldest first.
 
         Raises:
-            harness.index.releases.IndexUnavailable: the question could not be answered.
+            harness.index.download.IndexUnavailable: the question could not be answered.
         """
         ...
 

@@ -15,7 +15,7 @@ from harness.core.machine import machine
 from harness.core.verdict import Status, Verdict
 from harness.environments.environment import Environments
 from harness.environments.resolve import REMEMBERED_FOR, Resolver
-from harness.index.releases import PackageIndex
+from harness.index.package_index import PackageIndex
 from harness.matrix import expand, load_matrix
 from harness.matrix.models import load_models
 from harness.pipeline.services import Services
@@ -75,8 +75,9 @@ class Session:
             IndexUnavailable: a version rule needs the package index, which cannot be reached.
         """
         matrix = load_matrix(self.project.matrix_file)
-        index = PackageIndex(self.project.index_cache, timedelta(seconds=0 if self.refresh else REMEMBERED_FOR))
-        return expand(matrix, self.models, index)
+        age = timedelta(seconds=0 if self.refresh else REMEMBERED_FOR)
+        with PackageIndex(self.project.index_cache, age) as index:
+            return expand(matrix, self.models, index)
 
     @cached_property
     def run_name(self) -> str:

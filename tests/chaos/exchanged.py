@@ -25,7 +25,7 @@ from harness.gate.diff import read_diff
 from harness.gate.junit import junit
 from harness.gate.markdown import SUMMARY_BYTES, markdown
 from harness.gate.shards import merge, parse_shard, read_outcome
-from harness.index.pages import files_of_html, files_of_json, releases_of
+from harness.index.pages import by_version, files_of_html, files_of_json
 from harness.matrix import MatrixError
 from harness.matrix.project import Project
 from harness.process.redaction import redact
@@ -75,6 +75,7 @@ diff --git a/requirements.txt b/requirements.txt
 -version = "2.7.0"
 +version = "2.8.0"
 """
+ADDRESS = "https://x.invalid/simple/a/"
 PAGE = (
     b'{"meta": {"api-version": "1.1"}, "files": [{"filename": "a-1.0-py3-none-any.whl", "url": "x", "yanked": false, '
     b'"upload-time": "2026-01-04T00:00:00Z", "hashes": {}}]}\n<!DOCTYPE html><a href="/a-1.0.tar.gz#sha256=00">a</a>'
@@ -173,9 +174,9 @@ def pages(setting: Setting, tally: Tally) -> None:
 
     def read(content: bytes) -> None:
         with suppress(ValueError):
-            releases_of("a", files_of_json(content))
+            by_version("a", files_of_json(content, ADDRESS))
         with suppress(ValueError):
-            releases_of("a", files_of_html(content.decode(errors="replace")))
+            by_version("a", files_of_html(content.decode(errors="replace"), ADDRESS))
 
     feed(setting, tally, PAGE.partition(b"\n")[0], 5000, read)
     feed(setting, tally, PAGE.partition(b"\n")[2], 5000, read)

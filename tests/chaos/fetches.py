@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from harness.bundle.carry import WheelStore, WheelUnavailable
 from harness.environments.lock import LockedWheel
-from harness.index.download import Downloads
-from harness.index.releases import IndexUnavailable, PackageIndex
+from harness.index.download import Downloads, IndexUnavailable
+from harness.index.package_index import PackageIndex
 from tests.chaos.network import PACKAGE, index
 from tests.chaos.registry import expect, fault
 
@@ -51,7 +51,8 @@ def _scan(setting: Setting, server: Misbehaving) -> object:
 
 def _versions(setting: Setting, server: Misbehaving) -> object:
     url = f"http://127.0.0.1:{server.server_port}/simple"
-    found = PackageIndex(setting.ground.new_folder("index"), timedelta(hours=1), url).versions(PACKAGE, None)
+    with PackageIndex(setting.ground.new_folder("index"), timedelta(hours=1), url) as client:
+        found = client.versions(PACKAGE)
     return bool(found) or server.mode == "404"  # an index that knows no such package: that is an answer
 
 

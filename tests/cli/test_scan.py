@@ -135,7 +135,7 @@ def test_an_index_out_of_reach_is_infrastructure(tmp_path: Path) -> None:
         harness, ["scan", "0.9.0", "4.42.0", "--index-url", (tmp_path / "no").as_uri(), "--cache", str(tmp_path / "c")]
     )
     assert result.exit_code == 4
-    assert "cannot be read" in result.output
+    assert "is not a folder" in result.output
 
 
 @pytest.mark.parametrize("python", ["abc", "3", "2.7"])

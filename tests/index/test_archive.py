@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.index.cache import Store, StoreUnusable
-from harness.index.releases import IndexUnavailable
+from harness.index.download import IndexUnavailable
 from harness.scan.sources.release import Library, NoSuchRelease
 from tests.scan.miniatures import LINUX, publish, sdist, wheel
 
@@ -148,7 +148,7 @@ def test_yanked_releases_count_only_when_named(tmp_path: Path) -> None:
     built = wheel("pkg", "2.0", FILES)
     publish(index, "pkg", wheel("pkg", "1.0", FILES), built, wheel("pkg", "3.0rc1", FILES), yanked=[built[0]])
     library = Library(tmp_path / "cache", index_url=index.as_uri())
-    assert [str(version) for version in library.registry.versions("pkg")] == ["1.0"]
+    assert [str(version) for version in library.versions("pkg")] == ["1.0"]
     assert library.release("pkg", "2.0").has("pkg")
     library.close()
 
@@ -171,11 +171,13 @@ def test_an_unknown_version_names_its_neighbours(index: Path, tmp_path: Path) ->
     library.close()
 
 
-def test_a_missing_package_is_the_indexs_trouble(index: Path, tmp_path: Path) -> None:
+def test_an_unknown_package_is_told(index: Path, tmp_path: Path) -> None:
     with served(index) as (url, _):
         library = Library(tmp_path / "cache", index_url=url)
-        with pytest.raises(IndexUnavailable, match="does not have"):
-            library.registry.versions("absent")
+        with pytest.raises(NoSuchRelease, match="no package absent"):
+            library.versions("absent")
+        with pytest.raises(NoSuchRelease, match="no package absent"):
+            library.release("absent", "1.0")
         library.close()
 
 

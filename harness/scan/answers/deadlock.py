@@ -85,7 +85,7 @@ def settle(  # noqa: PLR0913 - what is asked, and how
     own = scanner.engine(lmdeploy)
     versions = [
         version
-        for version in scanner.library.registry.versions(PROVIDER)
+        for version in scanner.library.versions(PROVIDER)
         if version >= since and (until is None or version <= until)
     ]
     never = never_met(own)

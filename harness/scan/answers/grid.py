@@ -93,8 +93,8 @@ def make_grid(  # noqa: PLR0913 - a library, a target and what may be narrowed
         IndexUnavailable: the index cannot be asked.
         NoSuchRelease: one of the given versions is not in it.
     """
-    engines = list(lmdeploy or (v for v in library.registry.versions(ROOT) if v >= ENGINE_SINCE))
-    providers = list(transformers or (v for v in library.registry.versions(PROVIDER) if v >= SINCE))
+    engines = list(lmdeploy or (v for v in library.versions(ROOT) if v >= ENGINE_SINCE))
+    providers = list(transformers or (v for v in library.versions(PROVIDER) if v >= SINCE))
     count = max(1, min(jobs or min(2, os.cpu_count() or 1), len(providers)))
     library.store.flush()
     if count == 1:

@@ -12,7 +12,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from harness.engines import Backend
-from harness.index.files import NoSuchPackage
 from harness.scan.answers import messages
 from harness.scan.answers.findings import Finding, Outcome, PairScan, Severity, judge
 from harness.scan.evaluation import declared
@@ -27,6 +26,7 @@ from harness.scan.evaluation.undeclared import Stack
 from harness.scan.evaluation.world import PROVIDER, Memory, World, module_there, name_there
 from harness.scan.sources.calls import Call, calls_of
 from harness.scan.sources.conditions import Surroundings
+from harness.scan.sources.release import NoSuchRelease
 
 if TYPE_CHECKING:
     from harness.scan.evaluation.target import Target
@@ -289,7 +289,7 @@ class Scanner:
         """The newest fitting release, or None when the index has no such package: a module may come from another."""
         try:
             return self.library.newest(name, wanted)
-        except NoSuchPackage:
+        except NoSuchRelease:
             return None
 
     def _of_release(self, own: EngineScan, provider: Provider) -> list[Finding]:

@@ -227,7 +227,7 @@ def look_at(  # noqa: PLR0913 - what is looked at, what is known, and how
         for part in [pool.submit(_in_process, where, share, known) for share in shares]:
             evidence, traffic = part.result()
             found.add(evidence)
-            library.downloads.traffic.add(traffic)
+            library.index.downloads.traffic.add(traffic)
     return found
 
 
@@ -246,7 +246,7 @@ def _in_process(where: _Where, versions: Sequence[Version], known: Evidence | No
     try:
         scanner = Scanner(library, where.target)
         found = _look_at(scanner, scanner.engine(where.lmdeploy), versions, known, None)
-        return found, library.downloads.traffic
+        return found, library.index.downloads.traffic
     finally:
         library.close()
 

@@ -74,9 +74,9 @@ def suggestions(
     if lmdeploy is not None:
         engines = [scanner.engine(lmdeploy).engine.release.version]
     else:
-        engines = [version for version in library.registry.versions(ROOT) if version >= ENGINE_SINCE]
+        engines = [version for version in library.versions(ROOT) if version >= ENGINE_SINCE]
     remaining: dict[Version, list[Suggested]] = {engine: [] for engine in engines}
-    for version in library.registry.versions(PROVIDER):
+    for version in library.versions(PROVIDER):
         if version < SINCE:
             continue
         if progress is not None:

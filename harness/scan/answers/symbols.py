@@ -79,7 +79,7 @@ def symbol_versions(  # noqa: PLR0913 - what is looked for, and where
         IndexUnavailable: the index cannot be asked.
     """
     oldest = since if since is not None else Version("4.30.0" if package == "transformers" else "0")
-    versions = [version for version in library.registry.versions(package) if version >= oldest]
+    versions = [version for version in library.versions(package) if version >= oldest]
     key = f"{_KIND}:{package}:{module}:{name}:{oldest}:{len(versions)}:{versions[-1] if versions else ''}"
     kept = library.store.listing(key)
     if kept is None:

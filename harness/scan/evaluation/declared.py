@@ -129,7 +129,7 @@ class Metadata:
         key = (package, ours[package], theirs[package])
         if key not in self._shared:
             both = key[1] & key[2]
-            self._shared[key] = any(both.contains(version) for version in self._library.registry.versions(package))
+            self._shared[key] = any(both.contains(version) for version in self._library.versions(package))
         return self._shared[key]
 
     def _on_python(self, release: Release) -> tuple[Conflict, ...]:
@@ -140,7 +140,7 @@ class Metadata:
 
 def wheel_pythons(library: Library, package: str, version: Version) -> list[str]:
     """The interpreters a release has wheels for, as tags: ``cp310``, ``py3``."""
-    files = library.registry.of_version(package, version)
+    files = library.index.files(package, version)
     return sorted({tag.split("-")[0] for file in files for tag in file.tags}, key=_tag_order)
 
 
@@ -169,7 +169,7 @@ def newest_torch(library: Library, engine: Release, python: str) -> tuple[str, V
     wanted = [r for r in applying(engine.requirements, python) if canonicalize_name(r.name) == _TORCH]
     if not wanted:
         return "", None
-    newest_first = reversed([v for v in library.registry.versions(_TORCH) if ranges[_TORCH].contains(v)])
+    newest_first = reversed([v for v in library.versions(_TORCH) if ranges[_TORCH].contains(v)])
     newest = next((v for v in newest_first if _fits(library, v, ranges, python)), None)
     return str(wanted[0]), newest
 
@@ -190,12 +190,12 @@ def _fits(library: Library, torch: Version, ranges: Mapping[str, SpecifierSet], 
     theirs = ranges_of(applying(torch_release(library, torch, python).requirements, python))
     for package in ranges.keys() & theirs.keys():
         both = ranges[package] & theirs[package]
-        if str(ranges[package]) and not any(both.contains(v) for v in library.registry.versions(package)):
+        if str(ranges[package]) and not any(both.contains(v) for v in library.versions(package)):
             return False
     vision = ranges.get(_TORCHVISION)
     if vision is None or not str(vision):
         return True
-    candidates = reversed([v for v in library.registry.versions(_TORCHVISION) if vision.contains(v)])
+    candidates = reversed([v for v in library.versions(_TORCHVISION) if vision.contains(v)])
     for version in candidates:
         needed = ranges_of(applying(torch_release(library, version, python, _TORCHVISION).requirements, python))
         pin = needed.get(_TORCH, SpecifierSet())

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, cast
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from harness.index.files import NoSuchPackage
 from harness.scan.evaluation.declared import applying, ranges_of, torch_release
 from harness.scan.evaluation.importing import Consumers, Importer
 from harness.scan.evaluation.problems import Kind
@@ -92,9 +91,7 @@ class Stack:
     def _brings(self, root: str) -> bool:
         """Whether a package of the module's name is installed; packages named otherwise than their modules count."""
         name = canonicalize_name(root)
-        try:
-            self._library.registry.versions(name)
-        except NoSuchPackage:
+        if not self._library.index.versions(name):
             return True  # some package under another name has it
         return name in self._direct() or name in self._installed()
 
@@ -116,7 +113,7 @@ class Stack:
         ranges = ranges_of(required)
         if package not in ranges:
             return None
-        versions = self._library.registry.versions(package)
+        versions = self._library.versions(package)
         newest = next((version for version in reversed(versions) if ranges[package].contains(version)), None)
         return None if newest is None else torch_release(self._library, newest, self._python, package)
 
@@ -142,7 +139,7 @@ class Stack:
         ranges: dict[str, SpecifierSet] = {}
         pending = self._add(ranges, required)
         while pending:
-            self._library.registry.look_ahead(pending)
+            self._library.index.look_ahead(pending)
             further: list[Requirement] = []
             releases = [
                 release for name in sorted(pending) if (release := self._newest(name, ranges[name])) is not None
@@ -155,10 +152,10 @@ class Stack:
 
     def _newest(self, name: str, specifier: SpecifierSet) -> Release | None:
         try:
-            versions = self._library.registry.versions(name)
+            versions = self._library.versions(name)
             fitting = [version for version in versions if specifier.contains(version)] or versions
             return torch_release(self._library, fitting[-1], self._python, name) if fitting else None
-        except (NoSuchPackage, NoSuchRelease):
+        except NoSuchRelease:
             return None
 
     @staticmethod

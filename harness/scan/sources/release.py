@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,9 @@ from packaging.version import InvalidVersion, Version
 from harness.core.errors import HarnessError
 from harness.index.archive import COMPILED, Archive, content_key
 from harness.index.cache import Store, default_folder
-from harness.index.download import Downloads
-from harness.index.files import Registry, choose_file
-from harness.index.releases import IndexUnavailable
+from harness.index.download import IndexUnavailable
+from harness.index.files import choose_file
+from harness.index.package_index import PackageIndex
 from harness.scan.sources.facts import READER, ModuleFacts, OpenNames, from_json, to_json
 from harness.scan.sources.surface import condensed, parse
 from harness.scan.sources.syntax import read_module
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from harness.index.files import IndexFile
     from harness.scan.sources.facts import Json
 
+_PAGE_AGE = timedelta(hours=6)
 _INIT = "/__init__.py"
 _TREES = 1500
 """Syntax trees kept in memory."""
@@ -265,16 +267,16 @@ class Library:
 
     def __init__(self, cache: Path | None = None, *, index_url: str | None = None) -> None:
         self.store = Store(cache or default_folder())
-        self.downloads = Downloads()
         self.index_url = index_url
-        self.registry = Registry(self.store, self.downloads, index_url=index_url)
+        self.index = PackageIndex(self.store.folder / "index", _PAGE_AGE, index_url)
+        self._versions: dict[str, list[Version]] = {}
         self._releases: dict[tuple[str, Version], Release] = {}
         self._shared: dict[tuple[str, bool], ModuleFacts] = {}
         self._trees: dict[str, ast.Module] = {}
 
     def close(self) -> None:
         """Let go of the cache and of connections."""
-        self.downloads.close()
+        self.index.close()
         self.store.close()
 
     def release(self, package: str, version: Version | str, tags: Sequence[Tag] | None = None) -> Release:
@@ -287,8 +289,7 @@ class Library:
         name = canonicalize_name(package)
         number = _version(name, version)
         if (name, number) not in self._releases:
-            files = self.registry.of_version(name, number)
-            chosen = choose_file(files, tags)
+            chosen = choose_file(self.index.files(name, number), tags)
             if chosen is None:
                 raise NoSuchRelease(self._unknown(name, number))
             self._releases[name, number] = self._open(name, number, chosen)
@@ -314,24 +315,42 @@ class Library:
             for key in list(self._shared)[: _MOST // 2]:
                 del self._shared[key]
 
+    def versions(self, package: str) -> list[Version]:
+        """The final releases that are not yanked, oldest first.
+
+        Raises:
+            NoSuchRelease: the index has no such package.
+            IndexUnavailable: the index cannot be asked.
+        """
+        if package not in self._versions:
+            known = self.index.versions(package)
+            if not known:
+                raise NoSuchRelease(f"there is no package {package} in the package index")
+            self._versions[package] = [version for version in known if not version.is_prerelease]
+        return self._versions[package]
+
     def newest(self, package: str, fitting: Sequence[Requirement] = ()) -> Release | None:
         """The newest version that every requirement on it allows, or None.
 
         Raises:
+            NoSuchRelease: the index has no such package.
             IndexUnavailable: the index cannot be asked.
         """
         name = canonicalize_name(package)
         wanted = [r.specifier for r in fitting if canonicalize_name(r.name) == name]
-        for version in reversed(self.registry.versions(name)):
+        for version in reversed(self.versions(name)):
             if all(specifier.contains(version) for specifier in wanted):
                 return self.release(name, version)
         return None
 
     def _open(self, name: str, version: Version, file: IndexFile) -> Release:
-        return Release(name, version, Archive(file, self.downloads, self.store), self.store, self._shared, self._trees)
+        archive = Archive(file, self.index.downloads, self.store)
+        return Release(name, version, archive, self.store, self._shared, self._trees)
 
     def _unknown(self, name: str, version: Version) -> str:
-        known = self.registry.versions(name, prereleases=True)
+        known = self.index.versions(name)
+        if not known:
+            return f"there is no package {name} in the package index"
         near = [str(v) for v in known if v.release[:2] == version.release[:2]] or [str(v) for v in known[-5:]]
         return f"{name} {version} is not in the package index; near it: {', '.join(near)}"
 

@@ -40,5 +40,5 @@ def test_versions_that_answer_alike_are_evaluated_once(library: Library) -> None
 def test_the_quick_verdict_is_that_of_the_whole_scan(library: Library) -> None:
     scanner = Scanner(library, QWEN2_VL)
     for own in ("0.9.0", "0.9.1"):
-        for version in library.registry.versions("transformers"):
+        for version in library.versions("transformers"):
             assert scanner.verdict(Version(own), version)[0] is scanner.scan(own, version).verdict

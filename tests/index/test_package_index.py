@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
 import os
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import stamina
+from packaging.version import Version
 
+from harness.index.download import IndexUnavailable
+from harness.index.package_index import PackageIndex
 from harness.index.pages import JSON_PAGE
-from harness.index.releases import IndexUnavailable, PackageIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +54,7 @@ class Index:
 
     url: str = ""
     asked: list[str] = field(default_factory=list)
+    logins: list[str | None] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     """Answers to give before the real one."""
     content_type: str = JSON_PAGE
@@ -65,6 +69,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
         def do_GET(self) -> None:
             """Answer as the state says."""
             state.asked.append(self.path)
+            state.logins.append(self.headers.get("Authorization"))
             status = state.statuses.pop(0) if state.statuses else 200
             known = self.path == "/simple/some-package/"
             self.send_response(status if known else 404)
@@ -79,8 +84,9 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     state.url = f"http://127.0.0.1:{server.server_port}/simple"
-    for name in [name for name in os.environ if name.startswith("UV_") or name.lower().endswith("_proxy")]:
+    for name in [name for name in os.environ if name.startswith(("UV_", "PIP_")) or name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     with stamina.set_testing(True, attempts=4):
         yield state
     server.shutdown()
@@ -247,3 +253,74 @@ def test_a_broken_configuration_of_uv_is_unavailable(tmp_path: Path, monkeypatch
     monkeypatch.setenv("UV_CONFIG_FILE", str(config))
     with pytest.raises(IndexUnavailable, match="uv does not tell which package index it uses"):
         versions(PackageIndex(tmp_path, DAY))
+
+
+def test_a_second_index_is_asked_only_for_what_the_first_does_not_have(
+    tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    further = tmp_path / "further" / "some-package"
+    further.mkdir(parents=True)
+    (further / "index.html").write_text('<a href="some_package-9.0-py3-none-any.whl">w</a>')
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+    monkeypatch.setenv("UV_INDEX", further.parent.as_uri())
+    assert versions(PackageIndex(tmp_path / "a", DAY)) == ["9.0"]
+    assert index.asked == []
+    monkeypatch.setenv("UV_INDEX_STRATEGY", "unsafe-best-match")
+    assert versions(PackageIndex(tmp_path / "b", DAY)) == ["1.0.0", "1.10.0", "2.0.0rc1", "2.0.0", "9.0"]
+
+
+def test_files_beside_an_index_are_fetched_with_its_credentials(tmp_path: Path, index: Index) -> None:
+    with PackageIndex(tmp_path, DAY, index.url.replace("//", "//me:s%40cret@")) as known:
+        known.versions("some-package")
+        address = index.url.replace("/simple", "/files/x.whl")
+        with pytest.raises(IndexUnavailable, match=r"does not have /files/x\.whl"):
+            known.downloads.part(address, 0, 9)
+    login = base64.b64encode(b"me:s@cret").decode()
+    assert index.logins == [f"Basic {login}"] * 2
+
+
+def test_a_login_of_netrc_is_used(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    versions(PackageIndex(tmp_path, DAY, index.url))
+    assert index.logins == [f"Basic {base64.b64encode(b'me:secret').decode()}"]
+
+
+def test_the_files_of_a_release_are_kept_whole(tmp_path: Path, index: Index) -> None:
+    first = PackageIndex(tmp_path, DAY, index.url).files("some-package", Version("1.0.0"))
+    assert [each.filename for each in first] == ["some_package-1.0.0-py3-none-any.whl", "some_package-1.0.0.tar.gz"]
+    assert first[0].tags == {"py3-none-any"}
+    assert PackageIndex(tmp_path, DAY, index.url).files("some-package", Version("1.0.0")) == first
+    assert len(index.asked) == 1
+
+
+def test_an_index_of_pips_is_used_where_uv_has_none(
+    tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "pip.conf"
+    config.write_text(f"[global]\nindex-url = {index.url}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+    assert versions(PackageIndex(tmp_path, DAY))[0] == "1.0.0"
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    (wheels / "some_package-3.0-py3-none-any.whl").touch()
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    assert versions(PackageIndex(tmp_path, DAY))[-1] == "3.0"
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/other")
+    assert versions(PackageIndex(tmp_path, DAY)) == []
+
+
+def test_a_login_for_a_named_index_is_taken_from_its_variables(
+    tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_INDEX_MY_INDEX_USERNAME", "me")
+    monkeypatch.setenv("UV_INDEX_MY_INDEX_PASSWORD", "s@cret")
+    monkeypatch.setenv("UV_INDEX", f"my-index={index.url}")
+    assert versions(PackageIndex(tmp_path / "a", DAY))
+    monkeypatch.delenv("UV_INDEX")
+    config = tmp_path / "uv.toml"
+    config.write_text(f'[[index]]\nname = "my-index"\nurl = "{index.url}"\n')
+    monkeypatch.setenv("UV_CONFIG_FILE", str(config))
+    assert versions(PackageIndex(tmp_path / "b", DAY))
+    assert index.logins == [f"Basic {base64.b64encode(b'me:s@cret').decode()}"] * 2
