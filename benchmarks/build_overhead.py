@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.machine import machine
+from harness.core.verdict import Stage
 from harness.environments.environment import Environments
 from harness.environments.install import source_arguments
 from harness.environments.interpreters import find_interpreter
 from harness.environments.uv import uv_binary, uv_version
 from harness.matrix.project import Project
-from harness.pipeline.resolution import resolve
+from harness.pipeline.limits import LIMITS
+from harness.pipeline.stack import resolve
 from harness.session.session import Session
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def build_with_harness(lock: Lock, interpreter: Path, allow_source: tuple[str, .
     """Seconds of the harness's own build of the same lock."""
     environments = Environments(root / "harness")
     started = time.perf_counter()
-    environments.build(lock, interpreter, allow_source)
+    environments.build(lock, interpreter, LIMITS[Stage.INSTALL], allow_source=allow_source)
     seconds = time.perf_counter() - started
     environments.remove(lock.name)
     return seconds

@@ -34,6 +34,7 @@ from harness.environments.interpreters import NAMED
 from harness.matrix.combination import Timeout
 from harness.matrix.project import Project
 from harness.pipeline.check_cache import CheckResult
+from harness.pipeline.limits import LIMITS
 from harness.session.execute import run_all
 
 if TYPE_CHECKING:
@@ -119,7 +120,11 @@ def main(bundle: Path, ids: tuple[str, ...], limit: float, out: Path) -> None:
         environments = session.environments
         for (fault, what), name in zip(FAULTS.items(), ids, strict=False):
             lock = session.locks[next(each.lock for each in session.manifest.combinations if each.id == name)]
-            site = next(environments.build(lock, Path(sys.executable)).folder.glob("lib/python*/site-packages"))
+            site = next(
+                environments.build(lock, Path(sys.executable), LIMITS[Stage.INSTALL]).folder.glob(
+                    "lib/python*/site-packages"
+                )
+            )
             (site / "planted_fault.py").write_text(_WATCH.replace("{what}", what))
             (site / "planted_fault.pth").write_text("import planted_fault\n")
             click.echo(f"{name}: {fault}")

@@ -31,8 +31,10 @@ import click
 
 from harness.bundle.manifest import MANIFEST
 from harness.cli.bundle_host import HostSession
+from harness.core.verdict import Stage
 from harness.matrix.project import Project
 from harness.pipeline.gpus import SAMPLE_SECONDS, GpuPool, Lease, gpus_of_this_machine
+from harness.pipeline.limits import LIMITS
 
 WARM = 12
 RESAMPLED = 2000
@@ -104,7 +106,7 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter for each option
         session.make_weights([packed.combination()])
         model = project.weights / packed.model
     environments = session.environments
-    environment = environments.build(session.locks[packed.lock], Path(sys.executable))
+    environment = environments.build(session.locks[packed.lock], Path(sys.executable), LIMITS[Stage.INSTALL])
     with tempfile.TemporaryDirectory() as scratch:
         engine = packed.backend.engine
         if engine.configuration is None:

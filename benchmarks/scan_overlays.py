@@ -32,7 +32,7 @@ from harness.matrix.models import load_models
 from harness.pipeline.check_runner import CheckCall, Subject
 from harness.pipeline.checkpoints import find_checkpoint
 from harness.pipeline.checks import checks_of
-from harness.pipeline.resolution import resolve
+from harness.pipeline.stack import resolve
 from harness.scan.answers.truth import Group, matrix_text, read_pairs
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from harness.core.records import Record
 from harness.environments.lock import Lock
-from harness.pipeline.resolution import resolve
+from harness.pipeline.stack import resolve
 from harness.session.session import NothingSelected
 
 if TYPE_CHECKING:

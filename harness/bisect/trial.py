@@ -17,9 +17,6 @@ from harness.pipeline.stages import Pipeline
 from harness.pipeline.worker import catalogue_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from harness.core.records import StageRecord
     from harness.environments.lock import Lock
     from harness.environments.resolve import Request
     from harness.matrix import Combination
@@ -43,21 +40,14 @@ class Given(Resolver):
         return Resolution(self.lock, None, 0.0, reused=True)
 
 
-class _FarEnough(Exception):  # noqa: N818 - no error: it ends a climb whose question is answered
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(str(verdict))
-        self.verdict = verdict
-
-
 @dataclass(slots=True)
 class Trials:
     """Trials of one kind: the same combination, every time with another lock."""
 
     session: Session
     combination: Combination
-    last: Stage | None = None
-    """Where a climb ends although it could go on; None: nowhere."""
-    on_stage: Callable[[StageRecord], None] = lambda _stage: None
+    until: Stage | None = None
+    """Where a pipeline ends although it could go on; None: nowhere."""
     run: int = 0
     """Climbs made; known ones are not."""
     known: int = 0
@@ -66,7 +56,7 @@ class Trials:
 
     def stop_after(self, stage: Stage | None) -> None:
         """Let further climbs end where the question is answered, unless it was said already."""
-        self.last = self.last or stage
+        self.until = self.until or stage
 
     def verdict(self, lock: Lock, *, keep: bool = False) -> Verdict:
         """How the climb with ``lock`` ends; a pass of the last stage asked for reads ``pass/<stage>``.
@@ -109,20 +99,10 @@ class Trials:
         checkpoint = find_checkpoint(spec, self.session.project.weights)
         given = Given(self.session.project.resolutions, lock=lock)
         services = replace(self.session.services(), resolver=given)
-        climb = Pipeline(combination, spec, checkpoint, services, on_stage=self._heard)
-        try:
-            return climb.run()
-        except _FarEnough as enough:
-            return enough.verdict
-
-    def _heard(self, stage: StageRecord) -> None:
-        self.on_stage(stage)
-        verdict = Verdict.parse(stage.verdict)
-        if self.last is not None and stage.stage.position >= self.last.position and verdict.status is Status.PASS:
-            raise _FarEnough(verdict)
+        return Pipeline(combination, spec, checkpoint, services, until=self.until).run()
 
     def _key(self, lock: Lock) -> str:
         each = self.combination
         spec = self.session.models[each.model].model_dump(mode="json")
-        asked = [each.python, str(each.backend), str(each.launch), spec, str(self.last), machine().gpus]
+        asked = [each.python, str(each.backend), str(each.launch), spec, str(self.until), machine().gpus]
         return digest(["trial-2", lock.name, probes_digest(), catalogue_digest(), asked])

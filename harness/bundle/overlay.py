@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from harness.bundle.manifest import Manifest
     from harness.environments.lock import Lock
     from harness.environments.resolve import Asked, Request
+    from harness.process.child import Limits
 
 HOST_PATH = "harness-host.pth"
 
@@ -68,7 +69,14 @@ class OverlayEnvironments(Environments):
             return None
         return Environment(found.folder, found.seconds, reused=found.reused, variables=self._library_path(found.folder))
 
-    def build(self, lock: Lock, interpreter: Path, allow_source: tuple[str, ...] = ()) -> Environment:  # noqa: ARG002 - wheels travelled, sources did not
+    def build(
+        self,
+        lock: Lock,
+        interpreter: Path,
+        limits: Limits,  # noqa: ARG002 - it takes seconds
+        *,
+        allow_source: tuple[str, ...] = (),  # noqa: ARG002 - wheels travelled, sources did not
+    ) -> Environment:
         """The environment of ``lock``, laid out unless it is finished already.
 
         Raises:

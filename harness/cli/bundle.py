@@ -29,11 +29,13 @@ from harness.bundle.pack import write_bundle
 from harness.cli.guard import guarded
 from harness.cli.options import matrix_option, patterns_option, reports_option, tags_option, words_option
 from harness.core.errors import ExitCode
+from harness.core.verdict import Stage
 from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import Request
 from harness.matrix.models import CanaryWeights, RandomWeights
 from harness.matrix.project import Project
-from harness.pipeline.resolution import resolve
+from harness.pipeline.limits import LIMITS
+from harness.pipeline.stack import resolve
 from harness.results.store import ResultStore
 from harness.session.publish import Publisher
 from harness.session.session import Session
@@ -196,7 +198,7 @@ def _exactly(session: Session, wanted: Sequence[str], python: str) -> dict[str, 
     interpreter = str(find_interpreter(python))
     found: dict[str, LockedWheel] = {}
     for each in wanted:
-        lock = session.resolver.resolve(Request(interpreter, (each,))).lock
+        lock = session.resolver.resolve(Request(interpreter, (each,)), LIMITS[Stage.RESOLVE]).lock
         if lock is None:
             raise WheelUnavailable(f"--lend {each}: there is no such version for Python {python}")
         found |= lock.wheels(python)
@@ -209,7 +211,8 @@ def _runtime(session: Session, python: str, store: WheelStore, host: Mapping[str
     wanted = [str(each) for each in own if each.marker is None and each.name not in NOT_ON_THE_HOST]
     if weights:
         wanted += [name for name in FOR_WEIGHTS if name not in host]
-    found = session.resolver.resolve(Request(str(find_interpreter(python)), tuple(sorted(wanted))))
+    request = Request(str(find_interpreter(python)), tuple(sorted(wanted)))
+    found = session.resolver.resolve(request, LIMITS[Stage.RESOLVE])
     if found.lock is None:
         why = f": {found.failure.message}" if found.failure is not None else ""
         raise WheelUnavailable(f"the harness's own dependencies do not resolve for Python {python}{why}")

@@ -22,7 +22,7 @@ from harness.environments.interpreters import NAMED
 from harness.environments.lock import Lock
 from harness.matrix.models import RandomWeights
 from harness.matrix.project import Project
-from harness.pipeline.resolution import asked_of
+from harness.pipeline.stack import asked_of
 from harness.session.execute import run_all
 from harness.session.session import NothingSelected, Session
 

@@ -36,7 +36,6 @@ class Stage(StrEnum):
     """The stages, in the order in which they are tried."""
 
     RESOLVE = "resolve"
-    SCAN = "scan"
     INSTALL = "install"
     IMPORT = "import"
     CONFIGURE = "configure"
@@ -48,7 +47,7 @@ class Stage(StrEnum):
 
     @property
     def position(self) -> int:
-        """Position on the ladder, 0 at the bottom."""
+        """Its place among the stages, 0 for the first."""
         return list(Stage).index(self)
 
 

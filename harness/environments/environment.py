@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.environments.lock import Lock
+    from harness.process.child import Limits
 
 MARKER = "harness-finished.json"
 LEAST_FREE = 8 * 1024**3
@@ -68,7 +69,9 @@ class Environments:
         seconds = marker.get("seconds")
         return Environment(folder, float(seconds) if isinstance(seconds, int | float) else 0.0, reused=True)
 
-    def build(self, lock: Lock, interpreter: Path, allow_source: tuple[str, ...] = ()) -> Environment:
+    def build(
+        self, lock: Lock, interpreter: Path, limits: Limits, *, allow_source: tuple[str, ...] = ()
+    ) -> Environment:
         """The environment of ``lock``, built unless it is finished already.
 
         Raises:
@@ -79,16 +82,16 @@ class Environments:
             found = self.find(lock)
             if found is not None:
                 return found
-            return self._build(lock, interpreter, allow_source)
+            return self._build(lock, interpreter, limits, allow_source)
 
-    def _build(self, lock: Lock, interpreter: Path, allow_source: tuple[str, ...]) -> Environment:
+    def _build(self, lock: Lock, interpreter: Path, limits: Limits, allow_source: tuple[str, ...]) -> Environment:
         folder = self.folder(lock)
         self._demand_space()
         started = time.monotonic()
         requirements = folder.with_suffix(".txt")
         requirements.write_text(lock.requirements())
         try:
-            install(folder, interpreter, requirements, lock.stack, allow_source=allow_source)
+            install(folder, interpreter, requirements, lock.stack, limits, allow_source=allow_source)
         except BaseException:
             with suppress(OSError):  # without its marker it is nothing, and the next to build it removes it
                 remove_tree(folder)

@@ -8,6 +8,7 @@ an attempt that failed is not built upon, and what is there afterwards is read, 
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name, canonicalize_version
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-_PATIENCE = 1800.0
+    from harness.process.child import Limits
+
 _LARGEST = 2**20
 """Bytes of a file that makes an environment; the largest has some thousands."""
 _LARGEST_RECORD = 64 * 2**20
@@ -35,11 +37,12 @@ def source_arguments(allow_source: tuple[str, ...]) -> list[str]:
     return ["--only-binary", ":all:", *(part for name in allow_source for part in ("--no-binary", name))]
 
 
-def install(
+def install(  # noqa: PLR0913 - the parts of an environment
     folder: Path,
     interpreter: Path,
     requirements: Path,
     stack: Mapping[str, str] | None,
+    limits: Limits,
     *,
     allow_source: tuple[str, ...] = (),
 ) -> None:
@@ -50,6 +53,7 @@ def install(
         interpreter: the Python that it is made with.
         requirements: a file outside of it, with hashes.
         stack: what they are, normalised name to version; None: the caller looks.
+        limits: what uv may use, all its attempts together.
         allow_source: packages that may be built from source.
 
     Raises:
@@ -59,13 +63,16 @@ def install(
     sync = ["pip", "sync", "--quiet", "--python", str(folder / "bin" / "python"), "--require-hashes"]
     sync += [*source_arguments(allow_source), str(requirements)]
     made = _make(folder, interpreter)
+    started = time.monotonic()
     try:
-        run_uv([*sync, "--offline"], folder=folder.parent)  # most stacks share most packages: no need to ask
+        # most stacks share most packages: no need to ask
+        run_uv([*sync, "--offline"], folder=folder.parent, timeout=limits.wall, idle=limits.idle)
     except UvFailure as failure:
-        if failure.kind in {"disk", "settings"}:
+        if failure.kind in {"disk", "settings", "timeout"}:
             raise
         made = _make(folder, interpreter)
-        run_uv(sync, folder=folder.parent, timeout=_PATIENCE)
+        left = max(1.0, limits.wall - (time.monotonic() - started))
+        run_uv(sync, folder=folder.parent, timeout=left, idle=limits.idle)
     _check(folder, made, stack)
 
 

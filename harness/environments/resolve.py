@@ -11,7 +11,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ValidationError, model_validator
 
@@ -25,8 +25,9 @@ REMEMBERED_FOR = 24 * 3600.0
 """Seconds an undated resolution stays known."""
 
 
-PATIENCE = 300.0
-"""Seconds that uv may take for one resolution."""
+if TYPE_CHECKING:
+    from harness.process.child import Limits
+
 ASKING = "asking"
 """Folder, beside the answers, in which uv works."""
 
@@ -116,7 +117,7 @@ class Resolver:
         failure = UvFailure(answer.failure.kind, answer.failure.message) if answer.failure is not None else None
         return Resolution(lock, failure, answer.seconds, reused=True)
 
-    def resolve(self, request: Request) -> Resolution:
+    def resolve(self, request: Request, limits: Limits) -> Resolution:
         """The lock for ``request``, from memory or from uv.
 
         Only answers about versions are remembered; trouble with the network or the disk is not.
@@ -128,7 +129,7 @@ class Resolver:
         lock: Lock | None = None
         failure: UvFailure | None = None
         try:
-            lock = Lock(self._ask(request))
+            lock = Lock(self._ask(request, limits))
         except UvFailure as error:
             failure = error
         seconds = round(time.monotonic() - started, 3)
@@ -136,7 +137,7 @@ class Resolver:
             self.remember(request, lock, failure, seconds)
         return Resolution(lock, failure, seconds, reused=False)
 
-    def _ask(self, request: Request) -> str:
+    def _ask(self, request: Request, limits: Limits) -> str:
         # a fresh folder: uv prefers the pins of an output file that already exists
         with tempfile.TemporaryDirectory(prefix="resolve-", dir=own_folder(self.folder / ASKING)) as name:
             folder = Path(name)
@@ -148,7 +149,8 @@ class Resolver:
                 arguments += ["--overrides", "overrides.txt"]
             if request.exclude_newer is not None:
                 arguments += ["--exclude-newer", request.exclude_newer]
-            run_uv([*arguments, *source_arguments(request.allow_source)], folder=folder, timeout=PATIENCE)
+            arguments += source_arguments(request.allow_source)
+            run_uv(arguments, folder=folder, timeout=limits.wall, idle=limits.idle)
             return (folder / "pylock.toml").read_text()
 
     def remember(self, request: Request, lock: Lock | None, failure: UvFailure | None, seconds: float) -> None:

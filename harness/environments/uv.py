@@ -98,7 +98,12 @@ def uv_binary() -> str:
 
 
 def run_uv(
-    arguments: Sequence[str], *, folder: Path, timeout: float = 900.0, settings: UvSettings | None = None
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    timeout: float = 900.0,
+    idle: float | None = None,
+    settings: UvSettings | None = None,
 ) -> str:
     """Run uv with ``arguments`` in ``folder`` and return what it printed.
 
@@ -106,10 +111,11 @@ def run_uv(
         arguments: its own.
         folder: where it works.
         timeout: seconds.
+        idle: seconds without a sign of life; None: as many.
         settings: what it is told of the user's; None: what counts in ``folder``.
 
     Raises:
-        UvFailure: it ended with an error or took longer than ``timeout`` seconds.
+        UvFailure: it ended with an error, took longer than ``timeout`` seconds, or gave no sign of life for ``idle``.
         Cancelled: the harness is being stopped.
     """
     try:
@@ -119,7 +125,7 @@ def run_uv(
                 [uv_binary(), *option, *arguments],
                 environment={**settings.variables, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"},
                 folder=folder,
-                limits=Limits(wall=timeout, idle=timeout, memory=_MEMORY),
+                limits=Limits(wall=timeout, idle=idle or timeout, memory=_MEMORY),
             )
     except BadSettings as error:
         raise UvFailure("settings", str(error)) from error
@@ -128,6 +134,8 @@ def run_uv(
     message = report.log.strip() or report.message
     if report.end == "wall":
         raise UvFailure("timeout", f"uv {arguments[0]} took longer than {timeout:.0f} s\n{message}")
+    if report.end == "idle":
+        raise UvFailure("timeout", f"uv {arguments[0]} gave no sign of life for {idle or timeout:.0f} s\n{message}")
     if report.signal_name is not None:
         raise UvFailure("killed", f"uv {arguments[0]} was ended by {report.signal_name}\n{message}")
     raise UvFailure(_kind(message), message)

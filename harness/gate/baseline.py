@@ -21,7 +21,7 @@ from harness.gate.noise import machine_name, samples_of
 from harness.matrix.document import read_document
 from harness.matrix.schema import WRITTEN_BY_HAND
 from harness.matrix.validation import validate
-from harness.pipeline.resolution import asked_of
+from harness.pipeline.stack import asked_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ from harness.gate.baseline import asks_of
 from harness.gate.change import AXES, Bump, UnusableChange
 from harness.matrix import expand, load_matrix
 from harness.matrix.versions import VersionRule
-from harness.pipeline.resolution import resolve
+from harness.pipeline.stack import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

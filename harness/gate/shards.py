@@ -13,7 +13,7 @@ from harness.gate.baseline import asks_of
 from harness.gate.change import UnusableChange
 from harness.gate.judge import count, decide
 from harness.gate.outcome import Cause, Outcome, Plan
-from harness.pipeline.resolution import stack_key
+from harness.pipeline.stack import stack_key
 from harness.scheduling import shards
 
 if TYPE_CHECKING:

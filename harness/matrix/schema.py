@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from harness.core.verdict import Expectation, Reason, Stage, Status
-from harness.engines import Backend, Launch
+from harness.engines import CHECKS, Backend, Launch
 from harness.matrix.document import Document, Node
 from harness.matrix.problems import suggestion
 from harness.matrix.quantities import (
@@ -193,6 +193,23 @@ class AdjustmentRule(_Part):
     because: str = Field(default="", description="Why; shown in the report.")
 
 
+_ALONG = {stage: check.stages[0] for check in CHECKS.values() for stage in check.stages[1:]}
+"""Stages that are answered in the process of another one."""
+
+
+def _timed(stage: Stage) -> Stage:
+    if stage in _ALONG:
+        raise ValueError(f"{stage} is answered in the process of {_ALONG[stage]}; write `{_ALONG[stage]}: …` for both")
+    return stage
+
+
+TimedStage = Annotated[
+    Stage,
+    AfterValidator(_timed),
+    WithJsonSchema({"enum": [str(stage) for stage in Stage if stage not in _ALONG], "type": "string"}),
+]
+
+
 class StageTimeout(_Part):
     """How long a child of this stage may take."""
 
@@ -232,7 +249,9 @@ class Matrix(_Part):
     rules: tuple[AdjustmentRule, ...] = Field(default=(), description="Requirements for some combinations.")
     expect: tuple[Expect, ...] = Field(default=(), description="What is known to happen; the last match counts.")
     tags: tuple[Tag, ...] = Field(default=(), description="Words to select by.")
-    timeouts: dict[Stage, StageTimeout] = Field(default={}, description="How long the children of a stage may take.")
+    timeouts: dict[TimedStage, StageTimeout] = Field(
+        default={}, description="How long the children of a stage may take."
+    )
     target: Target = Field(default=Target(), description="The machine the chosen stack is meant for.")
     allow_source: Annotated[tuple[PackageName, ...], Many] = Field(
         default=(), description="Packages that may be built from source; all others are taken as wheels only."

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from harness.core.errors import HarnessError
 from harness.core.files import read_json
 from harness.core.untrusted_files import temporary_folder
+from harness.core.verdict import Stage
 from harness.environments.install import install, installed
 from harness.environments.interpreters import find_interpreter
 from harness.environments.lock import Lock
 from harness.pin.write import FACTS
+from harness.pipeline.limits import LIMITS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +51,7 @@ def verify_pin(folder: Path) -> tuple[int, list[str]]:
         ]
     interpreter = find_interpreter(str(facts["python"]))
     with temporary_folder("pin-") as scratch:
-        install(scratch / "env", interpreter, requirements, None)
+        install(scratch / "env", interpreter, requirements, None, LIMITS[Stage.INSTALL])
         found: dict[str, list[str]] = {}
         for name, version in installed(scratch / "env"):
             found.setdefault(name, []).append(version)

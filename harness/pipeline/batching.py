@@ -7,7 +7,6 @@ one place, :mod:`harness.pipeline.stages`.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.machine import machine
@@ -17,7 +16,7 @@ from harness.environments.lock import InvalidLock
 from harness.environments.uv import UvFailure
 from harness.pipeline.check_runner import CheckCall, Subject
 from harness.pipeline.checks import checks_of, needs_gpu, needs_weights
-from harness.pipeline.resolution import request_of
+from harness.pipeline.stack import ask, install
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,11 +49,10 @@ def ask_together(
     if first.excluded is not None:
         return []
     try:
-        request = request_of(first)
-        lock = services.resolver.resolve(request).lock
+        lock = ask(first, services.resolver).lock
         if lock is None:
             return []
-        environment = services.environments.build(lock, Path(request.python), first.allow_source)
+        environment = install(first, lock, services.environments)
     except (NoInterpreter, UvFailure, InvalidLock):
         return []
     climbing = [

@@ -17,7 +17,8 @@ from harness.environments.interpreters import find_interpreter
 from harness.pipeline.check_cache import CheckResult, StageResult
 from harness.pipeline.checkpoints import Checkpoint, folder_digest, model_request
 from harness.pipeline.checks import launch_style
-from harness.process.child import LOG_TAIL, ChildReport, Limits
+from harness.pipeline.limits import limits_of
+from harness.process.child import LOG_TAIL, ChildReport
 from harness.process.probing import PROBES, ProbeCall, run_probes
 from harness.process.redaction import redact_tree
 
@@ -30,17 +31,6 @@ if TYPE_CHECKING:
     from harness.matrix import Combination
     from harness.matrix.models import ModelSpec
     from harness.pipeline.gpus import GpuPool
-
-GIB = 1024**3
-_LIMITS: Mapping[Stage, Limits] = {
-    Stage.IMPORT: Limits(wall=300, idle=120, memory=8 * GIB),
-    Stage.CONFIGURE: Limits(wall=300, idle=120, memory=10 * GIB),
-    Stage.PREPROCESS: Limits(wall=300, idle=120, memory=10 * GIB),
-    Stage.EMULATE: Limits(wall=900, idle=240, memory=10 * GIB),
-    Stage.BOOT: Limits(wall=1200, idle=300, memory=64 * GIB),
-}
-"""Seconds and bytes; a matrix may say otherwise. Healthy checks take 2 to 20 s on two cores."""
-
 
 _SHARED: Mapping[Stage, tuple[str, ...]] = {
     Stage.IMPORT: ("torch",),
@@ -101,15 +91,6 @@ def check_key(check: Check, subject: Subject) -> str:
 @cache
 def _config_digest(folder: Path) -> str:
     return digest_of_files(folder, [folder / "config.json"])
-
-
-def limits_of(combination: Combination, stage: Stage) -> Limits:
-    """The stage's limits: the matrix's where it says some, otherwise the default."""
-    limits = _LIMITS[stage]
-    said = combination.timeouts.get(stage)
-    if said is None:
-        return limits
-    return Limits(said.wall or limits.wall, said.idle or limits.idle, limits.memory, limits.processes)
 
 
 def told_settings(subject: Subject) -> dict[str, object]:

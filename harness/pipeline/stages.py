@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.machine import machine
@@ -16,7 +15,7 @@ from harness.environments.lock import InvalidLock
 from harness.environments.uv import UvFailure
 from harness.pipeline.check_runner import CheckCall, Subject
 from harness.pipeline.checks import ASKED_STAGES, checks_of, needs_gpu, needs_weights
-from harness.pipeline.resolution import UV_MEANS, request_of
+from harness.pipeline.stack import UV_MEANS, ask, install
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from harness.engines import Check
     from harness.environments.environment import Environment
     from harness.environments.lock import Lock
-    from harness.environments.resolve import Request, Resolution
+    from harness.environments.resolve import Resolution
     from harness.matrix import Combination
     from harness.matrix.models import ModelSpec
     from harness.pipeline.check_cache import CheckResult, StageResult
@@ -46,7 +45,9 @@ class Pipeline:
     spec: ModelSpec
     checkpoint: Checkpoint
     services: Services
-    on_stage: Callable[[StageRecord], None]
+    on_stage: Callable[[StageRecord], None] = lambda _stage: None
+    until: Stage | None = None
+    """Where it ends although it could go on: with the first stage that passes there or beyond; None: nowhere."""
     stages: list[StageRecord] = field(default_factory=list)
     lock: Lock | None = None
 
@@ -59,23 +60,26 @@ class Pipeline:
         """
         if self.combination.excluded is not None:
             return Verdict(Status.SKIPPED, Stage.RESOLVE, Reason.EXCLUDED, self.combination.excluded)
-        try:
-            request = request_of(self.combination)
-        except NoInterpreter as missing:
-            return self._harness_stage(Stage.RESOLVE, Status.BLOCKED, Reason.PLATFORM, str(missing), 0.0)
-        verdict = self._resolve(request)
-        if verdict.status is not Status.PASS or self.lock is None:
+        verdict = self._resolve()
+        if verdict.status is not Status.PASS or self.lock is None or self._is_far_enough():
             return verdict
-        environment, verdict = self._install(self.lock, Path(request.python))
-        if environment is None:
+        environment, verdict = self._install(self.lock)
+        if environment is None or self._is_far_enough():
             return verdict
         subject = Subject(self.combination, self.spec, self.checkpoint, self.lock)
         elsewhere = {Stage.EMULATE} if self.services.gpu_elsewhere else set()  # an engine on a GPU says more
         for stage in (each for each in ASKED_STAGES if each not in elsewhere):
             verdict = self._ask_stage(stage, subject, environment)
+            if self._is_far_enough():
+                return Verdict.parse(self.stages[-1].verdict)
             if verdict.status is not Status.PASS and not self.goes_on(stage, verdict):
                 return verdict
         return Verdict(Status.PASS)
+
+    def _is_far_enough(self) -> bool:
+        if self.until is None or self.stages[-1].stage.position < self.until.position:
+            return False
+        return Verdict.parse(self.stages[-1].verdict).status is Status.PASS
 
     def goes_on(self, stage: Stage, verdict: Verdict) -> bool:
         """Whether the climb goes on although the stage did not pass.
@@ -90,15 +94,18 @@ class Pipeline:
         """Say that the machines, and not the versions, were the trouble."""
         return self._harness_stage(Stage.RESOLVE, Status.INFRA, Reason.CRASH, message, 0.0)
 
-    def _resolve(self, request: Request) -> Verdict:
-        resolution = self.services.resolver.resolve(request)
+    def _resolve(self) -> Verdict:
+        try:
+            resolution = ask(self.combination, self.services.resolver)
+        except NoInterpreter as missing:
+            return self._harness_stage(Stage.RESOLVE, Status.BLOCKED, Reason.PLATFORM, str(missing), 0.0)
         self.lock = resolution.lock
         return self._uv_stage(Stage.RESOLVE, resolution.failure, resolution)
 
-    def _install(self, lock: Lock, interpreter: Path) -> tuple[Environment | None, Verdict]:
+    def _install(self, lock: Lock) -> tuple[Environment | None, Verdict]:
         started = time.monotonic()
         try:
-            environment = self.services.environments.build(lock, interpreter, self.combination.allow_source)
+            environment = install(self.combination, lock, self.services.environments)
         except UvFailure as failure:
             return None, self._uv_stage(Stage.INSTALL, failure, None, time.monotonic() - started)
         except InvalidLock as error:
@@ -142,7 +149,7 @@ class Pipeline:
         for each in sorted(found, key=lambda each: each.position):
             verdict = next((v for _, v in found[each] if v.status is not Status.PASS), Verdict(Status.PASS, each))
             self._note(each, [record for record, _ in found[each]], verdict)
-            if verdict.status is not Status.PASS:
+            if verdict.status is not Status.PASS or self._is_far_enough():
                 return verdict
         return Verdict(Status.PASS, stage)
 

@@ -21,7 +21,7 @@ from harness.environments.interpreters import NoInterpreter
 from harness.pipeline.batching import ask_together
 from harness.pipeline.check_runner import probes_digest
 from harness.pipeline.checkpoints import folder_digest
-from harness.pipeline.resolution import request_of, stack_key
+from harness.pipeline.stack import request_of, stack_key
 from harness.pipeline.stages import Pipeline
 
 if TYPE_CHECKING:
@@ -89,13 +89,8 @@ class Worker:
 
     def broken_off(self, combination: Combination, message: str) -> Finished:
         """A climb of which nothing came but trouble with the machines, e.g. a node that was lost again and again."""
-        climb = Pipeline(
-            combination,
-            self.models[combination.model],
-            self.checkpoints[combination.model],
-            self.services,
-            on_stage=lambda _: None,
-        )
+        spec, checkpoint = self.models[combination.model], self.checkpoints[combination.model]
+        climb = Pipeline(combination, spec, checkpoint, self.services)
         return self._written(combination, climb.break_off(message), climb.stages, None, datetime.now(UTC))
 
     def inputs(self, combination: Combination, on: MachineRecord | None = None) -> str:

@@ -60,7 +60,6 @@ UNJUDGED_CLAIM = "Every stage passed and the engine answered both passes; whethe
 
 STAGES: dict[Stage, str] = {
     Stage.RESOLVE: "uv finds a lock on this python, as of this date.",
-    Stage.SCAN: "Every name that lmdeploy and the model import from transformers exists there; read, not run.",
     Stage.INSTALL: "The lock installs.",
     Stage.IMPORT: "The modules load that a boot will load, and the model's own requirements.",
     Stage.CONFIGURE: "Engine configuration, model configuration, architecture and quantisation support agree.",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness import __version__
 from harness.core.files import digest, write_atomically
-from harness.pipeline.resolution import groups_of, stack_key
+from harness.pipeline.stack import groups_of, stack_key
 from harness.results.store import ResultStore
 from harness.scheduling.shards import Shard, UnusableShards, deal, demand_complete
 

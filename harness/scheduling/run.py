@@ -20,7 +20,7 @@ from harness.core.files import write_atomically
 from harness.core.verdict import Reason, Status, Verdict
 from harness.environments.resolve import ASKING
 from harness.pipeline.checkpoints import Checkpoint, find_checkpoint
-from harness.pipeline.resolution import groups_of, request_of
+from harness.pipeline.stack import groups_of, request_of
 from harness.pipeline.worker import Worker
 from harness.process.child import Cancelled
 from harness.process.scratch import sweep

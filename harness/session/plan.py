@@ -12,7 +12,7 @@ from harness.core.verdict import Reason, Stage, Status, Verdict
 from harness.environments.interpreters import NoInterpreter
 from harness.pipeline.checkpoints import find_checkpoint
 from harness.pipeline.checks import ASKED_STAGES, checks_of, needs_gpu, needs_weights
-from harness.pipeline.resolution import UV_MEANS, request_of
+from harness.pipeline.stack import UV_MEANS, ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,7 +98,7 @@ def make_plan(  # noqa: PLR0913 - the parts it is made from
         if combination.excluded is not None:
             return None
         try:
-            return resolver.resolve(request_of(combination))
+            return ask(combination, resolver)
         except NoInterpreter:
             return None
 

@@ -11,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from harness.environments import resolve
 from tests.chaos.disk import project_of
 from tests.chaos.ground import orphans, scratch_left
 from tests.chaos.registry import expect, fault
@@ -27,8 +26,8 @@ PACKAGE = "transformers"
 """The package about which the index misbehaves."""
 OFFLINE = "http://127.0.0.1:1/simple"
 """An index that uv is not allowed to ask."""
-PATIENCE = 15.0
-"""Seconds that a resolution may take here."""
+TIMEOUTS = "timeouts: {resolve: {wall: 15s}}\n"
+"""Five minutes are right for a slow index, and too long for a suite."""
 FOR_A_WHILE = 2
 """Requests that fail before the index comes to its senses, where it does."""
 
@@ -145,15 +144,12 @@ def index(setting: Setting, mode: str) -> Iterator[Misbehaving]:
         server.server_close()
 
 
-def _impatient() -> None:
-    """Five minutes are right for a slow index, and too long for a suite."""
-    resolve.PATIENCE = PATIENCE
-
-
 def _run(setting: Setting, tally: Tally, url: str, right: tuple[str, ...]) -> tuple[str, float]:
     """One combination from that index; the message that goes with its verdict, and the seconds it took."""
     ground = setting.ground
     project = project_of(ground)
+    with project.matrix.open("a") as matrix:
+        matrix.write(TIMEOUTS)
     config = ground.new_folder("uv").with_suffix(".toml")
     config.write_text(f'[[index]]\nurl = "{url}"\ndefault = true\n')
     cache = ground.new_folder("cache")
@@ -161,7 +157,7 @@ def _run(setting: Setting, tally: Tally, url: str, right: tuple[str, ...]) -> tu
     offline = "1" if url == OFFLINE else "0"
     variables = {"UV_CONFIG_FILE": str(config), "UV_CACHE_DIR": str(cache), "UV_OFFLINE": offline}
     ground.extra = {**variables, "UV_HTTP_TIMEOUT": "1", "UV_HTTP_RETRIES": "2"}
-    ended = ground.harness(project, "run", "-k", MATRIX_WORD, before=_impatient)
+    ended = ground.harness(project, "run", "-k", MATRIX_WORD)
     ground.extra = {}
     seconds = time.monotonic() - started
     tally.tracebacks += ended.traceback

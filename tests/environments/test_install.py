@@ -10,6 +10,7 @@ import pytest
 
 from harness.environments.install import install, installed
 from harness.environments.uv import UvFailure
+from harness.process.child import Limits
 from tests.miniatures import make_wheel
 
 INTERPRETER = Path(sys.executable).resolve()
@@ -34,7 +35,7 @@ def lay_down(wheels: Path, name: str, files: dict[str, str]) -> Path:
     requirements = wheels.parent / "requirements.txt"
     requirements.write_text(f"{name}==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
     folder = wheels.parent / "environment"
-    install(folder, INTERPRETER, requirements, {name.replace("_", "-"): "1.0"})
+    install(folder, INTERPRETER, requirements, {name.replace("_", "-"): "1.0"}, Limits())
     return folder
 
 

@@ -21,7 +21,7 @@ from harness.core.machine import machine
 from harness.environments.interpreters import NoInterpreter
 from harness.environments.lock import Lock
 from harness.environments.uv import UvFailure
-from harness.pipeline.resolution import request_of
+from harness.pipeline.stack import request_of
 from harness.process.child import Cancelled
 from harness.scheduling.executors import ray_tasks
 from harness.scheduling.executors.ray_cluster import (

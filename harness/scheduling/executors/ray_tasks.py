@@ -27,8 +27,8 @@ from harness.matrix.models import load_models
 from harness.matrix.project import Project
 from harness.pipeline.check_runner import probes_digest
 from harness.pipeline.checkpoints import find_checkpoint
-from harness.pipeline.resolution import request_of
 from harness.pipeline.services import Services
+from harness.pipeline.stack import request_of
 from harness.pipeline.worker import Worker, catalogue_digest
 from harness.process.probing import GPU_DRIVER
 from harness.process.scratch import own_folder

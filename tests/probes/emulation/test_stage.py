@@ -16,8 +16,8 @@ from harness.engines import CHECKS, Needs
 from harness.matrix import Backend, Launch
 from harness.matrix.models import Quantisation
 from harness.pipeline import checks
-from harness.pipeline.check_runner import limits_of
 from harness.pipeline.checks import ASKED_STAGES, is_emulated
+from harness.pipeline.limits import limits_of
 from harness.pipeline.stages import Pipeline
 from harness.probes.emulation import stage, stand_ins
 from harness.probes.running.events import Blocked, Events
@@ -97,8 +97,8 @@ def test_where_it_cannot_be_run_other_ways_of_starting_are_still_tried(
 def test_the_plan_says_emulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(checks, "machine", lambda: SimpleNamespace(gpus=()))
     monkeypatch.setattr(plan_module, "machine", lambda: SimpleNamespace(gpus=()))
-    monkeypatch.setattr(plan_module, "request_of", lambda _combination: None)
-    resolver: Any = SimpleNamespace(resolve=lambda *_: SimpleNamespace(failure=None, lock=None))
+    monkeypatch.setattr(plan_module, "ask", lambda *_: SimpleNamespace(failure=None, lock=None))
+    resolver: Any = None
     combination: Any = SimpleNamespace(
         id="mine", excluded=None, python="3.11", backend=Backend.PYTORCH, model="canary", launch=Launch.LIBRARY
     )

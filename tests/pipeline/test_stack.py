@@ -11,7 +11,7 @@ from harness.gate.baseline import asks_of
 from harness.gate.candidates import Candidate
 from harness.gate.shards import part_of
 from harness.matrix import Backend, Combination
-from harness.pipeline.resolution import groups_of, stack_key
+from harness.pipeline.stack import groups_of, stack_key
 from harness.scheduling.shards import Shard
 
 BASE = Combination(

@@ -1,17 +1,20 @@
-"""From a combination to its lock: what it asks of the resolver, and which combinations share a stack."""
+"""From a combination to its stack: what is asked of the resolver, who shares the answer, and its environment."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from harness.core.files import digest
-from harness.core.verdict import Reason, Status
+from harness.core.verdict import Reason, Stage, Status
 from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import Request
+from harness.pipeline.limits import limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from harness.environments.environment import Environment, Environments
+    from harness.environments.lock import Lock
     from harness.environments.resolve import Asked, Resolution, Resolver
     from harness.matrix import Combination
 
@@ -63,6 +66,15 @@ def groups_of(combinations: Iterable[Combination]) -> list[tuple[Combination, ..
     return [tuple(group) for group in groups.values()]
 
 
+def ask(combination: Combination, resolver: Resolver) -> Resolution:
+    """The combination's lock, or whatever stood in its way.
+
+    Raises:
+        NoInterpreter: this machine has no such Python.
+    """
+    return resolver.resolve(request_of(combination), limits_of(combination, Stage.RESOLVE))
+
+
 def resolve(combination: Combination, resolver: Resolver) -> Resolution:
     """The combination's lock, or why its requirements cannot be met.
 
@@ -70,7 +82,21 @@ def resolve(combination: Combination, resolver: Resolver) -> Resolution:
         NoInterpreter: this machine has no such Python.
         UvFailure: the resolver could not be asked.
     """
-    resolution = resolver.resolve(request_of(combination))
+    resolution = ask(combination, resolver)
     if resolution.failure is not None and not resolution.failure.of_versions:
         raise resolution.failure
     return resolution
+
+
+def install(combination: Combination, lock: Lock, environments: Environments) -> Environment:
+    """The environment of the combination's lock, built unless it is there.
+
+    Raises:
+        NoInterpreter: this machine has no such Python.
+        UvFailure: it could not be installed.
+        InvalidLock: the lock cannot be read.
+    """
+    interpreter = find_interpreter(combination.python)
+    return environments.build(
+        lock, interpreter, limits_of(combination, Stage.INSTALL), allow_source=combination.allow_source
+    )
