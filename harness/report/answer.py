@@ -120,7 +120,7 @@ class _Chooser:
         if level != "proven":
             return CLAIMS[level]
         indices = {index for stage in entry.stages for index in stage.checks}
-        if any(found.judge == "any" for index in indices for found in self._findings.checks[index].passes):
+        if any(not found.judged for index in indices for found in self._findings.checks[index].passes):
             return UNJUDGED_CLAIM
         return REFERENCE_CLAIM if configuration_of(entry.axes["backend"]) is None else CLAIMS[level]
 

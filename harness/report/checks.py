@@ -10,10 +10,6 @@ from harness.report.model import CheckEntry, DiagnosisEntry, ExceptionEntry, Fra
 from harness.report.passes import passes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pydantic import JsonValue
-
     from harness.core.records import CheckRecord, DiagnosisRecord, ExceptionRecord
 
 MAX_FRAMES = 40
@@ -27,13 +23,13 @@ class CheckTable:
         self.entries: list[CheckEntry] = []
         self._known: dict[tuple[str, str], list[tuple[CheckRecord, int]]] = {}
 
-    def add(self, check: CheckRecord, smoke: Mapping[str, JsonValue]) -> int:
+    def add(self, check: CheckRecord) -> int:
         """The index of this answer, which it shares with every identical one."""
         same_question = self._known.setdefault((check.name, check.key), [])
         for known, index in same_question:
             if _same_answer(known, check):
                 return index
-        self.entries.append(_entry(check, smoke))
+        self.entries.append(_entry(check))
         same_question.append((check, len(self.entries) - 1))
         return len(self.entries) - 1
 
@@ -45,7 +41,7 @@ def _same_answer(first: CheckRecord, second: CheckRecord) -> bool:
     )
 
 
-def _entry(check: CheckRecord, smoke: Mapping[str, JsonValue]) -> CheckEntry:
+def _entry(check: CheckRecord) -> CheckEntry:
     return CheckEntry(
         name=shown(check.name),
         outcome=check.outcome,
@@ -53,7 +49,7 @@ def _entry(check: CheckRecord, smoke: Mapping[str, JsonValue]) -> CheckEntry:
         seconds=round(check.seconds, 3),
         peak_memory_mib=None if check.peak_memory_mib is None else round(check.peak_memory_mib, 1),
         facts={shown(name): visible_value(value) for name, value in check.facts.items()},
-        passes=passes_of(check.facts, smoke) if check.name == "two-pass" else [],
+        passes=passes_of(check.facts) if check.name == "two-pass" else [],
         exceptions=_chain(check.exception),
         diagnosis=_diagnosis(check.diagnosis),
         log=log_entry(check.log_tail, check.diagnosis.line if check.diagnosis else ""),

@@ -17,8 +17,6 @@ from harness.report.model import AttemptEntry, Combination, Machine, Stack, Stag
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pydantic import JsonValue
-
     from harness.core.records import MachineRecord, Record, StageRecord
 
 
@@ -89,18 +87,17 @@ def last_attempts(records: Iterable[Record]) -> list[tuple[Record, list[Record]]
     ]
 
 
-def combination(  # noqa: PLR0913 - what a record is shown with
+def combination(
     record: Record,
     earlier: Sequence[Record],
     tables: Tables,
-    smoke: Mapping[str, JsonValue],
     cause_of: CauseOf,
     *,
     beside: bool = False,
 ) -> Combination:
     """One record as the report shows it."""
     verdict = parsed(record.verdict)
-    stages = [_stage(stage, tables, smoke) for stage in record.stages]
+    stages = [_stage(stage, tables) for stage in record.stages]
     height = max((entry.stage for entry in stages if entry.status is Status.PASS), key=RUNGS.__getitem__, default=None)
     state = state_of(verdict, height)
     decisive = _decisive(verdict, stages, tables)
@@ -183,9 +180,9 @@ def _shown(text: str | None) -> str | None:
     return None if text is None else shown(text)
 
 
-def _stage(record: StageRecord, tables: Tables, smoke: Mapping[str, JsonValue]) -> StageEntry:
+def _stage(record: StageRecord, tables: Tables) -> StageEntry:
     verdict = parsed(record.verdict)
-    indices = [tables.checks.add(check, smoke) for check in record.checks]
+    indices = [tables.checks.add(check) for check in record.checks]
     return StageEntry(
         stage=record.stage,
         verdict=str(verdict),

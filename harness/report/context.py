@@ -50,8 +50,7 @@ def build_context(
     beside = frozenset(more.beside)
     told = sorted(last_attempts(records), key=lambda attempts: attempts[0].id in beside)
     combinations = [
-        combination(record, earlier, tables, _smoke(more, record), cause_of, beside=record.id in beside)
-        for record, earlier in told
+        combination(record, earlier, tables, cause_of, beside=record.id in beside) for record, earlier in told
     ]
     asked = [entry for entry in combinations if not entry.beside]  # they come first, so places are the same in both
     models = _models(combinations, more)
@@ -103,11 +102,6 @@ def _visible_all(value: JsonValue) -> JsonValue:
     if isinstance(value, dict):
         return {visible(name): _visible_all(member) for name, member in value.items()}
     return value
-
-
-def _smoke(extras: Extras, record: Record) -> Mapping[str, JsonValue]:
-    spec = extras.models.get(visible(bounded(record.axes.get("model", ""), 200)))
-    return spec.smoke if spec else {}
 
 
 def _models(combinations: Sequence[Combination], extras: Extras) -> dict[str, ModelFacts]:

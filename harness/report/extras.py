@@ -36,8 +36,6 @@ class ModelSpecFacts(_Part):
     trust_remote_code: bool | None = None
     weights: str | None = None
     known_models: list[str] = []
-    smoke: dict[str, JsonValue] = {}
-    """The spec's ``smoke`` section: image, prompts and expected answers of both passes."""
 
 
 class PreviousRun(_Part):

@@ -80,7 +80,8 @@ class PassEntry(Entry):
     """The second answer, when it differs from the first."""
     expected: JsonValue = None
     judge: str | None = None
-    right: bool | None = None
+    judged: bool = True
+    """Whether the answer could be right or wrong: that of random weights means nothing."""
     latencies: list[float] = []
     """Seconds per request, in order; the first is cold."""
     first_token: list[float] = []

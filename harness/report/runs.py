@@ -16,16 +16,27 @@ if TYPE_CHECKING:
     from harness.core.records import Record
 
 PAUSE = timedelta(minutes=30)
-"""A pause longer than this ends a run, as does the second attempt at one combination."""
+"""A pause longer than this ends a run without a name, as does the second attempt at one combination."""
 MAX_RUNS = 40
 
 
 def runs_of(records: Sequence[Record]) -> list[list[Record]]:
-    """The records run by run, oldest first. Records do not name their run: its times tell it."""
+    """The records run by run, oldest first."""
+    ordered = sorted(records, key=lambda record: (_aware(record.started), record.attempt, record.id))
+    named: dict[str, list[Record]] = {}
+    for record in ordered:
+        if record.run:
+            named.setdefault(record.run, []).append(record)
+    runs = [*named.values(), *_told_by_time([record for record in ordered if not record.run])]
+    return sorted(runs, key=lambda run: _aware(run[0].started))
+
+
+def _told_by_time(records: Sequence[Record]) -> list[list[Record]]:
+    """The runs of records from before runs had names."""
     runs: list[list[Record]] = []
     seen: set[str] = set()
     end: datetime | None = None
-    for record in sorted(records, key=lambda record: (_aware(record.started), record.attempt, record.id)):
+    for record in records:
         if end is None or record.id in seen or _aware(record.started) - end > PAUSE:
             runs.append([])
             seen, end = set(), _aware(record.finished)

@@ -157,7 +157,6 @@ def _facts(spec: ModelSpec) -> dict[str, JsonValue]:
         "trust_remote_code": spec.trust_remote_code,
         "weights": spec.weights.kind,
         "known_models": list(spec.known_models),
-        "smoke": spec.smoke.model_dump(mode="json"),
     }
 
 

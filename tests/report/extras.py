@@ -9,20 +9,6 @@ from tests.report.samples import story
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-COLOURS = ["red", "blue", "green", "yellow"]
-SMOKE: dict[str, JsonValue] = {
-    "image": {"pattern": "quadrants", "size": 112, "colours": [*COLOURS]},
-    "see": {
-        "prompt": "What colours are in the four quarters of the picture?",
-        "judge": "exact",
-        "expected": "top left red, top right blue, bottom left green, bottom right yellow",
-    },
-    "structure": {
-        "prompt": "Write these facts as JSON: {answer}",
-        "judge": "json",
-        "expected": {"top_left": "red", "top_right": "blue", "bottom_left": "green", "bottom_right": "yellow"},
-    },
-}
 MODELS: dict[str, JsonValue] = {
     "qwen2-vl-2b-instruct": {
         "title": "Qwen2-VL-2B-Instruct",
@@ -31,7 +17,6 @@ MODELS: dict[str, JsonValue] = {
         "quantisation": "none",
         "licence": "Apache-2.0",
         "trust_remote_code": False,
-        "smoke": SMOKE,
     },
     "qwen-vl-chat-int4": {
         "title": "Qwen-VL-Chat-Int4",
@@ -47,7 +32,6 @@ MODELS: dict[str, JsonValue] = {
         "quantisation": "none",
         "licence": "Apache-2.0",
         "trust_remote_code": False,
-        "smoke": SMOKE,
     },
 }
 

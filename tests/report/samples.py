@@ -6,6 +6,7 @@ The verdicts look like real ones so that the page can be judged; they are not re
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -95,16 +96,30 @@ def log_of(check: str, trouble: Trouble | None, seed: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def two_pass_facts(seed: str, answer: str | None = None) -> dict[str, JsonValue]:
-    """Facts of both passes as the probe writes them, with made-up latencies."""
+IMAGE: dict[str, JsonValue] = {"pattern": "quadrants", "size": 112, "colours": ["red", "blue", "green", "yellow"]}
+SEE: dict[str, JsonValue] = {
+    "prompt": "What colours are in the four quarters of the picture?",
+    "judge": "exact",
+    "expected": "top left red, top right blue, bottom left green, bottom right yellow",
+}
+STRUCTURE: dict[str, JsonValue] = {
+    "prompt": "Write these facts as JSON: {answer}",
+    "judge": "json",
+    "expected": {"top_left": "red", "top_right": "blue", "bottom_left": "green", "bottom_right": "yellow"},
+}
+
+
+def two_pass_facts(stage: Stage, seed: str, answer: str | None = None) -> dict[str, JsonValue]:
+    """What a record has of one stage of the smoke test, with made-up latencies."""
     draw = random.Random(seed)  # noqa: S311 - made-up latencies, not secrets
-    told = answer or "top left red, top right blue, bottom left green, bottom right yellow"
-    facts: dict[str, JsonValue] = {"boot": {"load_seconds": round(9 + draw.random(), 3), "backend": "pytorch"}}
-    facts["see"] = _pass_facts(draw, "What colours are in the four quarters of the picture?", told, image=True)
-    if answer is None:
-        told = '{"top_left": "red", "top_right": "blue", "bottom_left": "green", "bottom_right": "yellow"}'
-        facts["structure"] = _pass_facts(draw, "Write these facts as JSON: top left red, …", told, image=False)
-    return facts
+    if stage is Stage.BOOT:
+        return {"boot": {"load_seconds": round(9 + draw.random(), 3), "backend": "pytorch"}}
+    if stage is Stage.SEE:
+        told = answer or str(SEE["expected"])
+        return {"see": _pass_facts(draw, str(SEE["prompt"]), told, image=True), "asked": SEE, "image": IMAGE}
+    told = json.dumps(STRUCTURE["expected"])
+    told_facts = _pass_facts(draw, "Write these facts as JSON: top left red, …", told, image=False)
+    return {"structure": told_facts, "asked": STRUCTURE, "image": None}
 
 
 def _pass_facts(draw: random.Random, question: str, answer: str, *, image: bool) -> JsonValue:
@@ -121,10 +136,9 @@ def _pass_facts(draw: random.Random, question: str, answer: str, *, image: bool)
     }
 
 
-def check_of(name: str, seed: str, trouble: Trouble | None, seconds: float) -> CheckRecord:
+def check_of(stage: Stage, name: str, seed: str, trouble: Trouble | None, seconds: float) -> CheckRecord:
     """One made-up answer; the same seed gives the same."""
-    failing = trouble is not None and trouble.check == name
-    told = trouble if failing else None
+    told = trouble if trouble is not None and (trouble.stage, trouble.check) == (stage, name) else None
     exception = None
     if told is not None and told.exception[0]:
         exception = ExceptionRecord(
@@ -133,8 +147,8 @@ def check_of(name: str, seed: str, trouble: Trouble | None, seconds: float) -> C
             frames=[FrameRecord(file=f, line=n, function=fn, text=t) for f, n, fn, t in told.frames],
         )
     facts: dict[str, JsonValue] = {"python": "3.11.9"}
-    if name == "two-pass" and (told is None or told.stage is Stage.SEE):
-        facts |= two_pass_facts(seed, None if told is None else "top left blue, top right blue")
+    if name == "two-pass" and (told is None or stage is Stage.SEE):
+        facts |= two_pass_facts(stage, seed, None if told is None else "top left blue, top right blue")
     return CheckRecord(
         name=name,
         outcome=told.status if told else Status.PASS,
@@ -217,7 +231,7 @@ def _climb(axes: Mapping[str, str], trouble: Trouble | None) -> Iterable[StageRe
         if stage.position >= Stage.CONFIGURE.position:
             seed += f" {axes['backend']} {axes['model']}"
         seconds = 1 + int(digest(stage, seed), 16) % 900 / 100
-        checks = [check_of(name, f"{seed} {stage}", trouble, round(seconds, 2)) for name in names]
+        checks = [check_of(stage, name, f"{seed} {stage}", trouble, round(seconds, 2)) for name in names]
         failing = trouble is not None and trouble.stage is stage
         verdict = Verdict(trouble.status, stage, trouble.reason, trouble.detail) if trouble and failing else None
         yield StageRecord(

@@ -24,8 +24,8 @@ from harness.report.passes import passes_of
 from harness.report.wording import CHANGES, FAMILIES, STAGES
 from harness.report.write import schema_text
 from tests import ROOT
-from tests.report.extras import MODELS, SMOKE, sample_extras
-from tests.report.samples import GPU_MACHINE, START, record_of, story
+from tests.report.extras import MODELS, sample_extras
+from tests.report.samples import GPU_MACHINE, IMAGE, SEE, START, record_of, story
 from tests.report.troubles import BEAM_SEARCH, IMAGES_KWARGS, NETWORK, NO_GPU, SAFETENSORS, WRONG, Trouble
 
 if TYPE_CHECKING:
@@ -121,14 +121,20 @@ def test_a_blocked_boot_is_never_proven() -> None:
     assert not any("boot" in line for line in answer.proven)
 
 
-def test_answers_that_nobody_judged_are_not_called_right() -> None:
+@pytest.mark.parametrize("judge", ["any", "logits"])
+def test_answers_that_nobody_judged_are_not_called_right(judge: str) -> None:
     record = record_of(axes(model="random"), None)
-    smoke: JsonValue = {
-        "see": {"prompt": "What is it?", "judge": "any"},
-        "structure": {"prompt": "{answer}", "judge": "any"},
-    }
-    answer = context_of(record, models={"random": {"smoke": smoke}}).answers[0]
+    stages = [
+        stage.model_copy(update={"checks": [asked_by(judge, check) for check in stage.checks]})
+        for stage in record.stages
+    ]
+    answer = context_of(record.model_copy(update={"stages": stages})).answers[0]
     assert "was not judged" in answer.claim
+
+
+def asked_by(judge: str, check: CheckRecord) -> CheckRecord:
+    asked: JsonValue = {"prompt": "What is it?", "judge": judge}
+    return check.model_copy(update={"facts": check.facts | {"asked": asked}}) if "asked" in check.facts else check
 
 
 def test_a_pass_that_never_booted_is_not_proven() -> None:
@@ -302,38 +308,34 @@ def test_an_empty_log_is_none() -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["see", "structure", "image", "see.answers", "structure_seconds", "x"]),
+        st.sampled_from(["see", "structure", "image", "asked", "x"]),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
             lambda inner: (
                 st.lists(inner)
-                | st.dictionaries(st.sampled_from(["answers", "question", "total_seconds", "colours", "size"]), inner)
+                | st.dictionaries(
+                    st.sampled_from(["answers", "question", "total_seconds", "new_tokens", "judge", "colours", "size"]),
+                    inner,
+                )
             ),
             max_leaves=12,
         ),
     )
 )
 def test_any_facts_can_be_read(facts: dict[str, JsonValue]) -> None:
-    for found in passes_of(facts, {}):
+    for found in passes_of(facts):
         assert all(0 <= sample < float("inf") for sample in found.latencies)
 
 
-def test_the_probe_s_own_facts_are_read() -> None:
+def test_a_pass_is_what_the_probe_and_the_record_say_of_it() -> None:
     replies = [Reply("red", 42, 3, 0.2, 0.5), Reply("blue", 42, 3, 0.1, 0.3)]
     facts: dict[str, JsonValue] = {"see": stage_facts(Question("Which colours?", 32, object()), replies)}
-    (found,) = passes_of(facts, SMOKE)
+    (found,) = passes_of(facts | {"asked": SEE, "image": IMAGE})
     assert (found.prompt, found.answer, found.again) == ("Which colours?", "red", "blue")
-    assert found.latencies == [0.5, 0.3]
-    assert found.first_token == [0.2, 0.1]
-    assert found.colours == ["red", "blue", "green", "yellow"]
-    assert found.expected == "top left red, top right blue, bottom left green, bottom right yellow"
-
-
-def test_what_was_asked_stands_beside_the_facts() -> None:
-    asked: JsonValue = {"prompt": "Which?", "judge": "exact", "expected": "red"}
-    facts: dict[str, JsonValue] = {"see": {"answers": ["red"]}, "asked": asked, "image": SMOKE["image"]}
-    (found,) = passes_of(facts, {})
-    assert (found.prompt, found.judge, found.expected, found.image_size) == ("Which?", "exact", "red", 112)
+    assert (found.latencies, found.first_token) == ([0.5, 0.3], [0.2, 0.1])
+    assert (found.prompt_tokens, found.new_tokens) == (42, 3)
+    assert (found.judge, found.judged, found.expected) == ("exact", True, SEE["expected"])
+    assert (found.colours, found.image_size) == (IMAGE["colours"], 112)
 
 
 def test_combinations_come_in_the_order_of_their_versions() -> None:

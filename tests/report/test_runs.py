@@ -50,6 +50,18 @@ def test_a_pause_or_a_second_attempt_begins_a_run() -> None:
     assert [len(run) for run in runs_of([at(one, 0), at(two, 1), at(one, 2, 2)])] == [2, 1]
 
 
+def test_a_named_run_is_one_however_long_it_rests() -> None:
+    one, two = (
+        record_of(point(version)).model_copy(update={"run": "20261123T080000Z-1"}) for version in ("1.0", "2.0")
+    )
+    old = record_of(point("0.16.0"))
+    runs = runs_of([at(two, 900), at(one, 0), at(one, 901, 2), at(old, 30)])
+    assert [[(record.axes["lmdeploy"], record.attempt) for record in run] for run in runs] == [
+        [("1.0", 1), ("2.0", 1), ("1.0", 2)],
+        [("0.16.0", 1)],
+    ]
+
+
 def test_the_trend_is_what_was_known_after_each_run() -> None:
     broken, mended = record_of(point("0.16.0"), IMAGES_KWARGS), record_of(point("0.16.0"), NO_GPU)
     other = record_of(point("0.18.0"), NO_GPU)

@@ -15,10 +15,10 @@ function passesSection(entry) {
     h("div", { class: "passes" }, distinct.map((pass) => passArticle(pass, entry))));
 }
 
-/** The judgement: the facts' own word, otherwise the verdict of the pass's stage. */
+/** The verdict of the pass's stage; null where the answer was not judged. */
 function isRight(pass, entry) {
   const stage = entry.stages.find((one) => one.stage === pass.stage);
-  if (pass.right !== null || !stage || pass.judge === "any") return pass.right;
+  if (!stage || !pass.judged) return null;
   return stage.verdict.startsWith("pass") ? true : stage.verdict.includes("/wrong-answer") ? false : null;
 }
 
@@ -26,7 +26,7 @@ function passArticle(pass, entry) {
   const first = pass.stage === "see";
   const right = isRight(pass, entry);
   return h("article", {},
-    h("h4", {}, first ? "Pass 1: image to text" : "Pass 2: text to JSON", right === null ? (pass.judge === "any" ? h("span", { class: "soft" }, " (not judged: these weights have no right answer)") : "") : [" ", badge(right ? "pass" : "fail", right ? "right" : "wrong")]),
+    h("h4", {}, first ? "Pass 1: image to text" : "Pass 2: text to JSON", right === null ? (!pass.judged ? h("span", { class: "soft" }, " (not judged: these weights have no right answer)") : "") : [" ", badge(right ? "pass" : "fail", right ? "right" : "wrong")]),
     h("div", { class: "asked" },
       pass.colours.length === 4 ? picture(pass.colours) : null,
       h("div", {}, pass.prompt === null ? null : [h("h5", {}, "Asked"), h("p", {}, pass.prompt)])),
