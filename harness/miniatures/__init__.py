@@ -1,0 +1,1 @@
+"""Miniatures: tiny random checkpoints of a model's own architecture, made from its published configuration."""

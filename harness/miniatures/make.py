@@ -1,0 +1,189 @@
+"""Making miniatures: in an environment of their own, several in one process, each folder whole or not there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.core.errors import ExitCode, HarnessError
+from harness.core.files import digest, digest_of_files, read_json
+from harness.environments.interpreters import find_interpreter
+from harness.environments.resolve import Request
+from harness.matrix.configuration import UnusableConfiguration, read_configuration
+from harness.miniatures.checkpoint_files import files_for
+from harness.process.child import CHILDREN, Limits
+from harness.process.redaction import child_environment
+from harness.process.scratch import own_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.environments.environment import Environment, Environments
+    from harness.environments.resolve import Resolver
+
+RECORD = "miniature.json"
+"""The file that is written last: what was made, from what, and what it cannot show."""
+EVENTS = "events.jsonl"
+PYTHON = "3.11"
+MAKERS = ("4.57.3", "5.24.0")
+"""Versions of transformers that make them, the first that knows the architecture: 4.57 writes the published names."""
+_BESIDE = ("torch==2.8.0", "torchvision==0.23.0", "pillow", "sentencepiece")
+_MAKER = Path(__file__).parents[1] / "probes" / "miniature"
+_LIMITS = Limits(idle=300.0, memory=10 * 1024**3)
+_RESOLVE, _INSTALL = Limits(wall=300, idle=300), Limits(wall=1800, idle=1800)
+_EACH = 120.0
+"""Seconds for one miniature; most take three."""
+
+
+class NoMiniature(HarnessError, ValueError):  # noqa: N818 - reads as what it says of the configuration
+    """No miniature can be made of a configuration; the message says why."""
+
+
+class MakerBroken(HarnessError, RuntimeError):  # noqa: N818 - reads as what happened
+    """The process that makes miniatures did not begin."""
+
+    exit_code = ExitCode.INFRASTRUCTURE
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One miniature to be made."""
+
+    name: str
+    config: Mapping[str, Any]
+    folder: Path
+    seed: int
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything the miniature depends on."""
+        files = files_for(self.config)
+        beside = [dict(files.tokenizer), dict(files.processors)]
+        sources = digest_of_files(_MAKER, _MAKER.glob("*.py"))
+        return digest(["miniature", sources, dict(self.config), self.seed, beside, MAKERS, _BESIDE])
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the folder holds this miniature, and not an earlier one."""
+        return (read_json(self.folder / RECORD) or {}).get("digest") == self.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Where miniatures are made."""
+
+    resolver: Resolver
+    environments: Environments
+    scratch: Path
+
+    def environment(self, transformers: str) -> Environment:
+        """The environment with that transformers.
+
+        Raises:
+            UvFailure: it could not be resolved or installed.
+        """
+        interpreter = find_interpreter(PYTHON)
+        request = Request(str(interpreter), tuple(sorted([*_BESIDE, f"transformers=={transformers}"])))
+        resolution = self.resolver.resolve(request, _RESOLVE)
+        if resolution.lock is None:
+            raise resolution.failure or AssertionError("neither a lock nor a failure")
+        return self.environments.build(resolution.lock, interpreter, _INSTALL)
+
+
+def make_miniatures(
+    wanted: Mapping[str, tuple[Path, int]], into: Path, maker: Maker
+) -> dict[str, NoMiniature | UnusableConfiguration]:
+    """Make every miniature that is not there, in a folder of its name; for those that cannot be made, why not.
+
+    Args:
+        wanted: the published config.json and the seed of each, by name.
+        into: where their folders are.
+        maker: where they are made.
+
+    Raises:
+        MakerBroken: the process that makes them did not begin.
+        UvFailure: an environment for it could not be built.
+    """
+    problems: dict[str, NoMiniature | UnusableConfiguration] = {}
+    left: list[_Order] = []
+    for name, (file, seed) in wanted.items():
+        try:
+            order = _Order(name, read_configuration(file).content, into / name, seed)
+        except UnusableConfiguration as error:
+            problems[name] = error
+            continue
+        if not order.is_made:
+            left.append(order)
+    for version in MAKERS:
+        answers: dict[str, Mapping[str, Any]] = {}
+        while len(answers) < len(left):  # a configuration that ends the process leaves the others to the next one
+            answers |= _made([order for order in left if order.name not in answers], maker, version)
+        for order in left:
+            message = answers[order.name].get("message")
+            if message:
+                problems[order.name] = NoMiniature(f"no miniature of {order.name}: {message}")
+            else:
+                problems.pop(order.name, None)
+        left = [order for order in left if answers[order.name].get("unknown")]
+    return problems
+
+
+def _made(orders: Sequence[_Order], maker: Maker, version: str) -> dict[str, Mapping[str, Any]]:
+    """Make the orders in one process, as far as it comes; what each came to."""
+    python = maker.environment(version).python
+    scratch = Path(tempfile.mkdtemp(prefix="miniature-", dir=own_folder(maker.scratch)))
+    try:
+        requests = [_write_request(scratch, number, order) for number, order in enumerate(orders)]
+        report = CHILDREN.run(
+            [str(python), "-I", str(_MAKER / "start.py"), *map(str, requests)],
+            environment=child_environment(home=str(scratch), scratch=str(scratch)),
+            folder=scratch,
+            limits=replace(_LIMITS, wall=_EACH * (len(orders) + 1)),
+            events=scratch / EVENTS,
+            writable=[scratch],
+        )
+        found: dict[str, Mapping[str, Any]] = {}
+        for event in report.events:
+            order = orders[int(str(event["number"]))]
+            ended = {"message": f"its maker ended over it: {report.message or report.end}"}
+            found[order.name] = event if event["event"] == "answer" else ended
+        if not found:
+            raise MakerBroken(f"the maker of miniatures did not begin: {report.end}\n{report.log[-2000:]}")
+        for number, order in enumerate(orders):
+            if order.name in found and not found[order.name].get("message"):
+                _keep(scratch / f"made-{number}", order)
+        return found
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_request(scratch: Path, number: int, order: _Order) -> Path:
+    files = files_for(order.config)
+    request = {
+        "number": number,
+        "config": dict(order.config),
+        "tokenizer": dict(files.tokenizer),
+        "processors": dict(files.processors),
+        "seed": order.seed,
+        "digest": order.digest,
+        "folder": str(scratch / f"made-{number}"),
+        "events": str(scratch / EVENTS),
+    }
+    file = scratch / f"request-{number}.json"
+    file.write_text(json.dumps(request), encoding="utf-8")
+    return file
+
+
+def _keep(made: Path, order: _Order) -> None:
+    """Move a finished miniature to its place, the record last."""
+    order.folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(order.folder, ignore_errors=True)
+    record = made / RECORD
+    aside = made.parent / f"{made.name}.json"
+    record.rename(aside)
+    shutil.move(made, order.folder)
+    shutil.move(aside, order.folder / RECORD)

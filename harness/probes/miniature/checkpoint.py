@@ -1,0 +1,184 @@
+"""A miniature's folder: configuration, weights, tokenizer, processor."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from dataclasses import asdict
+from typing import Any, Dict
+
+from .shrink import Shrunk, id_keys, shrink
+from .vocabulary import Vocabulary
+from .weights import fill
+
+RECORD = "miniature.json"
+GENERATION_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+
+
+LARGEST = 400_000_000
+"""Parameters of a miniature. Those of published families have up to 50 million."""
+LARGEST_GRID = 4
+"""Tiles a side that a processor's file may name."""
+CLASSES = (
+    "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+    "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
+    "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES",
+)
+"""Where transformers keeps which class loads a model type."""
+
+
+class Unknown(Exception):  # noqa: N818 - reads as what it says of the architecture
+    """This transformers has no class for the configuration."""
+
+
+class TooLarge(Exception):  # noqa: N818 - reads as what it says of the configuration
+    """The shrunken model is still too large to be made."""
+
+
+def make(request: Dict[str, Any]) -> None:
+    """Make the checkpoint that a request describes.
+
+    Args:
+        request: ``config`` as published, ``tokenizer`` and ``processors`` as its family's are published,
+            ``folder`` and ``seed``.
+
+    Raises:
+        Unknown: transformers does not know the architecture.
+        TooLarge: a size is left that no rule shrinks.
+    """
+    torch = importlib.import_module("torch")
+    transformers = importlib.import_module("transformers")
+    published, folder = request["config"], request["folder"]
+    os.makedirs(folder, exist_ok=True)
+    filled = filled_in(transformers, published)
+    vocabulary = Vocabulary(request["tokenizer"], id_keys(filled))
+    shrunk = shrink(published, filled, vocabulary.new_id)
+    kind = model_class(transformers, published)
+    configuration = kind.config_class.from_dict(shrunk.config)
+    require_small(torch, kind, configuration)
+    torch.manual_seed(0)
+    model = kind(configuration).eval()
+    fill(model, int(request["seed"]))
+    model.to(getattr(torch, stored_type(published))).save_pretrained(folder)
+    write(folder, "config.json", shrunk.config)
+    write(folder, "generation_config.json", generation(shrunk.config))
+    vocabulary.write(folder)
+    for name, content in request["processors"].items():
+        write(folder, name, resized(content, shrunk))
+    if request["processors"]:
+        write(folder, "chat_template.json", {"chat_template": request["tokenizer"]["template"]})
+    record = {
+        "digest": request["digest"],
+        "architecture": published["architectures"][0],
+        "seed": request["seed"],
+        "changes": [asdict(change) for change in shrunk.changes],
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "made_by": {"transformers": transformers.__version__, "torch": torch.__version__},
+        "cannot_show": CANNOT_SHOW,
+    }
+    write(folder, RECORD, record)
+
+
+CANNOT_SHOW = (
+    "what depends on the real sizes, such as kernels chosen by them, memory and tensor parallelism",
+    "speed",
+    "long contexts and windows longer than the prompt",
+    "quantised weights",
+    "the quality of answers",
+)
+
+
+def filled_in(transformers: Any, published: Dict[str, Any]) -> Dict[str, Any]:
+    """The configuration with its class's defaults.
+
+    Raises:
+        Unknown: there is no class for it.
+    """
+    known = transformers.models.auto.configuration_auto.CONFIG_MAPPING
+    if published.get("model_type") not in known:
+        raise Unknown(f"transformers {transformers.__version__} knows no model type {published.get('model_type')!r}")
+    without = {key: value for key, value in published.items() if key != "quantization_config"}
+    made = known[published["model_type"]].from_dict(without)
+    return dict(json.loads(made.to_json_string(use_diff=False)))
+
+
+def model_class(transformers: Any, config: Dict[str, Any]) -> Any:
+    """The class that the configuration names, also where transformers spells it otherwise (PhiMoE, KimiK25).
+
+    Raises:
+        Unknown: there is none.
+    """
+    wanted = config["architectures"][0]
+    auto = transformers.models.auto.modeling_auto
+    listed = (getattr(auto, name, {}).get(config["model_type"]) for name in CLASSES)
+    for name in (wanted, *listed):
+        if isinstance(name, str) and spelled(name) == spelled(wanted) and hasattr(transformers, name):
+            return getattr(transformers, name)
+    raise Unknown(f"transformers {transformers.__version__} has no class {wanted}")
+
+
+def spelled(name: str) -> str:
+    """A class's name without what families spell differently."""
+    return name.replace("_", "").lower()
+
+
+def require_small(torch: Any, kind: Any, configuration: Any) -> None:
+    """Count the parameters without making them.
+
+    Raises:
+        TooLarge: there are too many.
+    """
+    with torch.device("meta"):
+        model = kind(configuration)
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    if sum(sizes.values()) > LARGEST:
+        name = max(sizes, key=lambda name: sizes[name])
+        shape = tuple(model.get_parameter(name).shape)
+        raise TooLarge(
+            f"{sum(sizes.values()) / 1e6:.0f} M parameters are left, {shape} in {name}: no rule shrinks that"
+        )
+
+
+def stored_type(config: Dict[str, Any]) -> str:
+    """The type that the published weights have."""
+    for section in (config, *(value for value in config.values() if isinstance(value, dict))):
+        found = section.get("torch_dtype") or section.get("dtype")
+        if found in ("bfloat16", "float16"):
+            return str(found)
+    return "bfloat16"
+
+
+def generation(config: Dict[str, Any]) -> Dict[str, Any]:
+    """generation_config.json: the ids that begin, end and pad."""
+    sections = [config, *(value for value in config.values() if isinstance(value, dict))]
+    found = {
+        name: next((section[name] for section in sections if section.get(name) is not None), None)
+        for name in GENERATION_IDS
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def resized(content: Any, shrunk: Shrunk) -> Any:
+    """A processor's file with the image's size and number of tokens as they became."""
+    if isinstance(content, dict):
+        return {
+            key: shrunk.tokens.get(value, value)
+            if key == "image_seq_length" and isinstance(value, int)
+            else resized(value, shrunk)
+            for key, value in content.items()
+        }
+    if isinstance(content, list):
+        return [resized(value, shrunk) for value in content]
+    if isinstance(content, int) and not isinstance(content, bool):
+        for old, new in shrunk.images.items():
+            if content and content % old == 0 and content // old <= LARGEST_GRID:
+                return content // old * new
+    return content
+
+
+def write(folder: str, name: str, content: Any) -> None:
+    """Write a JSON file."""
+    with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2, ensure_ascii=False)
+        file.write("\n")
