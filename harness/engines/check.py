@@ -45,6 +45,7 @@ class Check:
     needs: Needs = Needs.NOTHING
 
 
+ENGINE_MODULES = Check("engine-modules", (Stage.IMPORT,), "engines.imports:engine_modules", Needs.BACKEND | Needs.GPU)
 MODEL_REQUIREMENTS = Check("model-requirements", (Stage.IMPORT,), "engines.imports:model_requirements", Needs.IMPORTS)
 BOOTS = Needs.BACKEND | Needs.CHECKPOINT | Needs.GPU | Needs.SETTINGS
 TWO_PASS = Check("two-pass", (Stage.BOOT, Stage.SEE, Stage.STRUCTURE), "engines.two_pass:two_pass", BOOTS)
