@@ -29,8 +29,8 @@ class Needs(Flag):
     """The machine's GPU and driver, because the answer is blocked without."""
     SETTINGS = auto()
     """The engine's settings, its share of the GPU among them."""
-    LAUNCH_SCRIPT = auto()
-    """The generated launch script."""
+    SCRIPT = auto()
+    """The script that starts the server."""
 
 
 @dataclass(frozen=True, slots=True)
