@@ -154,12 +154,12 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
         if lock is None:
             click.echo(f"not packed: {combination.id}: the resolver refuses it", err=True)
             continue
-        packed.append(PackedCombination.of(combination, lock.name))
+        packed.append(PackedCombination(combination=combination, lock=lock.name))
         locks[lock.name] = lock
         roots[lock.name] = combination.requirements
     if not packed:
         raise click.UsageError("nothing to pack: the resolver refuses every chosen combination")
-    version = python or packed[0].python
+    version = python or packed[0].combination.python
     lent = to_lend(locks.values(), [each for each in lend if "==" not in each], version)
     lent |= _exactly(session, [each for each in lend if "==" in each], version)
     luggage = replace(luggage, lent={name: str(wheel_version(wheel)) for name, wheel in lent.items()})
@@ -168,7 +168,7 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
     for name, lock in locks.items():
         stacks[name], files = choose(lock, roots[name], version, luggage, store)
         wheels |= files
-    specs = {name: session.models[name] for name in sorted({each.model for each in packed})}
+    specs = {name: session.models[name] for name in sorted({each.combination.model for each in packed})}
     random = [name for name, spec in specs.items() if isinstance(spec.weights, RandomWeights)]
     manifest = Manifest(
         made=datetime.now(UTC),
