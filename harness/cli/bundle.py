@@ -24,7 +24,7 @@ from harness.bundle.carry import (
     wheel_version,
 )
 from harness.bundle.manifest import Manifest, PackedCombination, PackedStack
-from harness.bundle.merge import NotResults, merge
+from harness.bundle.merge import merge
 from harness.bundle.pack import write_bundle
 from harness.cli.guard import guarded
 from harness.cli.options import matrix_option, patterns_option, reports_option, tags_option, words_option
@@ -105,11 +105,7 @@ def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     session = Session(Project.of(matrix_file))
     chosen = [each for each in session.select(patterns, tags, words) if each.excluded is None]
     luggage = Luggage(_host(host_packages), keep or HOST_KEEPS, leave_out, carry, trim=_trims(trim))
-    try:
-        parts = _pack(session, chosen, python, luggage, lend, out, part_mb * 1_000_000, compress=compress)
-    except WheelUnavailable as error:
-        click.echo(f"harness: {error}", err=True)
-        return ExitCode.INFRASTRUCTURE
+    parts = _pack(session, chosen, python, luggage, lend, out, part_mb * 1_000_000, compress=compress)
     size = sum(path.stat().st_size for path in parts)
     click.echo(f"{len(chosen)} combinations in {len(parts)} parts, {size / 1e6:.1f} MB, in {out}")
     return ExitCode.OK
@@ -124,11 +120,7 @@ def import_command(archive: Path, matrix_file: Path, reports: Path | None) -> in
     """Merge the records that a bundle's run wrote on its host, and render the report."""
     project = Project.of(matrix_file, reports)
     store = ResultStore(project.reports)
-    try:
-        merged = merge(archive, store)
-    except NotResults as error:
-        click.echo(f"harness: {error}", err=True)
-        return ExitCode.USAGE
+    merged = merge(archive, store)
     page = Publisher(store, Session(project)).publish_if_older()
     click.echo(f"{len(merged.taken)} records taken, {merged.known} were here already; {page}")
     return ExitCode.OK
