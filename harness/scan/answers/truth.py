@@ -1,10 +1,10 @@
 """Measuring the predictions: real environments, the real pipeline, and where the scan was wrong.
 
 The pairs are run by the harness itself (:mod:`harness.session.pairs`), as matrices of their own, with the canary as far
-as the engine's own image and prompt path; a model whose configuration is not on this machine goes as far as its imports. A *hard failure* is a
-failed import, configure or preprocess stage, or a refusal by the resolver. The scan has to foresee each of them (no
-miss) and nothing else (no false alarm). Trouble of the infrastructure, and a stage that ran out of time, say nothing
-about a prediction: they stand in the table as unknown.
+as the engine's own image and prompt path; a model whose configuration is not on this machine goes as far as its
+imports. A *hard failure* is a failed import, configure or preprocess stage, or a refusal by the resolver. The scan has
+to foresee each of them (no miss) and nothing else (no false alarm). Trouble of the infrastructure, and a stage that ran
+out of time, say nothing about a prediction: they stand in the table as unknown.
 """
 
 from __future__ import annotations
