@@ -44,6 +44,8 @@ def values(
     version; ``boundary``, in which versions the missing name exists; ``requirement``, what to install.
     """
     known = {**signature.defaults, **captures}
+    for name in {"wanted", "rival_wanted"} & captures.keys():  # uv: >=4.56,<5 transformers>=5.10
+        known[name] = captures[name].replace(f" {captures.get('needed', '')}", " or ")
     provider = (captures.get("provider") or captures.get("module") or "").split(".", 1)[0]
     package = canonicalize_name(provider) if provider else ""
     version = evidence.stack.get(package, "")
