@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from packaging.utils import canonicalize_name
 
 from harness.cli.guard import guarded
 from harness.core.errors import ExitCode
@@ -13,6 +16,9 @@ from harness.diagnose.explain import FORMATS, Format, read_stack
 from harness.diagnose.explain import explain as explain_log
 from harness.diagnose.fixtures import bless as bless_fixtures
 from harness.diagnose.health import Coverage, Health, cover, cover_without_own, examine, load_cases
+
+if TYPE_CHECKING:
+    from harness.core.presence import Presence
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -64,12 +70,28 @@ def health(cases: Path | None) -> int:
 
 
 @catalogue.command()
+@click.argument("names", nargs=-1)
 @guarded
-def boundaries() -> int:
-    """Derive the table of version boundaries anew from the index (about half a gigabyte of downloads)."""
-    from harness.diagnose.derive import refresh  # noqa: PLC0415 - only this command needs uv and its children
+def boundaries(names: tuple[str, ...]) -> int:
+    """Derive the table of version boundaries anew from the index, with further NAMES of any packages."""
+    from harness.diagnose.boundaries import Boundaries, shipped, write  # noqa: PLC0415 - only this command needs them
+    from harness.scan.answers.symbols import presence_of  # noqa: PLC0415 - as above
+    from harness.scan.sources.release import Library  # noqa: PLC0415 - as above
 
-    click.echo(f"{refresh()} releases were read")
+    by_package: dict[str, list[str]] = {}
+    for name, presence in shipped().names.items():
+        by_package.setdefault(presence.package, []).append(name)
+    for name in names:
+        by_package.setdefault(canonicalize_name(name.partition(".")[0]), []).append(name)
+    found: dict[str, Presence] = {}
+    library = Library()
+    try:
+        for package, wanted in by_package.items():
+            found |= presence_of(library, wanted, package=package)
+    finally:
+        library.close()
+    write(Boundaries(datetime.now(UTC).date().isoformat(), found))
+    click.echo(f"{len(found)} names of {', '.join(sorted({each.package for each in found.values()}))}")
     return ExitCode.OK
 
 

@@ -198,25 +198,28 @@ def suggest(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 @click.command()
 @click.argument("name")
-@click.option("--package", default="transformers", show_default=True)
+@click.option("--package", help="The package that has it [default: the one called like its first part].")
 @_cache
 @_index
 @format_option
 @guarded
-def symbol(name: str, package: str, cache: Path | None, index_url: str | None, form: str) -> int:
-    """Tell in which versions of a package NAME can be imported, e.g. transformers.BeamSearchScorer."""
-    from harness.scan.answers.symbols import symbol_versions  # noqa: PLC0415 - keeps `harness --help` quick
+def symbol(name: str, package: str | None, cache: Path | None, index_url: str | None, form: str) -> int:
+    """Tell in which versions of its package NAME is there, e.g. transformers.BeamSearchScorer.
 
-    module, _, last = name.rpartition(".")
-    if not module:
-        raise click.UsageError(f"write the module too: {package}.{name}")
+    A module, a name in one, an attribute of a class (package.module.Class.field) or an entry of a dictionary
+    (package.module.TABLE[key]). Exit code 1 when it is in none.
+    """
+    from harness.scan.answers.symbols import presence_of  # noqa: PLC0415 - keeps `harness --help` quick
+
+    if "." not in name:
+        raise click.UsageError(f"write the module too: {package or 'transformers'}.{name}")
     with _library(cache, index_url) as library:
-        found = symbol_versions(library, module, last, package=package, progress=_progress(form))
+        found = presence_of(library, [name], package=package, progress=_progress(form))[name]
     if form == "json":
         runs = [[str(first), str(last)] for first, last in found.runs]
-        click.echo(json.dumps({"symbol": found.symbol, "runs": runs, "requirements": found.requirements()}, indent=1))
+        click.echo(json.dumps({"symbol": name, "runs": runs, "requirements": found.requirements()}, indent=1))
     else:
-        click.echo(str(found))
+        click.echo(scan_output.presence(name, found))
     return 0 if found.runs else 1
 
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from harness.diagnose.boundaries import Boundaries, shipped
+from harness.diagnose.boundaries import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.core.presence import Presence
     from harness.diagnose.catalogue import Signature
     from harness.diagnose.evidence import Evidence
     from harness.diagnose.statements import Statement
@@ -52,12 +53,12 @@ def values(
     known["consumer"] = _consumer(statement, evidence, provider)
     known["installed"] = f"{provider} {version}" if version else f"the installed {provider or 'package'}"
     name = f"{captures.get('provider', '')}.{captures.get('symbol', '')}".strip(".")
-    known.update(_boundary(name, provider, shipped()))
+    known.update(_boundary(shipped().of(name), provider))
     return known
 
 
-def _boundary(name: str, provider: str, boundaries: Boundaries) -> dict[str, str]:
-    requirements = boundaries.requirements(name)
+def _boundary(presence: Presence | None, provider: str) -> dict[str, str]:
+    requirements = presence.requirements() if presence is not None else []
     if not requirements:
         return {
             "boundary": "is in no version table",
