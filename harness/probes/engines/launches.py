@@ -8,7 +8,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..running.driver import driver_present
-from ..running.events import Blocked, Events, Failed
+from ..running.events import Events, Failed
+from .model_folder import wanted_checkpoint
 
 if TYPE_CHECKING:
     from ..running.request import Request
@@ -30,8 +31,7 @@ def reached(*_arguments: Any, **_keywords: Any) -> None:
 def script(request: Request, events: Events) -> None:
     """Run the script's ``main``; facts: its text."""
     with events.answering("boot") as answer:
-        if request.model.folder is None:
-            raise Blocked("no checkpoint of this model is on this machine", "weights-missing-or-corrupt")
+        wanted_checkpoint(request)
         text = str(request.engine["script"])
         events.fact("script", text)
         path = os.path.join(request.scratch, "launch_server.py")
