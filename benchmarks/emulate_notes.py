@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.emulate_table import PASSES
 from harness.matrix.models import load_models
 
 ROOT = Path(__file__).parent.parent
@@ -36,9 +37,9 @@ start = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(start)
 start.load_package()
 start.prepare()
-stand_ins = start.sibling("emulate_stand_ins")
+stand_ins = start.sibling("emulation.stand_ins")
 stand_ins.prepare()
-stand_ins.install(stand_ins.generation_of({VERSION!r}))
+stand_ins.install()
 import lmdeploy.pytorch.engine.model_agent as agent
 source = inspect.getsource(agent.model_forward)
 assert source.count({AS_IT_IS!r}) == 1, "this is not the function it was"
@@ -77,8 +78,8 @@ def emulated(python: str, *, cured: bool) -> dict[str, Any]:
     result = next(each for each in events if each["event"] == "result")
     differences = {
         f"{kind} {part}": round(values["largest_difference"], 4)
-        for kind in ("image", "text")
-        for part, values in facts.get(f"compared_{kind}", {}).items()
+        for kind, name in PASSES.items()
+        for part, values in facts.get(f"compared_{name}", {}).items()
     }
     answers = {name: facts[f"emulated_{name}"]["answers"][0] for name in ("see", "structure")}
     said = {"outcome": result["outcome"], "message": result["message"]}

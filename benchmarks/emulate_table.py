@@ -32,6 +32,8 @@ PLANTED = ROOT / "benchmarks" / "emulate_planted.json"
 NOTES = ROOT / "benchmarks" / "emulate_notes.json"
 GPU = ROOT / "reports" / "reference" / "gpu" / "results.jsonl"
 MODEL = "canary"
+PASSES = {"image": "see", "text": "structure"}
+"""What is asked in each pass of the canary."""
 ANSWERS = frozenset({Stage.SEE, Stage.STRUCTURE})
 HEAD = """\
 # Emulated verdicts, measured
@@ -95,8 +97,8 @@ def kept(record: Record) -> dict[str, Any]:
     facts: dict[str, Any] = dict(check.facts)
     compared = {
         f"{kind} {part}": round(float(values["largest_difference"]), 4)
-        for kind in ("image", "text")
-        for part, values in facts.get(f"compared_{kind}", {}).items()
+        for kind, name in PASSES.items()
+        for part, values in facts.get(f"compared_{name}", {}).items()
     }
     control = facts.get("control")
     return {
@@ -104,7 +106,6 @@ def kept(record: Record) -> dict[str, Any]:
         "seconds": round(check.seconds, 1),
         "differences": compared,
         "control": None if control is None else round(float(control["largest_difference"]), 2),
-        "generation": facts.get("stand_ins", {}).get("generation"),
         "answers": [facts[name]["answers"][0] for name in ("emulated_see", "emulated_structure") if name in facts],
     }
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.pipeline.checkpoints import Checkpoint
     from harness.pipeline.services import Services
 
-BATCHED = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS)
+BATCHED = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS, Stage.EMULATE)
 """Stages whose questions may share a process. A boot may want the GPU, and is timed: it has a process of its own."""
 
 

@@ -12,16 +12,16 @@ from ..engines.preprocess import messages, preparation
 from ..smoke.question import Question, Reply
 from .model import EmulatedModel
 from .sequence import Sequence, multimodals_of
-from .stand_ins import SCHEDULER
 
 if TYPE_CHECKING:
     from ..running.events import Events
     from ..running.request import Request
     from .reference import Reference
-    from .stand_ins import Generation
 
-CONTROLLED = "self_attn.o_proj"
-"""The projection that the negative control zeroes, in the first layer."""
+CONTROLLED = ("o_proj", "wo", "dense", "out_proj", "linear_attn.out_proj")
+"""Names of the projection that the negative control zeroes, in the language model's first layer that has one."""
+PROBED = 24
+"""Tokens of a prompt that the negative control is asked with."""
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Told:
     reply: Reply
     ids: List[int]
     """Everything that went in, the answer's own tokens included but for the last."""
+    answer: List[int]
     prompt_length: int
     logits: Any
     """One row for each of ``ids``."""
@@ -39,15 +40,12 @@ class Told:
 class EmulatedEngine:
     """lmdeploy's preparation of messages, its model and its kernels; the loop around them is this module's."""
 
-    def __init__(
-        self, request: Request, folder: str, reference: Reference, events: Events, generation: Generation
-    ) -> None:
+    def __init__(self, request: Request, folder: str, reference: Reference, events: Events) -> None:
         self.torch = importlib.import_module("torch")
         self.emulated = EmulatedModel(request, folder)
         self.prepare = preparation(folder, request)
         self.reference = reference
         self.events = events
-        self.scheduled = SCHEDULER in generation.made_up
 
     def prompt(self, question: Question) -> Tuple[List[int], Any]:
         """Ids and image as the engine's scheduler would get them."""
@@ -59,7 +57,7 @@ class EmulatedEngine:
         """Prefill the question and decode greedily, one token at a time."""
         ids, multimodals = self.prompt(question)
         started = time.perf_counter()
-        sequence = Sequence(self.emulated, ids, multimodals, scheduled=self.scheduled)
+        sequence = Sequence(self.emulated, ids, multimodals)
         self.events.progress(f"prefilling {len(ids)} tokens")
         rows = [sequence.prefill()]
         first = time.perf_counter() - started
@@ -80,12 +78,11 @@ class EmulatedEngine:
             total_seconds=time.perf_counter() - started,
             nan=bool(self.torch.isnan(logits).any()),
         )
-        return Told(reply, ids + answer[:-1], len(ids), logits)
+        return Told(reply, ids + answer[:-1], answer, len(ids), logits)
 
-    def prefill(self, question: Question) -> Any:
-        """Logits of the prompt alone."""
-        ids, multimodals = self.prompt(question)
-        return Sequence(self.emulated, ids, multimodals, scheduled=self.scheduled).prefill()
+    def prefill(self, ids: List[int]) -> Any:
+        """Logits of a prompt without an image."""
+        return Sequence(self.emulated, ids, None).prefill()
 
     @contextmanager
     def one_projection_zeroed(self) -> Iterator[str]:
@@ -94,11 +91,7 @@ class EmulatedEngine:
         Raises:
             LookupError: the model has no such projection.
         """
-        modules = dict(self.emulated.model.named_modules())
-        name = next((found for found in modules if found.endswith(CONTROLLED)), None)
-        if name is None:
-            raise LookupError(f"the model has no module named …{CONTROLLED}")
-        weight = modules[name].weight
+        name, weight = controlled(self.emulated.model)
         with self.torch.inference_mode():
             kept = weight.clone()
             weight.zero_()
@@ -107,3 +100,19 @@ class EmulatedEngine:
         finally:
             with self.torch.inference_mode():
                 weight.copy_(kept)
+
+
+def controlled(model: Any) -> Tuple[str, Any]:
+    """Name and weight of the projection that is zeroed.
+
+    Raises:
+        LookupError: the model has no such projection.
+    """
+    for name, module in model.named_modules():
+        inside = not any(part in name for part in ("vis", "image", "audio"))
+        if inside and name.rpartition(".")[2] in CONTROLLED:
+            weight = getattr(module, "weight", None)
+            weight = getattr(module, "qweight", None) if weight is None else weight
+            if weight is not None:
+                return name, weight
+    raise LookupError(f"the model has no projection named {' or '.join(CONTROLLED)}")

@@ -1,9 +1,11 @@
-"""What the logits are compared with: the same weights under transformers, in float32."""
+"""What the logits are compared with: the same checkpoint under transformers, on the CPU."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from typing import TYPE_CHECKING, Any, Dict, List, Set
+import sys
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Set
 
 from ..engines.preprocess import image_token_id
 from ..engines.transformers import model_inputs
@@ -11,40 +13,103 @@ from ..engines.transformers import model_inputs
 if TYPE_CHECKING:
     from ..smoke.question import Question
 
-EPSILON = 2.0**-10
-"""Distance from 1 to the next float16."""
-LARGEST = 6.0
-"""Largest difference allowed at any position, in steps of float16 at the largest logit. Seen: up to 1.5."""
-TYPICAL = 0.5
-"""Root mean square allowed over all positions, in the same steps. Seen: up to 0.1."""
+GPU_PACKAGES = ("fla", "causal_conv1d", "mamba_ssm", "flash_attn", "kernels")
+"""Packages with GPU kernels: transformers calls them also where there is no GPU, and has torch code of its own."""
+TEXT_KEYS = ("input_ids", "attention_mask")
+TOKEN_KINDS = ("mm_token_type_ids", "token_type_ids")
+"""Inputs that tell image tokens from text, one for each token."""
 
 
 class Reference:
-    """The checkpoint under transformers, its weights rounded to float16 as the engine has them."""
+    """The checkpoint under transformers, loaded in float32 and in float16."""
 
     def __init__(self, folder: str, architecture: str) -> None:
         self.torch = importlib.import_module("torch")
-        transformers = importlib.import_module("transformers")
-        model = getattr(transformers, architecture).from_pretrained(folder, local_files_only=True)
-        self.model = model.eval().half().float()
-        self.processor = transformers.AutoProcessor.from_pretrained(folder, local_files_only=True)
+        self.transformers = importlib.import_module("transformers")
+        self.folder = folder
+        self.architecture = architecture
+        self.configuration = self.transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        self.model = self.loaded(self.torch.float32)
+        self.half: Any = None
+        self.processor = self.transformers.AutoProcessor.from_pretrained(folder, local_files_only=True)
         self.tokenizer = getattr(self.processor, "tokenizer", self.processor)
         self.image_token = image_token_id(folder)
-        self.stops = stop_ids(transformers, folder, self.tokenizer)
+        self.stops = stop_ids(self.transformers, folder, self.tokenizer)
 
-    def logits(self, ids: List[int], question: Question) -> Any:
-        """Logits of every position for these ids; the image comes from transformers' own processor."""
-        torch = self.torch
-        tokens = torch.tensor([ids])
-        inputs: Dict[str, Any] = {}
-        if question.image is not None:
-            made = model_inputs(self.processor, question)[1]
-            inputs = {name: value for name, value in made.items() if name in ("pixel_values", "image_grid_thw")}
-            if "mm_token_type_ids" in made:  # transformers 5 tells image tokens from text with it
-                inputs["mm_token_type_ids"] = (tokens == self.image_token).long()
-        with torch.inference_mode():
-            found = self.model(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False, **inputs)
+    @property
+    def text(self) -> Any:
+        """The configuration of the language model."""
+        return getattr(self.configuration, "text_config", None) or self.configuration
+
+    @property
+    def experts(self) -> bool:
+        """Whether the model chooses experts."""
+        return any(getattr(self.text, name, None) for name in ("num_experts", "num_local_experts", "n_routed_experts"))
+
+    def loaded(self, dtype: Any) -> Any:
+        """The model as transformers loads it in ``dtype``: casting it afterwards would round what stays in float32."""
+        newer = int(self.transformers.__version__.split(".")[0]) >= 5  # noqa: PLR2004 - where the keyword changed
+        keywords: Dict[str, Any] = {"dtype" if newer else "torch_dtype": dtype}
+        if getattr(self.text, "attn_logit_softcapping", None):
+            keywords["attn_implementation"] = "eager"  # the others leave the cap out
+        kind = getattr(self.transformers, self.architecture)
+        with without(GPU_PACKAGES):
+            return kind.from_pretrained(self.folder, local_files_only=True, **keywords).eval()
+
+    def logits(self, ids: List[int], question: Optional[Question] = None) -> Any:
+        """Logits of every position for these ids, float32; the image comes from transformers' own processor."""
+        return self.run(self.model, ids, question)
+
+    def own_float16(self, ids: List[int], question: Optional[Question] = None) -> Any:
+        """The same in float16; None where transformers cannot, or not without overflow."""
+        if self.half is None:
+            self.half = self.loaded(self.torch.float16)
+        try:
+            found = self.run(self.half, ids, question)
+        except (RuntimeError, NotImplementedError):  # torch has not every operation in float16 on a CPU
+            return None
+        return found if bool(self.torch.isfinite(found).all()) else None
+
+    def run(self, model: Any, ids: List[int], question: Optional[Question]) -> Any:
+        """The model's logits."""
+        tokens = self.torch.tensor([ids])
+        inputs = {} if question is None else self.image_inputs(tokens, question)
+        kind = next(model.parameters()).dtype
+        inputs = {name: self.cast(value, kind) for name, value in inputs.items()}
+        with self.torch.inference_mode(), without(GPU_PACKAGES):
+            found = model(input_ids=tokens, attention_mask=self.torch.ones_like(tokens), use_cache=False, **inputs)
         return found.logits[0].float()
+
+    def cast(self, value: Any, dtype: Any) -> Any:
+        """The value in the model's type, if it is of floats."""
+        floats = isinstance(value, self.torch.Tensor) and value.is_floating_point()
+        return value.to(dtype) if floats else value
+
+    def image_inputs(self, tokens: Any, question: Question) -> Dict[str, Any]:
+        """What transformers' processor makes of the image, and which tokens are the image's."""
+        if question.image is None:
+            return {}
+        made = model_inputs(self.processor, question)[1]
+        inputs = {name: value for name, value in made.items() if name not in (*TEXT_KEYS, *TOKEN_KINDS)}
+        for name in TOKEN_KINDS:
+            if name in made:
+                inputs[name] = (tokens == self.image_token).long()
+        return inputs
+
+
+@contextlib.contextmanager
+def without(packages: "tuple[str, ...]") -> Iterator[None]:
+    """As if these packages were not installed."""
+    kept = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in packages}
+    for name in kept:
+        del sys.modules[name]
+    sys.modules.update(dict.fromkeys(packages))  # type: ignore[arg-type]  # None: cannot be imported
+    try:
+        yield
+    finally:
+        for name in packages:
+            sys.modules.pop(name, None)
+        sys.modules.update(kept)
 
 
 def stop_ids(transformers: Any, folder: str, tokenizer: Any) -> Set[int]:
@@ -52,27 +117,3 @@ def stop_ids(transformers: Any, folder: str, tokenizer: Any) -> Set[int]:
     told = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
     listed = told if isinstance(told, list) else [told]
     return {int(number) for number in [*listed, tokenizer.eos_token_id] if number is not None}
-
-
-def compared(mine: Any, theirs: Any) -> Dict[str, Any]:
-    """Both sets of logits position by position; ``within``: inside both tolerances, and no NaN."""
-    torch = importlib.import_module("torch")
-    step = EPSILON * float(theirs.abs().max())
-    differences = (mine - theirs).abs()
-    by_position = differences.amax(dim=-1)
-    place = int(by_position.nan_to_num(nan=float("inf")).argmax())
-    largest = float(by_position[place])
-    typical = float(differences.pow(2).mean().sqrt())
-    nan = bool(torch.isnan(mine).any())
-    return {
-        "positions": int(mine.shape[0]),
-        "largest_difference": largest,
-        "at_position": place,
-        "largest_allowed": LARGEST * step,
-        "typical_difference": typical,
-        "typical_allowed": TYPICAL * step,
-        "same_first_choice": int((mine.argmax(dim=-1) == theirs.argmax(dim=-1)).sum()),
-        "largest_logit": float(theirs.abs().max()),
-        "nan": nan,
-        "within": not nan and largest <= LARGEST * step and typical <= TYPICAL * step,
-    }

@@ -10,24 +10,26 @@ import importlib
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
-from .model import BLOCK_SIZE, BLOCKS
+from .model import BLOCKS
 from .stand_ins import Assumed
 
 if TYPE_CHECKING:
     from .model import EmulatedModel
 
+SLOT = 1
+"""Of the states that the sequence uses."""
+
 
 class Sequence:
     """One request on its way through the model: token ids, image, positions, step by step."""
 
-    def __init__(self, emulated: EmulatedModel, ids: List[int], multimodals: Any, *, scheduled: bool) -> None:
+    def __init__(self, emulated: EmulatedModel, ids: List[int], multimodals: Any) -> None:
         """Begin one.
 
         Args:
             emulated: the model.
             ids: of the prompt.
             multimodals: its image, as the model's input processor left it; None for text only.
-            scheduled: whether the scheduler's sequence keeps mrope positions, and not the model.
         """
         self.torch = emulated.torch
         self.emulated = emulated
@@ -35,9 +37,12 @@ class Sequence:
         self.names = {item.name for item in fields(self.kind)}
         self.metas: Any = [None]
         self.length = 0
+        scheduled = "mrope_pos_ids" in self.names and emulated.configuration.use_mrope
         self.history = history(emulated, ids, multimodals) if scheduled else None
         self.ids = ids
         self.multimodals = multimodals
+        self.slot = self.torch.tensor([SLOT])
+        emulated.begin(self.slot)
 
     def prefill(self) -> Any:
         """Logits of every position of the prompt."""
@@ -69,6 +74,7 @@ class Sequence:
             "sum_kv_seqlen": total,
             "vision_inputs": None if is_decoding else self._vision(),
             "model_metas": self.metas,
+            "state_offsets": self.slot if getattr(self.emulated.configuration, "states_shapes", None) else None,
         }
         if self.history is not None:
             wanted["mrope_pos_ids"] = torch.as_tensor(self.history.mrope_pos_ids).T
@@ -92,7 +98,9 @@ def history(emulated: EmulatedModel, ids: List[int], multimodals: Any) -> Any:
     strategies = importlib.import_module("lmdeploy.pytorch.strategies")
     factory = strategies.build_strategy_factory(emulated.configuration, None)
     strategy = factory.build_sequence_strategy()
-    meta = messages.SequenceMeta(BLOCK_SIZE, strategy=strategy, use_mrope=emulated.configuration.use_mrope)
+    meta = messages.SequenceMeta(
+        emulated.cache_configuration.block_size, strategy=strategy, use_mrope=emulated.configuration.use_mrope
+    )
     scheduler = Assumed(cache_config=emulated.cache_configuration)
     session = Assumed(session_id=0, seq_meta=meta, scheduler=scheduler)
     sequence = strategy.make_sequence(0, session, sampling_param=messages.SamplingParam())

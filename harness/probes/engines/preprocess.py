@@ -12,11 +12,11 @@ import importlib
 import io
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from ..running.events import Events, Failed, summary
+from ..running.events import Blocked, Events, Failed, summary
 from ..smoke.question import Question, smoke_image
 from . import gpu_stand_ins
 from .imports import exists
-from .model_folder import chat_template, named_folder, takes, wanted_checkpoint
+from .model_folder import chat_template, named_folder, takes
 from .transformers import model_inputs
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ PIXELS = ("pixel_values", "feature", "data")
 def image_and_prompt(request: Request, events: Events) -> None:
     """Prepare the image question and a text-only one; facts: ids, image tokens, pixel shape, prompts, comparison."""
     with events.answering("preprocess") as answer:
-        wanted_checkpoint(request)
+        if request.model.folder is None:
+            raise Blocked("no checkpoint of this model is on this machine", "weights-missing-or-corrupt")
         smoke = request.model.smoke
         image = smoke_image(smoke["image"])
         stand_ins = gpu_stand_ins.install(triton=False)  # up to 0.10 the preprocessor asks for free GPU memory
@@ -62,6 +63,8 @@ def preparation(folder: str, request: Request) -> Prepare:
     trusted = {"trust_remote_code": request.model.trust_remote_code}
     tokenizer = tokenizer_class(folder, **(trusted if takes(tokenizer_class, "trust_remote_code") else {}))
     template = chat_template(folder, request)
+    if request.model.smoke["image"] is None:
+        return text_preparation(tokenizer, template)
     encoder_class = importlib.import_module("lmdeploy.vl.engine").ImageEncoder
     settings = importlib.import_module("lmdeploy").PytorchEngineConfig(dtype="float16")
     encoder = encoder_class(
@@ -73,6 +76,20 @@ def preparation(folder: str, request: Request) -> Prepare:
     if exists("lmdeploy.serve.processors"):
         return newer_preparation(tokenizer, template, encoder)
     return older_preparation(tokenizer, template, encoder)
+
+
+def text_preparation(tokenizer: Any, template: Any) -> Prepare:
+    """Of a model that sees nothing: the engine class that is taken for it, without an encoder of images."""
+    if exists("lmdeploy.serve.processors"):
+        return newer_preparation(tokenizer, template, None)
+    kind = importlib.import_module("lmdeploy.serve.async_engine").AsyncEngine
+    bare = kind.__new__(kind)
+    bare.tokenizer, bare.chat_template = tokenizer, template
+
+    def prepare(asked: List[Dict[str, Any]]) -> Dict[str, Any]:
+        return dict(asyncio.run(bare._get_prompt_input(asked, True, True, None)))  # noqa: SLF001 - the only way in
+
+    return prepare
 
 
 def newer_preparation(tokenizer: Any, template: Any, encoder: Any) -> Prepare:

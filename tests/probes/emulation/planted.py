@@ -118,33 +118,37 @@ def main(start_file: str, request_file: str, found_file: str) -> None:
     spec.loader.exec_module(start)
     start.load_package()
     start.prepare()
-    stand_ins, engines, references, two_pass = (
-        start.sibling(name) for name in ("emulate_stand_ins", "emulate_engine", "emulate_reference", "two_pass")
+    stand_ins, late, engines, references, comparison, questions = (
+        start.sibling(name)
+        for name in (
+            "emulation.stand_ins",
+            "emulation.interpreter",
+            "emulation.engine",
+            "emulation.reference",
+            "emulation.comparison",
+            "smoke.question",
+        )
     )
-    request = start.sibling("request").read(request_file)
-    events = start.sibling("events").Events(request.events)
+    request = start.sibling("running.request").read(request_file)
+    events = start.sibling("running.events").Events(request.events)
     stand_ins.prepare()
-    generation = stand_ins.generation_of(request.lmdeploy)
-    stand_ins.install(generation)
-    folder = start.sibling("model_folder").named_folder(request, events)
+    stand_ins.install()
+    folder = start.sibling("engines.model_folder").named_folder(request, events)
     reference = references.Reference(str(request.model.folder), request.model.architecture)
     asked = request.model.smoke["see"]
-    image = two_pass.smoke_image(request.model.smoke["image"])
-    question = two_pass.Question(asked["prompt"], asked["max_new_tokens"], image)
+    image = questions.smoke_image(request.model.smoke["image"])
     found: dict[str, Any] = {}
     for name, planted in DEFECTS.items():
         with planted():
-            engine = engines.EmulatedEngine(request, folder, reference, events, generation)
-            stand_ins.late_names()
+            question = questions.Question(asked["prompt"], asked["max_new_tokens"] if name in ANSWERED else 1, image)
+            engine = engines.EmulatedEngine(request, folder, reference, events)
+            late.late_names()
+            told = engine.ask(question)
+            theirs, own = (run(told.ids, question) for run in (reference.logits, reference.own_float16))
+            found[name] = comparison.compared(told.logits, theirs, own, experts=reference.experts)
             if name in ANSWERED:
-                told = engine.ask(question)
-                rows = slice(0, told.prompt_length)
-                values = references.compared(told.logits[rows], reference.logits(told.ids, question)[rows])
-                found[name] = {"answer": told.reply.text, **values}
-            else:
-                theirs = reference.logits(engine.prompt(question)[0], question)
-                found[name] = references.compared(engine.prefill(question), theirs)
-        sys.stdout.write("{}: {largest_difference:.3g}, {largest_allowed:.3g} allowed\n".format(name, **found[name]))
+                found[name]["answer"] = told.reply.text
+        sys.stdout.write("{}: {ratio:.3g}, {largest_difference:.3g}\n".format(name, **found[name]))
     Path(found_file).write_text(json.dumps(found), encoding="utf-8")
 
 
