@@ -37,7 +37,7 @@ class TargetMachine:
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """What to lock, build and climb, and what to expect of it."""
+    """What to lock, build and run, and what to expect of it."""
 
     id: str
     """Readable, unique in its matrix, safe in file names and shells."""

@@ -32,7 +32,6 @@ MAX_SUPPORT = 4
 MAX_NAMED = 4
 """Differing packages that a sentence names."""
 _LEVELS: tuple[Level, ...] = ("proven", "partial", "none")
-RUNGS = {stage: place for place, stage in enumerate(Stage)}
 _PROOF = (Stage.BOOT, Stage.SEE, Stage.STRUCTURE)
 """The stages without which nothing is proven to work."""
 
@@ -87,7 +86,7 @@ class _Chooser:
         self._choice = choice
         self._supporters: dict[tuple[str, ...], list[int]] = {}
         for index, entry in enumerate(findings.combinations):
-            if entry.state == "pass" and _complete(entry):
+            if entry.status is Status.PASS and _complete(entry):
                 self._supporters.setdefault(_versions_key(entry), []).append(index)
 
     def answer(self, model: str, backend: str, indices: Sequence[int]) -> Answer:
@@ -126,19 +125,25 @@ class _Chooser:
 
     def _merit(self, index: int, support: Mapping[int, Sequence[Support]]) -> tuple[int, bool, int, object]:
         entry = self._findings.combinations[index]
-        height = -1 if entry.height is None else RUNGS[entry.height]
+        height = -1 if entry.height is None else entry.height.position
         newest = tuple(version_key(entry.axes.get(name, "")) for name in ("lmdeploy", "transformers", "python"))
         return (height, not entry.differences, len(support[index]), newest)
 
 
 def _best(indices: Sequence[int], combinations: Sequence[Combination]) -> tuple[Level, list[int]]:
-    passed = [index for index in indices if combinations[index].state == "pass"]
+    passed = [index for index in indices if combinations[index].status is Status.PASS]
     complete = [index for index in passed if _complete(combinations[index])]
     if complete:
         return "proven", complete
     # A pass that never asked for an answer claims no more than a partial one does.
-    partial = passed + [index for index in indices if combinations[index].state == "partial"]
+    partial = passed + [index for index in indices if _blocked_late(combinations[index])]
     return ("partial", partial) if partial else ("none", [])
+
+
+def _blocked_late(entry: Combination) -> bool:
+    """Whether something was learned of the versions before the machine's lack stopped it."""
+    imported = entry.height is not None and entry.height.position >= Stage.IMPORT.position
+    return entry.status is Status.BLOCKED and imported
 
 
 def _complete(entry: Combination) -> bool:
@@ -175,7 +180,7 @@ def _rank(level: Level, count: int) -> str:
     if count == 1:
         return "The only combination that came this far."
     group = "passed every stage" if level == "proven" else "passed all that could be run here"
-    return f"Of {count:,} combinations that {group}: the highest on the ladder, best supported, then newest."
+    return f"Of {count:,} combinations that {group}: the one that came furthest, then best supported, then newest."
 
 
 def _proven(entry: Combination, machine: Machine) -> list[str]:

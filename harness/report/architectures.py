@@ -68,7 +68,7 @@ def _cell(
     agrees = asked is not None and asked.status is Status.PASS
     return ArchitectureCell(
         combination=index,
-        state="pass" if agrees else entry.state,
+        state=Status.PASS if agrees else entry.status,
         agrees=agrees,
         ratio=_number(facts.get("ratio")),
         reason=None if agrees or entry.reason is None else str(entry.reason),

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from harness.core.verdict import Status
 from harness.report.axes import sorted_values
 from harness.report.model import CauseGroup, Combination
 from harness.report.wording import FAMILIES
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     from harness.core.verdict import Verdict
     from harness.report.extras import RemedyView
-    from harness.report.model import CheckEntry, DiagnosisEntry, State
+    from harness.report.model import CheckEntry, DiagnosisEntry
 
-_ORDER: tuple[State, ...] = ("fail", "infra", "partial", "blocked", "skipped")
+_ORDER = (Status.FAIL, Status.INFRA, Status.BLOCKED, Status.SKIPPED)
 
 
 class CauseFinder:
@@ -26,15 +27,15 @@ class CauseFinder:
     def __init__(self, checks: Sequence[CheckEntry]) -> None:
         self._checks = checks
 
-    def __call__(self, verdict: Verdict, state: State, decisive: int | None) -> str | None:
+    def __call__(self, verdict: Verdict, decisive: int | None) -> str | None:
         """Stable over runs: made of the signature and its captures, or of reason and detail where none matched."""
         if verdict.reason is None:
             return None
         diagnosis = None if decisive is None else self._checks[decisive].diagnosis
         if diagnosis is not None and diagnosis.signature is not None:
-            key = [state, diagnosis.signature, sorted(diagnosis.captures.items())]
+            key = [verdict.status, diagnosis.signature, sorted(diagnosis.captures.items())]
         else:
-            key = [state, verdict.reason, verdict.detail]
+            key = [verdict.status, verdict.reason, verdict.detail]
         digest = hashlib.sha256(json.dumps(key).encode("utf-8", "backslashreplace")).hexdigest()[:8]
         return f"{verdict.reason}-{digest}"
 
@@ -51,7 +52,7 @@ def cause_groups(
     for remedy in remedies:
         tried.setdefault(remedy.combination, []).append(remedy)
     groups = [_group(name, indices, combinations, checks, tried) for name, indices in members.items()]
-    return sorted(groups, key=lambda group: (_ORDER.index(group.state), -len(group.combinations), group.id))
+    return sorted(groups, key=lambda group: (_ORDER.index(group.status), -len(group.combinations), group.id))
 
 
 def _group(
@@ -68,7 +69,7 @@ def _group(
         raise ValueError(f"{first.id} passed and has no cause")
     return CauseGroup(
         id=name,
-        state=first.state,
+        status=first.status,
         signature=diagnosis.signature if diagnosis else None,
         family=first.reason,
         stages=sorted({entry.stage for entry in entries if entry.stage}, key=lambda stage: stage.position),

@@ -12,7 +12,7 @@ from harness.core.visible import bounded, shown, visible
 from harness.report.axes import point_key
 from harness.report.checks import CheckTable
 from harness.report.engine import engine_of, gpu_of
-from harness.report.model import AttemptEntry, Combination, Machine, Stack, StageEntry, State
+from harness.report.model import AttemptEntry, Combination, Machine, Stack, StageEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 
 
 MAX_DIFFERENCES = 300
-RUNGS = {stage: place for place, stage in enumerate(Stage)}
 
 
 class CauseOf(Protocol):
     """Names the root-cause group of a combination that did not pass."""
 
-    def __call__(self, verdict: Verdict, state: State, decisive: int | None) -> str | None:
+    def __call__(self, verdict: Verdict, decisive: int | None) -> str | None:
         """None for a pass."""
 
 
@@ -98,8 +97,7 @@ def combination(
     """One record as the report shows it."""
     verdict = parsed(record.verdict)
     stages = [_stage(stage, tables) for stage in record.stages]
-    height = max((entry.stage for entry in stages if entry.status is Status.PASS), key=RUNGS.__getitem__, default=None)
-    state = state_of(verdict, height)
+    passed = [entry.stage for entry in stages if entry.status is Status.PASS]
     decisive = _decisive(verdict, stages, tables)
     facts = [check.facts for stage in record.stages if stage.stage is Stage.BOOT for check in stage.checks]
     return Combination(
@@ -109,17 +107,16 @@ def combination(
         tags=[shown(tag, 100) for tag in record.tags],
         verdict=str(verdict),
         status=verdict.status,
-        state=state,
         stage=verdict.stage,
         reason=verdict.reason,
         detail=verdict.detail,
-        height=height,
+        height=max(passed, key=lambda stage: stage.position, default=None),
         expected=shown(record.expected, 500),
         as_expected=record.as_expected,
         note=visible(bounded(record.note)),
         stages=stages,
         decisive=decisive,
-        cause=cause_of(verdict, state, decisive),
+        cause=cause_of(verdict, decisive),
         stack=tables.stack(record.lock, record.stack),
         differences={
             shown(name): None if version is None else shown(version, 500)
@@ -138,21 +135,6 @@ def combination(
         synthetic=record.synthetic,
         beside=beside,
     )
-
-
-def state_of(verdict: Verdict, height: Stage | None) -> State:
-    """How a verdict is drawn: blocked is told apart by whether anything about the versions was learned before it."""
-    match verdict.status:
-        case Status.PASS:
-            return "pass"
-        case Status.FAIL:
-            return "fail"
-        case Status.INFRA:
-            return "infra"
-        case Status.SKIPPED:
-            return "skipped"
-        case Status.BLOCKED:
-            return "partial" if height is not None and RUNGS[height] >= RUNGS[Stage.IMPORT] else "blocked"
 
 
 def shown_verdict(verdict: Verdict) -> Verdict:

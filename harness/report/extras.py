@@ -71,7 +71,7 @@ class ScanCell(_Part):
 
 
 class ScanTruthRow(_Part):
-    """One pair of the scan's measurement: foreseen, and found by climbing it for real."""
+    """One pair of the scan's measurement: foreseen, and found by running it for real."""
 
     lmdeploy: str
     transformers: str

@@ -26,15 +26,15 @@ def facets_of(combinations: Sequence[Combination], models: Sequence[str]) -> lis
 
 
 def no_counts() -> dict[str, int]:
-    """Every state, none met."""
-    return dict.fromkeys(STATES, 0)
+    """Every status, none met."""
+    return {str(status): 0 for status in STATES}
 
 
 def counts_of(combinations: Iterable[Combination]) -> dict[str, int]:
-    """Combinations by state, every state present."""
+    """Combinations by status, each present."""
     counts = no_counts()
     for entry in combinations:
-        counts[entry.state] += 1
+        counts[entry.status] += 1
     return counts
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.core.markdown import block, code, plain, table, within
+from harness.core.verdict import Status
 from harness.report.axes import ABSENT
 from harness.report.wording import STATES, stage_word
 
@@ -78,7 +79,7 @@ def _evidence(answer: Answer) -> str:
 
 
 def _level(answer: Answer) -> str:
-    return {"proven": "✓ proven here", "partial": "◐ passed so far", "none": "✕ nothing passed"}[answer.level]
+    return {"proven": "✓ proven here", "partial": "◐ not shown to work", "none": "✕ nothing passed"}[answer.level]
 
 
 def _pair(answer: Answer) -> str:
@@ -91,7 +92,7 @@ def _pair(answer: Answer) -> str:
 
 
 def _causes(context: ReportContext, *, failed: bool) -> str:
-    groups = [group for group in context.causes if (group.state == "fail") == failed]
+    groups = [group for group in context.causes if (group.status is Status.FAIL) == failed]
     if not groups:
         return ""
     heading = "What does not work" if failed else "What was not tested here"
@@ -104,7 +105,7 @@ def _causes(context: ReportContext, *, failed: bool) -> str:
 def _cause_row(group: CauseGroup) -> Sequence[str]:
     verified = any(remedy.outcome == "verified" for remedy in group.remedies)
     return (
-        STATES[group.state].symbol,
+        STATES[group.status].symbol,
         plain(group.title[:300]),
         ", ".join(stage_word(stage) for stage in group.stages),
         f"{len(group.combinations):,}",
@@ -140,6 +141,6 @@ def _cell(context: ReportContext, indices: Sequence[int]) -> str:
     entries = [context.combinations[index] for index in indices]
     if len(entries) == 1:
         entry = entries[0]
-        place = entry.height if entry.state == "partial" else entry.stage
-        return f"{STATES[entry.state].symbol} {stage_word(place)}".strip()
-    return " ".join(STATES[entry.state].symbol for entry in entries) or ABSENT
+        place = entry.height if entry.status is Status.BLOCKED else entry.stage
+        return f"{STATES[entry.status].symbol} {stage_word(place)}".strip()
+    return " ".join(STATES[entry.status].symbol for entry in entries) or ABSENT

@@ -13,8 +13,6 @@ from harness.core.comparison import Change
 from harness.core.verdict import Reason, Stage, Status
 from harness.report.extras import GateView, IncidentsView, RemedyView, ScanView, TrendView
 
-State = Literal["pass", "partial", "blocked", "fail", "infra", "skipped"]
-"""How a combination is drawn: its status, with ``blocked`` split by whether it had climbed (``partial``) or not."""
 Level = Literal["proven", "partial", "none"]
 """What an answer may claim: every stage passed here; every stage that this machine can run; nothing."""
 
@@ -170,7 +168,6 @@ class Combination(Entry):
     tags: list[str]
     verdict: str
     status: Status
-    state: State
     stage: Stage | None
     reason: Reason | None
     detail: str
@@ -284,7 +281,7 @@ class Facet(Entry):
     cells: list[list[list[int]]]
     """Combination indices, by row and column; an empty list is not in the matrix."""
     counts: dict[str, int]
-    """Combinations by state."""
+    """Combinations by status."""
 
 
 class MethodCell(Entry):
@@ -300,7 +297,7 @@ class CauseGroup(Entry):
     """Combinations that did not pass for one and the same reason."""
 
     id: str
-    state: State
+    status: Status
     signature: str | None
     family: Reason
     stages: list[Stage]
@@ -355,7 +352,7 @@ class ArchitectureCell(Entry):
     """One architecture on one stack."""
 
     combination: int
-    state: State
+    state: Status
     agrees: bool
     """The emulated engine computes what transformers computes."""
     ratio: float | None
@@ -399,7 +396,7 @@ class ReportContext(Entry):
     started: str | None
     finished: str | None
     counts: dict[str, int]
-    """Combinations by state; every state is present."""
+    """Combinations by status; each is present."""
     unexpected: list[int]
     """Combinations that did not behave as the matrix expects."""
     flaky: list[int]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.core.verdict import Stage
+from harness.core.verdict import Status
 from harness.report.axes import backend_key, version_key
 from harness.report.model import Combination, MethodCell
 
@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
     from harness.report.model import ModelFacts
 
-_STATES = ("skipped", "infra", "blocked", "fail", "partial", "pass")
+_ORDER = (Status.SKIPPED, Status.INFRA, Status.FAIL, Status.BLOCKED, Status.PASS)
 """Worst first. A skipped or disturbed combination says less than one that failed."""
-_RUNGS = {stage: place for place, stage in enumerate(Stage)}
 
 
 def method_cells(combinations: Sequence[Combination], models: Mapping[str, ModelFacts]) -> list[MethodCell]:
@@ -43,8 +42,8 @@ def method_cells(combinations: Sequence[Combination], models: Mapping[str, Model
 
 def _reach(entry: Combination) -> tuple[int, int]:
     """How far it came: a failure higher up tells more of the quantisation than one at resolve."""
-    stage = -1 if entry.height is None else _RUNGS[entry.height]
-    return (_STATES.index(entry.state), stage)
+    stage = -1 if entry.height is None else entry.height.position
+    return (_ORDER.index(entry.status), stage)
 
 
 def _method(name: str) -> tuple[bool, str]:

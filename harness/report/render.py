@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from harness.core.collector import without_collection
-from harness.core.verdict import Stage
+from harness.core.verdict import Stage, Status
 from harness.report import wording
 from harness.report.axes import ABSENT
 from harness.report.pack import page_data
@@ -133,7 +133,7 @@ def _environment() -> Environment:
         "CHANGES": wording.CHANGES,
         "DENSE": DENSE,
         "FAMILIES": wording.FAMILIES,
-        "LEVELS": {"proven": "proven here", "partial": "passed so far", "none": "nothing passed"},
+        "LEVELS": {"proven": "proven here", "partial": "not shown to work", "none": "nothing passed"},
         "HEADINGS": {"proven": "Use this stack", "partial": "Try this stack", "none": "No stack to recommend"},
         "STAGES": wording.STAGES,
         "STATES": wording.STATES,
@@ -146,10 +146,10 @@ def _environment() -> Environment:
 
 
 def place(entry: Combination) -> str:
-    """The stage that a cell names: where it failed, or how high it came."""
-    if entry.state == "partial":
+    """The stage that a cell names: where it failed, or the last that passed before it was blocked."""
+    if entry.status is Status.BLOCKED:
         return wording.stage_word(entry.height)
-    return "" if entry.state == "pass" else wording.stage_word(entry.stage)
+    return "" if entry.status is Status.PASS else wording.stage_word(entry.stage)
 
 
 def ticked(text: str) -> Markup:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from harness.core.verdict import Stage, Status
-from harness.report.combinations import RUNGS, parsed, state_of, utc
+from harness.report.combinations import parsed, utc
 from harness.report.extras import PreviousRun, TrendPoint, TrendView
 from harness.report.heatmap import no_counts
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.core.records import Record
+    from harness.core.verdict import Status
 
 PAUSE = timedelta(minutes=30)
 """A pause longer than this ends a run without a name, as does the second attempt at one combination."""
@@ -48,13 +48,13 @@ def _told_by_time(records: Sequence[Record]) -> list[list[Record]]:
 
 def trend_of(runs: Sequence[Sequence[Record]]) -> TrendView | None:
     """What was known of every combination after each run; None without any."""
-    states: dict[str, str] = {}
+    known: dict[str, Status] = {}
     points = []
     for run in runs:
-        states.update((record.id, _state(record)) for record in run)
+        known.update((record.id, parsed(record.verdict).status) for record in run)
         counts = no_counts()
-        for state in states.values():
-            counts[state] += 1
+        for status in known.values():
+            counts[status] += 1
         points.append(TrendPoint(label=_label(run), counts=counts, tested=len(run)))
     return TrendView(points=points[-MAX_RUNS:]) if points else None
 
@@ -69,12 +69,6 @@ def before_last(runs: Sequence[Sequence[Record]]) -> PreviousRun | None:
 
 def _label(run: Sequence[Record]) -> str:
     return utc(min(_aware(record.started) for record in run))[:16].replace("T", " ") + " UTC"
-
-
-def _state(record: Record) -> str:
-    passed = [stage.stage for stage in record.stages if parsed(stage.verdict).status is Status.PASS]
-    height: Stage | None = max(passed, key=RUNGS.__getitem__, default=None)
-    return state_of(parsed(record.verdict), height)
 
 
 def _aware(moment: datetime) -> datetime:

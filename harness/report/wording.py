@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.core.comparison import Change
-from harness.core.verdict import Reason, Stage
+from harness.core.verdict import Reason, Stage, Status
 
 if TYPE_CHECKING:
-    from harness.report.model import Level, State
+    from harness.report.model import Level
 
 
 class Mark(NamedTuple):
-    """A state as the eye meets it."""
+    """A status as the eye meets it."""
 
     symbol: str
     word: str
@@ -20,28 +20,24 @@ class Mark(NamedTuple):
     act: str
 
 
-STATES: dict[State, Mark] = {
-    "pass": Mark("✓", "pass", "Every stage passed on the machine named.", "Use it; pin its exact stack."),
-    "partial": Mark(
+STATES: dict[Status, Mark] = {
+    Status.PASS: Mark("✓", "pass", "Every stage passed on the machine named.", "Use it; pin its exact stack."),
+    Status.BLOCKED: Mark(
         "◐",
-        "passed so far",
-        "Passed every stage that this machine can run; what needs more (mostly a GPU) was not run.",
+        "blocked",
+        "This machine lacks what the next stage needs, mostly a GPU; the stages before it passed.",
         "Run the same combination on a machine that has what is missing.",
     ),
-    "blocked": Mark(
-        "○",
-        "blocked",
-        "This machine lacked what an early stage needs; nothing was learned about the versions.",
-        "Provide what the reason names, then run it again.",
+    Status.FAIL: Mark(
+        "✕", "fail", "A stage ran and failed; the reason says why.", "Follow the remedy, or choose another."
     ),
-    "fail": Mark("✕", "fail", "A stage ran and failed; the reason says why.", "Follow the remedy, or choose another."),
-    "infra": Mark(
+    Status.INFRA: Mark(
         "!",
         "infrastructure",
         "Network, disk, registry or a kill from outside; says nothing about the versions.",
         "Run it again when the trouble is over.",
     ),
-    "skipped": Mark(
+    Status.SKIPPED: Mark(
         "—", "skipped", "Excluded in the matrix, with the reason given there.", "Edit matrix.yaml to run it."
     ),
 }

@@ -87,7 +87,7 @@ def sample_extras() -> dict[str, JsonValue]:
             "points": [
                 {
                     "label": f"2026-11-{day:02}",
-                    "counts": {"pass": 20 + day, "partial": 60, "fail": 140 - day, "infra": 2},
+                    "counts": {"pass": 20 + day, "blocked": 60, "fail": 140 - day, "infra": 2},
                 }
                 for day in (2, 9, 16, 23)
             ]

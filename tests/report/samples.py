@@ -186,12 +186,12 @@ def record_of(  # noqa: PLR0913 - a factory: one keyword for each thing a test v
     filler: int = 20,
     note: str = "",
 ) -> Record:
-    """A made-up record of a combination that climbs until ``trouble``, or to the top."""
+    """A made-up record of a combination that gets as far as ``trouble``, or passes."""
     name = "py{python}-lmdeploy{lmdeploy}-transformers{transformers}-{backend}-{model}".format(**axes)
     for extra in sorted(set(axes) - {"python", "lmdeploy", "transformers", "backend", "model"}):
         name += f"-{extra}{axes[extra]}"
     stack = stack_of(axes["lmdeploy"], axes["transformers"], filler)
-    stages = list(_climb(axes, trouble))
+    stages = list(_stages(axes, trouble))
     verdict = (
         Verdict(Status.PASS)
         if trouble is None
@@ -221,7 +221,7 @@ def record_of(  # noqa: PLR0913 - a factory: one keyword for each thing a test v
     )
 
 
-def _climb(axes: Mapping[str, str], trouble: Trouble | None) -> Iterable[StageRecord]:
+def _stages(axes: Mapping[str, str], trouble: Trouble | None) -> Iterable[StageRecord]:
     """The stages reached; checks of one stack are the same for all its models, as in a real run."""
     reference = axes["backend"] == "transformers"
     for stage, names in CHECKS.items():

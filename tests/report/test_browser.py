@@ -95,7 +95,7 @@ def test_a_failed_combination_is_told_whole(visit: Callable[..., Sheet]) -> None
     for words in ("Fails at import.", "ImagesKwargs is not there yet", "Use transformers 4.42.0", "Reproduce it alone"):
         assert words in text
     assert page.locator(".log .decided").first.inner_text().startswith("ImportError: cannot import name 'ImagesKwargs'")
-    assert page.locator(".ladder > li").count() == 5
+    assert page.locator(".stages > li").count() == 4
     assert "transformers 4.38.2 → 4.57.3" in text
     assert FAILED in page.title()
 

@@ -67,7 +67,7 @@ def test_the_trend_is_what_was_known_after_each_run() -> None:
     other = record_of(point("0.18.0"), NO_GPU)
     context = build_context([at(broken, 0), at(other, 1), at(mended, 100, 2)], generated=START)
     assert context.trend is not None
-    told = [(it.tested, it.counts["fail"], it.counts["partial"]) for it in context.trend.points]
+    told = [(it.tested, it.counts["fail"], it.counts["blocked"]) for it in context.trend.points]
     assert told == [(2, 1, 1), (1, 0, 2)]
     assert context.changes is not None
     assert context.changes.since == "the run of 2026-11-23 08:00 UTC"
@@ -138,7 +138,7 @@ def test_quantisation_is_told_by_engine() -> None:
     assert set(cells) == {(m, b) for m in ("none", "gptq-int4") for b in ("pytorch", "turbomind", "transformers")}
     best = [context.combinations[index] for index in cells["none", "pytorch"]]
     assert [entry.axes["lmdeploy"] for entry in best] == ["0.18.0", "0.16.0", "0.14.0", "0.12.3", "0.11.1"]
-    assert best[0].state == "pass"
+    assert best[0].status == "pass"
 
 
 def test_an_emulated_stage_is_never_shown_without_the_word() -> None:

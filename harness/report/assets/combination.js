@@ -9,7 +9,7 @@ function openCombination(id) {
   }
   const check = decisiveOf(entry);
   place.replaceChildren(...[
-    steps(entry), header(entry), ladderSection(entry), diagnosisSection(entry, check), logSection(check), tracebackSection(check),
+    steps(entry), header(entry), stagesSection(entry), diagnosisSection(entry, check), logSection(check), tracebackSection(check),
     engineSection(entry), passesSection(entry), measuresSection(entry), stackSection(entry), reproduceSection(entry),
   ].filter(Boolean));
 }
@@ -28,12 +28,12 @@ function header(entry) {
   return h("header", {},
     h("h2", {}, titleOf(entry)),
     h("p", { class: "id" }, h("span", {}, entry.id), copyButton("Copy link", "link to this combination", () => location.href)),
-    h("p", { class: "verdict-line" }, badge(entry.state), " ", ...warnings(entry), verdictWords(entry), " ", entry.reason ? data.families[entry.reason] : ""),
+    h("p", { class: "verdict-line" }, badge(entry.status), " ", ...warnings(entry), verdictWords(entry), " ", entry.reason ? data.families[entry.reason] : ""),
     h("dl", { class: "facts" },
       fact("Verdict", h("code", {}, entry.verdict)),
       entry.index >= data.asked ? fact("Part of", "no matrix: run as evidence for an incident or a remedy") : null,
       expected && fact("Expectation", expected), entry.note && fact("Matrix says", entry.note),
-      fact("What to do", data.states[entry.state].act),
+      fact("What to do", data.states[entry.status].act),
       fact("Tested", `${entry.finished.slice(0, 16).replace("T", " ")} UTC, attempt ${entry.attempt}`),
       entry.earlier.length ? fact("Earlier attempts", entry.earlier.map((one) => [h("code", {}, one.verdict), ` (${one.finished.slice(0, 16).replace("T", " ")} UTC) `])) : null,
       fact("Machine", machineWords(data.machines[entry.machine])),
@@ -58,30 +58,30 @@ function modelWords(name) {
   return parts.length ? fact("Model", parts.join("; ")) : null;
 }
 
-function ladderSection(entry) {
+function stagesSection(entry) {
   const reached = new Map(entry.stages.map((stage) => [stage.stage, stage]));
   const most = Math.max(1, ...entry.stages.map((stage) => stage.seconds));
   const names = Object.keys(data.stages);
   const last = Math.max(-1, ...entry.stages.map((stage) => names.indexOf(stage.stage)));
-  const rungs = [];
+  const items = [];
   let absent = [];
   const flush = () => {
-    if (absent.length) rungs.push(unreachedRung(absent, "Not part of this combination's run."));
+    if (absent.length) items.push(unreachedStages(absent, "Not part of this combination's run."));
     absent = [];
   };
   for (const name of names.slice(0, last + 1)) {
     if (reached.has(name)) {
       flush();
-      rungs.push(reachedRung(reached.get(name), most));
+      items.push(reachedStage(reached.get(name), most));
     } else absent.push(name);
   }
   const above = names.slice(last + 1);
-  if (above.length) rungs.push(unreachedRung(above, `Not reached, so nothing is known of ${above.join(", ")}.`));
-  return h("section", { "aria-labelledby": "ladder" }, h("h3", { id: "ladder" }, "The ladder ", h("span", { class: "soft" }, `${seconds(secondsOf(entry))} in all`)),
-    h("ol", { class: "ladder" }, rungs));
+  if (above.length) items.push(unreachedStages(above, `Not reached, so nothing is known of ${above.join(", ")}.`));
+  return h("section", { "aria-labelledby": "stages" }, h("h3", { id: "stages" }, "The stages ", h("span", { class: "soft" }, `${seconds(secondsOf(entry))} in all`)),
+    h("ol", { class: "stages" }, items));
 }
 
-function reachedRung(stage, most) {
+function reachedStage(stage, most) {
   const { status } = stage;
   const { symbol, word } = data.states[status];
   const checks = stage.checks.map(checkOf);
@@ -106,7 +106,7 @@ function checksTable(stage, checks) {
       h("td", {}, Object.keys(check.facts).length ? h("details", {}, h("summary", {}, `${Object.keys(check.facts).length} facts`), h("pre", {}, JSON.stringify(check.facts, null, 1))) : "")))));
 }
 
-function unreachedRung(names, words) {
+function unreachedStages(names, words) {
   return h("li", { class: "unreached" },
     h("span", { class: "symbol s-none", "aria-hidden": "true" }, "·"),
     h("span", { class: "stage" }, names.length > 1 ? `${names[0]} to ${names.at(-1)}` : names[0]),
@@ -114,9 +114,9 @@ function unreachedRung(names, words) {
 }
 
 function diagnosisSection(entry, check) {
-  if (entry.state === "pass") return null;
+  if (entry.status === "pass") return null;
   const found = check && check.diagnosis;
-  const helps = ["fail", "infra"].includes(entry.state) ? neighboursThatHelp(entry) : [];
+  const helps = ["fail", "infra"].includes(entry.status) ? neighboursThatHelp(entry) : [];
   const cause = causeOf(entry);
   const tried = cause ? cause.remedies.filter((remedy) => remedy.combination === entry.id) : [];
   return h("section", { "aria-labelledby": "diagnosis" }, h("h3", { id: "diagnosis" }, "Diagnosis"),
@@ -125,14 +125,14 @@ function diagnosisSection(entry, check) {
     h("dl", { class: "facts" },
       entry.reason ? fact("Family", entry.reason, " ", h("span", { class: "soft" }, data.families[entry.reason])) : null,
       found && found.cause ? fact("Cause", found.cause) : null,
-      found && found.remedy ? fact(entry.state === "fail" ? "Remedy" : "What to do", found.remedy, entry.state === "fail" && !tried.length ? h("span", { class: "soft" }, " Not verified by a run.") : "") : null,
+      found && found.remedy ? fact(entry.status === "fail" ? "Remedy" : "What to do", found.remedy, entry.status === "fail" && !tried.length ? h("span", { class: "soft" }, " Not verified by a run.") : "") : null,
       tried.map((remedy) => fact({ verified: "Verified", "did-not-help": "Did not help", "not-run": "Not run" }[remedy.outcome], remedy.change, remedy.by ? [" ", h("a", { href: combinationHash(remedy.by) }, "evidence")] : "", remedy.note ? ` ${remedy.note}` : "")),
       found && found.source ? fact("Source", sourced(found.source)) : null,
       found ? fact("Signature", found.signature ? h("code", {}, found.signature) : "none matched", ` (confidence ${Math.round(found.confidence * 100)} %)`) : null,
       found ? Object.entries(found.captures).map(([name, value]) => fact(name, h("code", {}, value))) : null),
     helps.length ? [h("h4", {}, "One change that came further in this run"), h("ul", { class: "neighbours" }, helps.slice(0, 6).map(([other, axis]) =>
-      h("li", {}, badge(other.state), ` ${axis.label} ${entry.axes[axis.name] ?? "—"} → ${other.axes[axis.name] ?? "—"} `, h("a", { href: combinationHash(other.id) }, "evidence"))))] : null,
-    cause && cause.state === entry.state ? h("p", {}, h("a", { href: `#cause=${encodeURIComponent(cause.id)}&at=combinations` }, "Every combination with this cause")) : null);
+      h("li", {}, badge(other.status), ` ${axis.label} ${entry.axes[axis.name] ?? "—"} → ${other.axes[axis.name] ?? "—"} `, h("a", { href: combinationHash(other.id) }, "evidence"))))] : null,
+    cause && cause.status === entry.status ? h("p", {}, h("a", { href: `#cause=${encodeURIComponent(cause.id)}&at=combinations` }, "Every combination with this cause")) : null);
 }
 
 function measuresSection(entry) {
@@ -148,5 +148,5 @@ function measuresSection(entry) {
 function reproduceSection(entry) {
   return h("section", { "aria-labelledby": "reproduce" }, h("h3", { id: "reproduce" }, "Reproduce it alone"),
     command("Run this combination", entry.command),
-    ["fail", "infra"].includes(entry.state) ? h("p", {}, copyButton("Copy bug report", "bug report", () => bugReport(entry)), " ", h("span", { class: "soft" }, "In the shape of LMDeploy's issue form: environment, reproduction, traceback.")) : null);
+    ["fail", "infra"].includes(entry.status) ? h("p", {}, copyButton("Copy bug report", "bug report", () => bugReport(entry)), " ", h("span", { class: "soft" }, "In the shape of LMDeploy's issue form: environment, reproduction, traceback.")) : null);
 }

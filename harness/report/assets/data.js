@@ -75,11 +75,12 @@ function stageWord(name) {
 
 /** What a verdict says, in a sentence. */
 function verdictWords(entry) {
-  if (entry.state === "pass") return "Every stage passed.";
-  if (entry.state === "partial") return `Passed up to ${entry.height}${entry.height === "emulate" ? " (emulated on the CPU)" : ""}; ${entry.stage} could not be run here.`;
-  if (entry.state === "fail") return `Fails at ${entry.stage}${entry.stage === "emulate" ? " (emulated on the CPU)" : ""}.`;
-  if (entry.state === "infra") return `Disturbed from outside at ${entry.stage}; this says nothing about the versions.`;
-  return entry.state === "skipped" ? "Excluded in the matrix." : `${entry.stage} could not be run here.`;
+  if (entry.status === "pass") return "Every stage passed.";
+  if (entry.status === "fail") return `Fails at ${entry.stage}${entry.stage === "emulate" ? " (emulated on the CPU)" : ""}.`;
+  if (entry.status === "infra") return `Disturbed from outside at ${entry.stage}; this says nothing about the versions.`;
+  if (entry.status === "skipped") return "Excluded in the matrix.";
+  const passed = entry.height === null ? "" : `Passed up to ${entry.height}${entry.height === "emulate" ? " (emulated on the CPU)" : ""}; `;
+  return `${passed}${entry.stage} could not be run here.`;
 }
 
 function titleOf(entry) {

@@ -22,7 +22,7 @@ function matching() {
   const found = [];
   for (let index = 0; index < data.asked; index += 1) {
     const entry = data.combinations[index];
-    if (filters.state && entry.state !== filters.state) continue;
+    if (filters.state && entry.status !== filters.state) continue;
     if (filters.family && entry.reason !== filters.family) continue;
     if (filters.cause && entry.cause !== filters.cause) continue;
     if (filters.only === "unexpected" && entry.as_expected !== false) continue;
@@ -47,7 +47,7 @@ function secondsOf(entry) {
 function rankOf(name) {
   if (name === "seconds") return secondsOf;
   if (name === "family") return (entry) => entry.reason || "";
-  if (name === "state") return placeIn(Object.keys(data.states), (entry) => entry.state);
+  if (name === "state") return placeIn(Object.keys(data.states), (entry) => entry.status);
   return placeIn(data.axisByName.has(name) ? data.axisByName.get(name).values : [], (entry) => entry.axes[name]);
 }
 
@@ -90,7 +90,7 @@ function grouped(indices) {
   const named = [...groups].map(([key, members]) => {
     if (by !== "cause") return [key === null ? "—" : key, null, members];
     const cause = key === null ? null : data.causeById.get(key);
-    return [cause ? cause.title : "Passed", cause ? cause.state : "pass", members];
+    return [cause ? cause.title : "Passed", cause ? cause.status : "pass", members];
   });
   return by === "cause" ? named.sort((one, two) => two[2].length - one[2].length) : named;
 }

@@ -69,7 +69,7 @@ function refresh() {
 
 function tally(indices) {
   const counts = Object.fromEntries(Object.keys(data.states).map((state) => [state, 0]));
-  for (const index of indices) counts[data.combinations[index].state] += 1;
+  for (const index of indices) counts[data.combinations[index].status] += 1;
   const all = indices.length === data.asked;
   const parts = Object.entries(data.states).flatMap(([state, mark]) => (counts[state] ? [`${number(counts[state])} ${mark.word}`] : []));
   byId("tally").textContent = indices.length
@@ -142,7 +142,7 @@ function listRow(index) {
   const time = secondsOf(entry);
   const cell = (name) => h("td", { class: `version of-${name}` }, entry.axes[name] ?? "—");
   return h("tr", {},
-    h("td", {}, h("a", { href: combinationHash(entry.id), "aria-label": `${data.states[entry.state].word}: ${entry.id}` }, badge(entry.state))),
+    h("td", {}, h("a", { href: combinationHash(entry.id), "aria-label": `${data.states[entry.status].word}: ${entry.id}` }, badge(entry.status))),
     cell("lmdeploy"), cell("transformers"), h("td", {}, backend ?? "—"),
     h("td", {}, model === undefined ? "—" : modelTitle(model)), cell("python"),
     h("td", { class: "why" }, reasonWords(entry), entry.as_expected === false ? h("strong", {}, " not as expected") : "", " ", warnings(entry)),

@@ -155,7 +155,7 @@ function hint(cell) {
   const cause = causeOf(entry);
   return boxAt(cell, [
     h("strong", {}, titleOf(entry)),
-    h("p", {}, badge(entry.state), " ", verdictWords(entry)),
+    h("p", {}, badge(entry.status), " ", verdictWords(entry)),
     cause && cause.title ? h("p", {}, cause.title) : "",
     cause && cause.line && cause.line !== cause.title ? h("p", { class: "mono" }, cause.line.slice(0, 240)) : "",
     entry.note ? h("p", {}, entry.note) : "",

@@ -9,7 +9,7 @@ function stackSection(entry) {
   const result = h("div", { "aria-live": "polite" });
   const options = h("datalist", { id: "others" });
   const input = h("input", { id: "against", list: "others", placeholder: "id of another combination", value: view.against || "", autocomplete: "off", spellcheck: "false" });
-  const offer = () => options.replaceChildren(...offered(entry, input.value).map((other) => h("option", { value: other.id }, data.states[other.state].word)));
+  const offer = () => options.replaceChildren(...offered(entry, input.value).map((other) => h("option", { value: other.id }, data.states[other.status].word)));
   const compare = () => {
     view.against = data.byId.has(input.value) ? input.value : null;
     history.replaceState(null, "", combinationHash(entry.id, view.against));
@@ -59,7 +59,7 @@ function difference(entry, otherId) {
   const names = [...new Set([...mine.keys(), ...theirs.keys()])].sort();
   const moved = names.filter((name) => mine.get(name) !== theirs.get(name));
   if (!moved.length) return [h("p", {}, `Both run on the same ${mine.size} packages.`)];
-  return [h("p", {}, `${moved.length} of ${names.length} packages differ from `, h("a", { href: combinationHash(otherId) }, otherId), ` (${data.states[other.state].word}).`),
+  return [h("p", {}, `${moved.length} of ${names.length} packages differ from `, h("a", { href: combinationHash(otherId) }, otherId), ` (${data.states[other.status].word}).`),
     h("div", { class: "scroll", role: "region", "aria-label": "Differing packages", tabindex: "0" }, h("table", { class: "diff" },
       h("thead", {}, h("tr", {}, ["Package", "Here", "There"].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, moved.map((name) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, mine.get(name) || "absent"), h("td", {}, theirs.get(name) || "absent"))))))];
@@ -67,7 +67,7 @@ function difference(entry, otherId) {
 
 /** Place of the highest stage that passed; a whole pass is above all of them. */
 function reachedBy(entry) {
-  return entry.state === "pass" ? Infinity : Object.keys(data.stages).indexOf(entry.height);
+  return entry.status === "pass" ? Infinity : Object.keys(data.stages).indexOf(entry.height);
 }
 
 /** Combinations that differ from this one in exactly one axis and came further, the nearest first. */
@@ -75,7 +75,7 @@ function neighboursThatHelp(entry) {
   const found = [];
   const reached = reachedBy(entry);
   for (const other of data.combinations) {
-    if (!["pass", "partial"].includes(other.state) || reachedBy(other) <= reached) continue;
+    if (!["pass", "blocked"].includes(other.status) || reachedBy(other) <= reached) continue;
     const moved = data.axes.filter(({ name }) => other.axes[name] !== entry.axes[name]);
     if (moved.length === 1) found.push([other, moved[0]]);
   }
