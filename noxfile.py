@@ -171,6 +171,13 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation site into site/; a broken link or a missing page fails."""
+    _install(session, "docs")
+    session.run("mkdocs", "build", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, types and which folder imports which."""
     _install(session)

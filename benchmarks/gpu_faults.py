@@ -119,7 +119,9 @@ def main(bundle: Path, ids: tuple[str, ...], limit: float, out: Path) -> None:
         ]
         environments = session.environments
         for (fault, what), name in zip(FAULTS.items(), ids, strict=False):
-            lock = session.locks[next(each.lock for each in session.manifest.combinations if each.id == name)]
+            lock = session.locks[
+                next(each.lock for each in session.manifest.combinations if each.combination.id == name)
+            ]
             site = next(
                 environments.build(lock, Path(sys.executable), LIMITS[Stage.INSTALL]).folder.glob(
                     "lib/python*/site-packages"

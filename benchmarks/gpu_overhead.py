@@ -101,21 +101,21 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter for each option
     bundle = bundle.absolute()
     project = Project(bundle / MANIFEST, bundle / "models", bundle / "results", bundle / "state")
     session = HostSession(project, 1, bundle=bundle)
-    packed = next(each for each in session.manifest.combinations if each.id == name)
+    packed = next(each for each in session.manifest.combinations if each.combination.id == name)
     if model is None:
-        session.make_weights([packed.combination()])
-        model = project.weights / packed.model
+        session.make_weights([packed.combination])
+        model = project.weights / packed.combination.model
     environments = session.environments
     environment = environments.build(session.locks[packed.lock], Path(sys.executable), LIMITS[Stage.INSTALL])
     with tempfile.TemporaryDirectory() as scratch:
-        engine = packed.backend.engine
+        engine = packed.combination.backend.engine
         if engine.configuration is None:
-            raise click.UsageError(f"{packed.backend} has no engine to time")
+            raise click.UsageError(f"{packed.combination.backend} has no engine to time")
         budget = {"smoke": engine.configuration.smoke.fields, "budget_mib": BUDGET_MIB, "weights_mib": weights_mib}
         told = {"scratch": scratch, "engine": {**engine.told(), **budget}}
         arguments: list[object] = [str(model.absolute()), f"{scratch}/events", size, block, WARM, told]
         command = [str(environment.folder / "bin" / "python"), "-c", _CHILD, str(bundle / "source" / "harness")]
-        command += [json.dumps(each) for each in (*arguments, packed.backend)]
+        command += [json.dumps(each) for each in (*arguments, packed.combination.backend)]
         turns = _alternate(command, dict(environment.variables), gpus_of_this_machine(), seconds)
     bare = [seconds for each in turns for seconds in each.bare]
     table = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from harness.bisect.changes import Change, Mixer, changes_between
 from harness.bisect.coupling import Coupling
 from harness.bisect.ddmin import Outcome, bound_at_worst, bound_for_one, ddmin
-from harness.core.errors import HarnessError
+from harness.core.errors import ExitCode, HarnessError
 from harness.core.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 class NothingTurns(HarnessError, ValueError):  # noqa: N818 - reads as what it says of the two ends
     """The two ends cannot be told apart by a verdict; the message says why."""
+
+    exit_code = ExitCode.UNEXPECTED
 
 
 class Verdicts(Protocol):

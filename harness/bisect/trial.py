@@ -28,6 +28,10 @@ class TrialBroken(HarnessError, RuntimeError):  # noqa: N818 - reads as what hap
 
     exit_code = ExitCode.INFRASTRUCTURE
 
+    def told(self) -> str:
+        """What happened, and that nothing is lost."""
+        return f"{HarnessError.told(self)}; what was tried is kept, run again to continue"
+
 
 @dataclass(frozen=True, slots=True)
 class Given(Resolver):

@@ -2,88 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.core.verdict import Expectation, Stage
-from harness.engines import Backend, Launch
-from harness.matrix.combination import Combination, TargetMachine, Timeout
-from harness.matrix.schema import Platform
+from harness.matrix import Combination
 
 MANIFEST = "bundle.json"
+FORMAT: Literal[2] = 2
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-_SAME = frozenset(
-    [
-        "id",
-        "python",
-        "lmdeploy",
-        "transformers",
-        "backend",
-        "model",
-        "as_of",
-        "launch",
-        "requirements",
-        "overrides",
-        "allow_source",
-        "tags",
-        "note",
-    ]
-)
-"""Fields that a combination and its JSON form share as they are."""
-
-
 class PackedCombination(_Part):
-    """A combination as JSON."""
+    """A combination, and the name of its stack."""
 
-    id: str
-    python: str
-    lmdeploy: str
-    transformers: str
-    backend: Backend
-    model: str
-    as_of: date | None
-    launch: Launch
-    requirements: tuple[str, ...]
-    overrides: tuple[str, ...]
-    allow_source: tuple[str, ...]
-    tags: tuple[str, ...]
-    expect: str
-    note: str
-    timeouts: dict[Stage, tuple[float | None, float | None]]
-    gpu_memory_gib: float | None
-    platform: Platform | None
-    driver: str | None
+    combination: Combination
     lock: str
-    """Name of its stack."""
-
-    @classmethod
-    def of(cls, combination: Combination, lock: str) -> PackedCombination:
-        """The JSON form of a combination whose stack is ``lock``."""
-        return cls(
-            **{name: getattr(combination, name) for name in cls.model_fields.keys() & _SAME},
-            expect=str(combination.expect),
-            timeouts={stage: (limit.wall, limit.idle) for stage, limit in combination.timeouts.items()},
-            gpu_memory_gib=combination.target.gpu_memory_gib,
-            platform=combination.target.platform,
-            driver=combination.target.driver,
-            lock=lock,
-        )
-
-    def combination(self) -> Combination:
-        """The combination itself."""
-        return Combination(
-            **{name: value for name, value in dict(self).items() if name in _SAME},
-            expect=Expectation.parse(self.expect),
-            timeouts={stage: Timeout(wall, idle) for stage, (wall, idle) in self.timeouts.items()},
-            target=TargetMachine(self.gpu_memory_gib, self.platform, self.driver),
-        )
 
 
 class PackedStack(_Part):
@@ -102,7 +40,7 @@ class PackedStack(_Part):
 class Manifest(_Part):
     """A bundle's contents."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = FORMAT
     made: datetime
     harness: str
     python: str

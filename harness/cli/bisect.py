@@ -9,16 +9,15 @@ from packaging.version import InvalidVersion, Version
 
 from harness.bisect.changes import changes_between
 from harness.bisect.coupling import needs_of
-from harness.bisect.ends import FORMS, End, NoSuchEnd, find_end
-from harness.bisect.search import NothingTurns, Search
-from harness.bisect.trial import TrialBroken, Trials
+from harness.bisect.ends import FORMS, End, find_end
+from harness.bisect.search import Search
+from harness.bisect.trial import Trials
 from harness.cli.bisect_output import culprit_json, drift_json, print_culprit, print_drift, print_trial
 from harness.cli.console import make_console
 from harness.cli.guard import guarded
 from harness.cli.options import format_option, matrix_option, reports_option
 from harness.core.errors import ExitCode
 from harness.core.verdict import Stage
-from harness.environments.lock import InvalidLock
 from harness.matrix import Backend, Combination
 from harness.matrix.project import Project
 from harness.session.session import Session
@@ -89,24 +88,14 @@ def bisect(  # noqa: PLR0913, PLR0917 - one parameter for each option
     def needs(lock: Lock) -> Needs:
         return needs_of(session.environments.folder(lock), combination.python)
 
-    try:
-        search = Search(
-            first.lock,
-            second.lock,
-            trials,
-            needs,
-            said=lambda tried: print_trial(progress, tried),
-            told=lambda text: progress.print(text, style="dim", markup=False, soft_wrap=True),
-        )
-        found = search.run()
-    except NothingTurns as trouble:
-        click.echo(f"harness: {trouble}", err=True)
-        return ExitCode.UNEXPECTED
-    except TrialBroken as trouble:
-        click.echo(f"harness: {trouble}; what was tried is kept, run again to continue", err=True)
-        return ExitCode.INFRASTRUCTURE
-    except InvalidLock as trouble:
-        raise click.UsageError(str(trouble)) from None
+    found = Search(
+        first.lock,
+        second.lock,
+        trials,
+        needs,
+        said=lambda tried: print_trial(progress, tried),
+        told=lambda text: progress.print(text, style="dim", markup=False, soft_wrap=True),
+    ).run()
     if form == "json":
         click.echo(culprit_json(found))
     else:
@@ -144,17 +133,11 @@ def drift(  # noqa: PLR0913, PLR0917 - one parameter for each option
     subject = _Subject(session, lmdeploy, transformers, python, backend, model)
     ends = subject.ends(green, red)
     verdicts = None
-    try:
-        changes = changes_between(ends[0].lock, ends[1].lock)
-        if not locks_only:
-            trials = Trials(session, subject.combination(*ends))
-            first, second = (trials.verdict(each.lock, keep=True) for each in ends)
-            verdicts = (str(first), str(second))
-    except TrialBroken as trouble:
-        click.echo(f"harness: {trouble}; run again to continue", err=True)
-        return ExitCode.INFRASTRUCTURE
-    except InvalidLock as trouble:
-        raise click.UsageError(str(trouble)) from None
+    changes = changes_between(ends[0].lock, ends[1].lock)
+    if not locks_only:
+        trials = Trials(session, subject.combination(*ends))
+        first, second = (trials.verdict(each.lock, keep=True) for each in ends)
+        verdicts = (str(first), str(second))
     if form == "json":
         click.echo(drift_json(ends, verdicts, changes))
         return ExitCode.OK
@@ -176,7 +159,7 @@ class _Subject:
         backend: str | None,
         model: str | None,
     ) -> None:
-        self._bench = session
+        self._session = session
         self._versions = {"lmdeploy": lmdeploy, "transformers": transformers}
         self._said = {"python": python, "backend": backend, "model": model}
         for name, text in self._versions.items():
@@ -185,13 +168,10 @@ class _Subject:
     def ends(self, green: str, red: str) -> tuple[End, End]:
         """Both ends; a day is of the combination at the other end, or of what the options say."""
         base = self._asked()
-        try:
-            if base is None:
-                known = [find_end(each, self._bench, None) for each in (green, red) if not _is_day(each)]
-                base = next((each.combination for each in known if each.combination is not None), None)
-            return find_end(green, self._bench, base), find_end(red, self._bench, base)
-        except (NoSuchEnd, InvalidLock) as trouble:
-            raise click.UsageError(str(trouble)) from None
+        if base is None:
+            known = [find_end(each, self._session, None) for each in (green, red) if not _is_day(each)]
+            base = next((each.combination for each in known if each.combination is not None), None)
+        return find_end(green, self._session, base), find_end(red, self._session, base)
 
     def combination(self, green: End, red: End) -> Combination:
         """What is tried with every stack."""
@@ -207,15 +187,15 @@ class _Subject:
         lmdeploy, transformers = self._versions["lmdeploy"], self._versions["transformers"]
         if lmdeploy is None:
             return None
-        model = self._bench.models.get(self._chosen("model"))
+        model = self._session.models.get(self._chosen("model"))
         extra = model.requirements_for(Version(lmdeploy)) if model is not None else ()
         pinned = (f"transformers=={transformers}",) if transformers else ("transformers",)
         return self._made(lmdeploy, transformers or "any", (f"lmdeploy=={lmdeploy}", *pinned, *extra))
 
     def _made(self, lmdeploy: str, transformers: str, requirements: tuple[str, ...]) -> Combination:
         model = self._chosen("model")
-        if model not in self._bench.models:
-            raise click.UsageError(f"there is no model {model!r}; there are: {', '.join(self._bench.models)}")
+        if model not in self._session.models:
+            raise click.UsageError(f"there is no model {model!r}; there are: {', '.join(self._session.models)}")
         return Combination(
             id=f"lmdeploy{lmdeploy}-{self._chosen('backend')}-{model}-py{self._chosen('python')}",
             python=self._chosen("python"),
@@ -224,7 +204,7 @@ class _Subject:
             backend=Backend(self._chosen("backend")),
             model=model,
             requirements=requirements,
-            allow_source=self._bench.models[model].allow_source,
+            allow_source=self._session.models[model].allow_source,
         )
 
     def _chosen(self, name: str) -> str:

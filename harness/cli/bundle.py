@@ -24,7 +24,7 @@ from harness.bundle.carry import (
     wheel_version,
 )
 from harness.bundle.manifest import Manifest, PackedCombination, PackedStack
-from harness.bundle.merge import NotResults, merge
+from harness.bundle.merge import merge
 from harness.bundle.pack import write_bundle
 from harness.cli.guard import guarded
 from harness.cli.options import matrix_option, patterns_option, reports_option, tags_option, words_option
@@ -105,11 +105,7 @@ def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     session = Session(Project.of(matrix_file))
     chosen = [each for each in session.select(patterns, tags, words) if each.excluded is None]
     luggage = Luggage(_host(host_packages), keep or HOST_KEEPS, leave_out, carry, trim=_trims(trim))
-    try:
-        parts = _pack(session, chosen, python, luggage, lend, out, part_mb * 1_000_000, compress=compress)
-    except WheelUnavailable as error:
-        click.echo(f"harness: {error}", err=True)
-        return ExitCode.INFRASTRUCTURE
+    parts = _pack(session, chosen, python, luggage, lend, out, part_mb * 1_000_000, compress=compress)
     size = sum(path.stat().st_size for path in parts)
     click.echo(f"{len(chosen)} combinations in {len(parts)} parts, {size / 1e6:.1f} MB, in {out}")
     return ExitCode.OK
@@ -124,11 +120,7 @@ def import_command(archive: Path, matrix_file: Path, reports: Path | None) -> in
     """Merge the records that a bundle's run wrote on its host, and render the report."""
     project = Project.of(matrix_file, reports)
     store = ResultStore(project.reports)
-    try:
-        merged = merge(archive, store)
-    except NotResults as error:
-        click.echo(f"harness: {error}", err=True)
-        return ExitCode.USAGE
+    merged = merge(archive, store)
     page = Publisher(store, Session(project)).publish_if_older()
     click.echo(f"{len(merged.taken)} records taken, {merged.known} were here already; {page}")
     return ExitCode.OK
@@ -154,12 +146,12 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
         if lock is None:
             click.echo(f"not packed: {combination.id}: the resolver refuses it", err=True)
             continue
-        packed.append(PackedCombination.of(combination, lock.name))
+        packed.append(PackedCombination(combination=combination, lock=lock.name))
         locks[lock.name] = lock
         roots[lock.name] = combination.requirements
     if not packed:
         raise click.UsageError("nothing to pack: the resolver refuses every chosen combination")
-    version = python or packed[0].python
+    version = python or packed[0].combination.python
     lent = to_lend(locks.values(), [each for each in lend if "==" not in each], version)
     lent |= _exactly(session, [each for each in lend if "==" in each], version)
     luggage = replace(luggage, lent={name: str(wheel_version(wheel)) for name, wheel in lent.items()})
@@ -168,7 +160,7 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
     for name, lock in locks.items():
         stacks[name], files = choose(lock, roots[name], version, luggage, store)
         wheels |= files
-    specs = {name: session.models[name] for name in sorted({each.model for each in packed})}
+    specs = {name: session.models[name] for name in sorted({each.combination.model for each in packed})}
     random = [name for name, spec in specs.items() if isinstance(spec.weights, RandomWeights)]
     manifest = Manifest(
         made=datetime.now(UTC),

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import ValidationError
 
-from harness.bundle.manifest import MANIFEST, Manifest
+from harness.bundle.manifest import FORMAT, MANIFEST, Manifest
 from harness.bundle.overlay import OverlayEnvironments, PackedResolver, host_paths
 from harness.cli.console import display, make_console, print_summary
 from harness.cli.guard import exit_code, guarded
+from harness.core.files import read_json
 from harness.environments.interpreters import NAMED
 from harness.environments.lock import Lock
 from harness.matrix.models import RandomWeights
@@ -46,9 +47,12 @@ class HostSession(Session):
         """What the bundle says of itself.
 
         Raises:
-            NothingSelected: it is damaged, or of another version of the harness.
+            NothingSelected: it is damaged, or of another format.
         """
         file = self.bundle / MANIFEST
+        told = (read_json(file) or {}).get("format", FORMAT)
+        if told != FORMAT:
+            raise NothingSelected(f"{file} is of format {told}, this harness reads {FORMAT}; pack and unpack it again")
         try:
             return Manifest.model_validate_json(file.read_bytes())
         except (OSError, ValidationError) as error:
@@ -63,15 +67,13 @@ class HostSession(Session):
     @cached_property
     def combinations(self) -> tuple[Combination, ...]:
         """What was packed."""
-        return tuple(each.combination() for each in self.manifest.combinations)
+        return tuple(each.combination for each in self.manifest.combinations)
 
     @cached_property
     def resolver(self) -> Resolver:
         """The locks that travelled."""
-        packed = {each.id: self.locks[each.lock] for each in self.manifest.combinations}
-        return PackedResolver(
-            self.project.resolutions, packed={asked_of(each): packed[each.id] for each in self.combinations}
-        )
+        packed = {asked_of(each.combination): self.locks[each.lock] for each in self.manifest.combinations}
+        return PackedResolver(self.project.resolutions, packed=packed)
 
     @cached_property
     def environments(self) -> Environments:

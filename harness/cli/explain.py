@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from packaging.utils import canonicalize_name
 
-from harness.diagnose.catalogue import CatalogueError
-from harness.diagnose.explain import FORMATS, Format, StackError, read_stack
+from harness.cli.guard import guarded
+from harness.core.errors import ExitCode
+from harness.diagnose.explain import FORMATS, Format, read_stack
 from harness.diagnose.explain import explain as explain_log
-from harness.diagnose.fixtures import FixtureError
 from harness.diagnose.fixtures import bless as bless_fixtures
-from harness.diagnose.health import CasesError, Coverage, Health, cover, cover_without_own, examine, load_cases
+from harness.diagnose.health import Coverage, Health, cover, cover_without_own, examine, load_cases
+
+if TYPE_CHECKING:
+    from harness.core.presence import Presence
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -23,20 +29,15 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--stack", type=_FILE, help="Installed packages: a pylock.toml, or lines name==version as pip freeze has them."
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
-def explain(logfile: Path, stack: Path | None, form: Format) -> None:
+@guarded
+def explain(logfile: Path, stack: Path | None, form: Format) -> int:
     """Say what went wrong in LOGFILE, and what to do about it ("-" reads standard input).
 
     Any log will do: a traceback, a server's log of any size, what pip or uv printed, or text pasted from an issue.
     """
-    try:
-        packages = read_stack(stack) if stack else None
-        source = sys.stdin.buffer if str(logfile) == "-" else logfile
-        answer = explain_log(source, packages, form)
-    except StackError as error:
-        raise click.UsageError(str(error)) from error
-    except OSError as error:
-        raise click.UsageError(f"cannot read {error.filename or logfile}: {error.strerror}") from error
-    click.echo(answer)
+    packages = read_stack(stack) if stack else None
+    click.echo(explain_log(sys.stdin.buffer if str(logfile) == "-" else logfile, packages, form))
+    return ExitCode.OK
 
 
 @click.group()
@@ -45,44 +46,53 @@ def catalogue() -> None:
 
 
 @catalogue.command()
-def bless() -> None:
+@guarded
+def bless() -> int:
     """Write the marks in all fixtures anew; fails if a fixture does not show what it should."""
-    try:
-        problems = bless_fixtures()
-    except (FixtureError, CatalogueError) as error:
-        raise click.UsageError(str(error)) from error
+    problems = bless_fixtures()
     for problem in problems:
         click.echo(problem, err=True)
-    sys.exit(1 if problems else 0)
+    return ExitCode.UNEXPECTED if problems else ExitCode.OK
 
 
 @catalogue.command()
 @click.option("--cases", type=_FILE, help="Labelled failures to measure with (YAML).")
-def health(cases: Path | None) -> None:
+@guarded
+def health(cases: Path | None) -> int:
     """Show dead, shadowed and unproven signatures, and how much of CASES is covered."""
-    try:
-        report = examine()
-        click.echo(_health_text(report))
-        if cases is not None:
-            labelled = load_cases(cases)
-            click.echo(_coverage_text("coverage", cover(labelled)))
-            click.echo(_coverage_text("without the signatures that cite the case", cover_without_own(labelled)))
-    except (FixtureError, CatalogueError, CasesError) as error:
-        raise click.UsageError(str(error)) from error
-    sys.exit(0 if report.sound else 1)
+    report = examine()
+    click.echo(_health_text(report))
+    if cases is not None:
+        labelled = load_cases(cases)
+        click.echo(_coverage_text("coverage", cover(labelled)))
+        click.echo(_coverage_text("without the signatures that cite the case", cover_without_own(labelled)))
+    return ExitCode.OK if report.sound else ExitCode.UNEXPECTED
 
 
 @catalogue.command()
-def boundaries() -> None:
-    """Derive the table of version boundaries anew from the index (about half a gigabyte of downloads)."""
-    from harness.diagnose.derive import refresh  # noqa: PLC0415 - only this command needs uv and its children
-    from harness.environments.uv import UvFailure  # noqa: PLC0415 - same reason
+@click.argument("names", nargs=-1)
+@guarded
+def boundaries(names: tuple[str, ...]) -> int:
+    """Derive the table of version boundaries anew from the index, with further NAMES of any packages."""
+    from harness.diagnose.boundaries import Boundaries, shipped, write  # noqa: PLC0415 - only this command needs them
+    from harness.scan.answers.symbols import presence_of  # noqa: PLC0415 - as above
+    from harness.scan.sources.release import Library  # noqa: PLC0415 - as above
 
+    by_package: dict[str, list[str]] = {}
+    for name, presence in shipped().names.items():
+        by_package.setdefault(presence.package, []).append(name)
+    for name in names:
+        by_package.setdefault(canonicalize_name(name.partition(".")[0]), []).append(name)
+    found: dict[str, Presence] = {}
+    library = Library()
     try:
-        click.echo(f"{refresh()} releases were read")
-    except UvFailure as error:
-        click.echo(str(error), err=True)
-        sys.exit(4)
+        for package, wanted in by_package.items():
+            found |= presence_of(library, wanted, package=package)
+    finally:
+        library.close()
+    write(Boundaries(datetime.now(UTC).date().isoformat(), found))
+    click.echo(f"{len(found)} names of {', '.join(sorted({each.package for each in found.values()}))}")
+    return ExitCode.OK
 
 
 def _health_text(report: Health) -> str:

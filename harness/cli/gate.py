@@ -6,9 +6,8 @@ import fnmatch
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING
 
 import click
 
@@ -42,29 +41,14 @@ from harness.session.publish import Publisher
 from harness.session.session import NothingSelected, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from harness.gate.baseline import Baseline
     from harness.matrix import Combination
 
-P = ParamSpec("P")
 file_option = click.option(
     "--baseline", "file", type=click.Path(path_type=Path), help=f"The baseline [default: {FILE} beside the matrix]."
 )
-
-
-def _usage(command: Callable[P, int]) -> Callable[P, int]:
-    """What cannot be used of the input is a mistake in usage."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> int:
-        try:
-            return command(*args, **kwargs)
-        except UnusableChange as error:
-            click.echo(f"harness: {error}", err=True)
-            return ExitCode.USAGE
-
-    return run
 
 
 @click.command()
@@ -132,7 +116,6 @@ def baseline(  # noqa: PLR0913, PLR0917 - one parameter for each option
 @format_option
 @verbose_option
 @guarded
-@_usage
 def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
     bumps: tuple[str, ...],
     diff: str | None,
@@ -206,7 +189,6 @@ def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the outputs [reports/gate].")
 @format_option
 @guarded
-@_usage
 def gate_merge(files: tuple[Path, ...], matrix_file: Path, reports: Path | None, out: Path | None, form: str) -> int:
     """Put the shards of one gate together; incomplete or inconsistent ones are refused."""
     project = Project.of(matrix_file, reports)

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import sys
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 import click
 from packaging.requirements import InvalidRequirement, Requirement
 
 from harness.cli import scan_output
+from harness.cli.guard import guarded
 from harness.cli.options import format_option
 from harness.engines import Backend
-from harness.index.cache import StoreUnusable
-from harness.index.download import IndexUnavailable
-from harness.matrix import MatrixError
 from harness.scan.answers.findings import Outcome
-from harness.scan.answers.truth import BadPairs
-from harness.scan.evaluation.target import DEFAULT_MODEL, PYTHON, UnknownModel, find_target
-from harness.scan.sources.release import Library, NoSuchRelease
+from harness.scan.evaluation.target import DEFAULT_MODEL, PYTHON, find_target
+from harness.scan.sources.release import Library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from harness.scan.evaluation.target import Target
 
-P = ParamSpec("P")
-USAGE, INFRASTRUCTURE = 2, 4
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 _model = click.option(
@@ -69,25 +62,6 @@ _packages = click.option(
 )
 
 
-def _handled(command: Callable[P, int]) -> Callable[P, None]:
-    """One clear message and an exit code for what a user or the network can cause."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        logging.getLogger("stamina").addHandler(logging.NullHandler())  # that it tries again is nobody's concern
-        try:
-            code = command(*args, **kwargs)
-        except (NoSuchRelease, UnknownModel, MatrixError, StoreUnusable, BadPairs) as error:
-            click.echo(f"harness: {error}", err=True)
-            code = USAGE
-        except IndexUnavailable as error:
-            click.echo(f"harness: {error}", err=True)
-            code = INFRASTRUCTURE
-        sys.exit(code)
-
-    return run
-
-
 @click.command()
 @click.argument("lmdeploy", required=False)
 @click.argument("transformers", required=False)
@@ -103,7 +77,7 @@ def _handled(command: Callable[P, int]) -> Callable[P, None]:
 @click.option("--all", "everything", is_flag=True, help="Also what decides nothing.")
 @click.option("--write", type=_FOLDER, metavar="REPORTS", help="Keep the map there for the report (scan.json).")
 @format_option
-@_handled
+@guarded
 def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
     lmdeploy: str | None,
     transformers: str | None,
@@ -153,7 +127,7 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
 @_cache
 @_index
 @format_option
-@_handled
+@guarded
 def why_not(  # noqa: PLR0913, PLR0917 - one parameter for each option
     lmdeploy: str,
     model: str,
@@ -193,7 +167,7 @@ def why_not(  # noqa: PLR0913, PLR0917 - one parameter for each option
 @_cache
 @_index
 @format_option
-@_handled
+@guarded
 def suggest(  # noqa: PLR0913, PLR0917 - one parameter for each option
     lmdeploy: str | None,
     model: str,
@@ -224,25 +198,28 @@ def suggest(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 @click.command()
 @click.argument("name")
-@click.option("--package", default="transformers", show_default=True)
+@click.option("--package", help="The package that has it [default: the one called like its first part].")
 @_cache
 @_index
 @format_option
-@_handled
-def symbol(name: str, package: str, cache: Path | None, index_url: str | None, form: str) -> int:
-    """Tell in which versions of a package NAME can be imported, e.g. transformers.BeamSearchScorer."""
-    from harness.scan.answers.symbols import symbol_versions  # noqa: PLC0415 - keeps `harness --help` quick
+@guarded
+def symbol(name: str, package: str | None, cache: Path | None, index_url: str | None, form: str) -> int:
+    """Tell in which versions of its package NAME is there, e.g. transformers.BeamSearchScorer.
 
-    module, _, last = name.rpartition(".")
-    if not module:
-        raise click.UsageError(f"write the module too: {package}.{name}")
+    A module, a name in one, an attribute of a class (package.module.Class.field) or an entry of a dictionary
+    (package.module.TABLE[key]). Exit code 1 when it is in none.
+    """
+    from harness.scan.answers.symbols import presence_of  # noqa: PLC0415 - keeps `harness --help` quick
+
+    if "." not in name:
+        raise click.UsageError(f"write the module too: {package or 'transformers'}.{name}")
     with _library(cache, index_url) as library:
-        found = symbol_versions(library, module, last, package=package, progress=_progress(form))
+        found = presence_of(library, [name], package=package, progress=_progress(form))[name]
     if form == "json":
         runs = [[str(first), str(last)] for first, last in found.runs]
-        click.echo(json.dumps({"symbol": found.symbol, "runs": runs, "requirements": found.requirements()}, indent=1))
+        click.echo(json.dumps({"symbol": name, "runs": runs, "requirements": found.requirements()}, indent=1))
     else:
-        click.echo(str(found))
+        click.echo(scan_output.presence(name, found))
     return 0 if found.runs else 1
 
 
@@ -274,7 +251,7 @@ def symbol(name: str, package: str, cache: Path | None, index_url: str | None, f
 @_cache
 @_index
 @format_option
-@_handled
+@guarded
 def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     pairs: Path | None,
     work: Path,
@@ -288,7 +265,7 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     index_url: str | None,
     form: str,
 ) -> int:
-    """Measure the scan: climb pairs for real, and compare. Minutes per engine release, gigabytes for a new torch.
+    """Measure the scan: run pairs for real, and compare. Minutes per engine release, gigabytes for a new torch.
 
     Exit code 1 when the scan was wrong about a hard failure.
     """
@@ -296,6 +273,7 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from harness.results.store import ResultStore  # noqa: PLC0415 - as above
     from harness.scan.answers import truth  # noqa: PLC0415 - as above
     from harness.scan.answers.pair import Scanner  # noqa: PLC0415 - as above
+    from harness.session.pairs import run_pairs  # noqa: PLC0415 - as above
 
     groups = truth.read_pairs(pairs or truth.PAIRS)
     measured = [each for path in elsewhere for each in truth.read_measured(path)]
@@ -304,14 +282,14 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if compare_only:
         records = ResultStore(work / "reports").records()
     else:
-        records = truth.climb(groups, models=folder, folder=work.absolute(), keep=keep, progress=_progress(form))
+        records = run_pairs(groups, models=folder, folder=work.absolute(), keep=keep, progress=_progress(form))
     records = [*(record for reports in also for record in ResultStore(reports).records()), *records]
     wanted = {(group.model, group.backend) for group in groups}
     with _library(cache, index_url) as library:
         scanners = {each: Scanner(library, find_target(each[0], folder, each[1])) for each in wanted}
         rows = truth.compare(lambda model, backend: scanners.get((model, backend)), records, measured)
     if not rows:
-        raise click.UsageError("there is nothing to compare with: no pair was climbed; give --records or --measured")
+        raise click.UsageError("there is nothing to compare with: no pair was run; give --records or --measured")
     sums = truth.summary(rows)
     data = {"summary": sums, "pairs": [row.to_json() for row in rows]}
     if write is not None:

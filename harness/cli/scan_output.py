@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.scan.answers.findings import Outcome, Severity
-from harness.scan.answers.symbols import symbol_versions
+from harness.scan.answers.symbols import presence_of
 from harness.scan.evaluation.problems import Kind
 from harness.scan.evaluation.world import PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from harness.core.presence import Presence
     from harness.scan.answers.deadlock import Settlement
     from harness.scan.answers.findings import Finding, PairScan
     from harness.scan.answers.grid import Grid
@@ -52,18 +53,25 @@ def ranges_of(
     Raises:
         IndexUnavailable: the index cannot be asked.
     """
+    names = [
+        finding.name
+        for finding in found.findings
+        if finding.kind in (Kind.NAME, Kind.MODULE)
+        and finding.severity is not Severity.NOTE
+        and finding.name.startswith(f"{PROVIDER}.")
+    ]
     ranges: dict[str, tuple[str | None, str | None]] = {}
-    for finding in found.findings:
-        named = finding.kind in (Kind.NAME, Kind.MODULE) and finding.severity is not Severity.NOTE
-        if not named or finding.name in ranges or not finding.name.startswith(f"{PROVIDER}."):
-            continue
-        module, _, name = finding.name.rpartition(".")
-        versions = symbol_versions(library, module, name, progress=progress)
-        if versions.runs:
-            last = versions.runs[-1][1]
-            newest = last == versions.looked_at[-1]
-            ranges[finding.name] = (str(versions.runs[0][0]), None if newest else str(last))
+    for name, there in (presence_of(library, names, progress=progress) if names else {}).items():
+        if there.runs:
+            first, last = there.runs[0][0], there.runs[-1][1]
+            ranges[name] = (str(first), None if last == there.looked_at[-1] else str(last))
     return ranges
+
+
+def presence(name: str, found: Presence) -> str:
+    """In which versions a name is."""
+    ranges = " or ".join(text.removeprefix(found.package) or "any" for text in found.requirements())
+    return f"{name.rpartition('.')[2]}: {f'{found.package} {ranges}' if ranges else f'in no {found.package}'}"
 
 
 def settlement(found: Settlement) -> str:

@@ -1,4 +1,4 @@
-"""In which versions of a package a name exists, from a dated table that the packages themselves gave."""
+"""In which versions of a package a name exists, from a dated table that the packages' own sources gave."""
 
 from __future__ import annotations
 
@@ -6,53 +6,39 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
+from harness.core.files import write_atomically
+from harness.core.presence import Presence
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 TABLE = Path(__file__).with_name("boundaries.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Boundaries:
-    """Where names begin and end."""
+    """Where names of packages begin and end."""
 
-    package: str
     derived: str
     """Date on which the table was derived, ISO 8601."""
-    versions: tuple[str, ...]
-    """The versions that were looked at, ascending."""
-    names: Mapping[str, tuple[tuple[str, str], ...]]
-    """Name to the runs of versions that have it, first and last of each, both looked at."""
+    names: Mapping[str, Presence]
 
-    def present(self, name: str) -> list[str]:
-        """The looked-at versions that have a name, ascending; empty for a name that is not in the table."""
-        runs = [(Version(first), Version(last)) for first, last in self.names.get(self._key(name), ())]
-        return [text for text in self.versions if any(first <= Version(text) <= last for first, last in runs)]
-
-    def satisfying(self, names: Sequence[str]) -> list[str]:
-        """The looked-at versions that have all of some names, ascending."""
-        found = [set(self.present(name)) for name in names]
-        return [version for version in self.versions if all(version in versions for versions in found)]
-
-    def requirements(self, name: str) -> list[str]:
-        """A name's runs as requirements, e.g. ``transformers>=4.42.0``; empty for a name that is not in the table."""
-        result = []
-        for first, last in self.names.get(self._key(name), ()):
-            lower = "" if first == self.versions[0] else f">={first}"
-            upper = "" if last == self.versions[-1] else f"<={last}"
-            result.append(f"{self.package}{','.join(part for part in (lower, upper) if part)}")
-        return result
-
-    def _key(self, name: str) -> str:
+    def of(self, name: str) -> Presence | None:
+        """Where a name is; one that moved within its package is known by its last part, if that is the only such."""
         if name in self.names:
-            return name
-        tail = name.rsplit(".", 1)[-1]
-        same = [known for known in self.names if known.rsplit(".", 1)[-1] == tail]
-        return same[0] if name.startswith(self.package) and len(same) == 1 else name
+            return self.names[name]
+        package, tail = name.partition(".")[0], name.rpartition(".")[2]
+        same = [known for known in self.names if known.startswith(f"{package}.") and known.rpartition(".")[2] == tail]
+        return self.names[same[0]] if len(same) == 1 else None
+
+    def satisfying(self, names: Iterable[str]) -> list[Version]:
+        """The versions that have all of some names of one package, those that the table does not know left out."""
+        known = [presence for name in names if (presence := self.of(name)) is not None and presence.runs]
+        return [version for version in known[0].versions if all(version in each for each in known)] if known else []
 
 
 def load(path: Path = TABLE) -> Boundaries:
@@ -63,12 +49,27 @@ def load(path: Path = TABLE) -> Boundaries:
         ValueError: it is not a table of this form.
     """
     data = json.loads(path.read_text(encoding="utf-8"))
-    return Boundaries(
-        package=data["package"],
-        derived=data["derived"],
-        versions=tuple(data["versions"]),
-        names={name: tuple((first, last) for first, last in runs) for name, runs in data["names"].items()},
-    )
+    names = {
+        name: Presence(package, versions, tuple((Version(first), Version(last)) for first, last in runs))
+        for package, table in data["packages"].items()
+        for versions in [tuple(map(Version, table["versions"]))]
+        for name, runs in table["names"].items()
+    }
+    return Boundaries(data["derived"], names)
+
+
+def write(table: Boundaries, path: Path = TABLE) -> None:
+    """Keep a table.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    packages: dict[str, dict[str, Any]] = {}
+    for name, presence in sorted(table.names.items()):
+        of_package = packages.setdefault(presence.package, {"versions": presence.looked_at, "names": {}})
+        of_package["names"][name] = presence.runs
+    data = {"derived": table.derived, "packages": packages}
+    write_atomically(path, json.dumps(data, indent=1, default=str) + "\n")
 
 
 @cache

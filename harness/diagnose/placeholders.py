@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from harness.diagnose.boundaries import Boundaries, shipped
+from harness.diagnose.boundaries import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.core.presence import Presence
     from harness.diagnose.catalogue import Signature
     from harness.diagnose.evidence import Evidence
     from harness.diagnose.statements import Statement
@@ -44,18 +45,20 @@ def values(
     version; ``boundary``, in which versions the missing name exists; ``requirement``, what to install.
     """
     known = {**signature.defaults, **captures}
+    for name in {"wanted", "rival_wanted"} & captures.keys():  # uv: >=4.56,<5 transformers>=5.10
+        known[name] = captures[name].replace(f" {captures.get('needed', '')}", " or ")
     provider = (captures.get("provider") or captures.get("module") or "").split(".", 1)[0]
     package = canonicalize_name(provider) if provider else ""
     version = evidence.stack.get(package, "")
     known["consumer"] = _consumer(statement, evidence, provider)
     known["installed"] = f"{provider} {version}" if version else f"the installed {provider or 'package'}"
     name = f"{captures.get('provider', '')}.{captures.get('symbol', '')}".strip(".")
-    known.update(_boundary(name, provider, shipped()))
+    known.update(_boundary(shipped().of(name), provider))
     return known
 
 
-def _boundary(name: str, provider: str, boundaries: Boundaries) -> dict[str, str]:
-    requirements = boundaries.requirements(name)
+def _boundary(presence: Presence | None, provider: str) -> dict[str, str]:
+    requirements = presence.requirements() if presence is not None else []
     if not requirements:
         return {
             "boundary": "is in no version table",

@@ -29,8 +29,8 @@ class Needs(Flag):
     """The machine's GPU and driver, because the answer is blocked without."""
     SETTINGS = auto()
     """The engine's settings, its share of the GPU among them."""
-    LAUNCH_SCRIPT = auto()
-    """The generated launch script."""
+    SCRIPT = auto()
+    """The script that starts the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Check:
     needs: Needs = Needs.NOTHING
 
 
+ENGINE_MODULES = Check("engine-modules", (Stage.IMPORT,), "engines.imports:engine_modules", Needs.BACKEND | Needs.GPU)
 MODEL_REQUIREMENTS = Check("model-requirements", (Stage.IMPORT,), "engines.imports:model_requirements", Needs.IMPORTS)
 BOOTS = Needs.BACKEND | Needs.CHECKPOINT | Needs.GPU | Needs.SETTINGS
 TWO_PASS = Check("two-pass", (Stage.BOOT, Stage.SEE, Stage.STRUCTURE), "engines.two_pass:two_pass", BOOTS)

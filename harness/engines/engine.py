@@ -43,8 +43,6 @@ class Architectures:
 
     module: str
     table: str
-    classes: bool = False
-    """Whether the table names Python classes of the engine's own, which the scan can follow."""
     fallback: str = ""
     """What happens to an architecture that is not listed, beyond the failure."""
 

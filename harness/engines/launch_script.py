@@ -8,6 +8,7 @@ at (0.6.5 to 0.18.0), whatever else moved.
 from __future__ import annotations
 
 import shlex
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from harness.probes.engines.settings import flags
@@ -21,7 +22,9 @@ PORT = 23333
 """lmdeploy's own default."""
 
 
-def launch_script(configuration: Configuration, model: str, settings: Mapping[str, object]) -> str:
+def launch_script(
+    configuration: Configuration, model: str, settings: Mapping[str, object] = MappingProxyType({})
+) -> str:
     """A script that serves.
 
     Args:
@@ -29,26 +32,20 @@ def launch_script(configuration: Configuration, model: str, settings: Mapping[st
         model: folder or hub id of the model.
         settings: fields of the configuration, e.g. ``{"session_len": 8192, "cache_max_entry_count": 0.4}``.
     """
-    return f'''\
-"""Serve {model} with lmdeploy's {configuration.backend} engine (OpenAI-compatible, port {PORT})."""
-
-from lmdeploy import {configuration.name}
-from lmdeploy.serve.openai.api_server import serve
+    made = _call(configuration, settings)
+    return _serving(configuration, model, f"from lmdeploy import {configuration.name}\n", made)
 
 
-def main() -> None:
-    """Serve until stopped."""
-    serve(
-        {model!r},
-        backend={configuration.backend!r},
-        backend_config={_call(configuration, settings)},
-        server_port={PORT},
-    )
+def script_without_configuration(configuration: Configuration, model: str) -> str:
+    """A script that serves and leaves the engine's configuration out, which some versions do not survive."""
+    return _serving(configuration, model, "", "None")
 
 
-if __name__ == "__main__":  # the engine starts processes that import this file again
-    main()
-'''
+def command_script(configuration: Configuration, model: str) -> str:
+    """A script that does what lmdeploy's command line does."""
+    arguments = ["lmdeploy", "serve", "api_server", model, "--backend", configuration.backend]
+    imports = "import sys\n\nfrom lmdeploy.cli.entrypoint import run"
+    return _script(configuration, model, imports, f"    sys.argv = {arguments!r}\n    run()")
 
 
 def server_command(configuration: Configuration, model: str, settings: Mapping[str, object]) -> str:
@@ -73,3 +70,35 @@ if __name__ == "__main__":  # the engine starts processes of its own
 
 def _call(configuration: Configuration, settings: Mapping[str, object]) -> str:
     return f"{configuration.name}({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
+
+
+def _serving(configuration: Configuration, model: str, imports: str, made: str) -> str:
+    return _script(
+        configuration,
+        model,
+        f"{imports}from lmdeploy.serve.openai.api_server import serve",
+        f"""\
+    serve(
+        {model!r},
+        backend={configuration.backend!r},
+        backend_config={made},
+        server_port={PORT},
+    )""",
+    )
+
+
+def _script(configuration: Configuration, model: str, imports: str, body: str) -> str:
+    return f'''\
+"""Serve {model} with lmdeploy's {configuration.backend} engine (OpenAI-compatible, port {PORT})."""
+
+{imports}
+
+
+def main() -> None:
+    """Serve until stopped."""
+{body}
+
+
+if __name__ == "__main__":  # the engine starts processes that import this file again
+    main()
+'''

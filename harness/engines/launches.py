@@ -1,4 +1,7 @@
-"""The ways to start an engine, and what is known of each."""
+"""The ways to start an engine, and what is known of each. A new one is its two entries here.
+
+A way that is a script is tried by running it up to where its server would listen.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ from typing import TYPE_CHECKING
 
 from harness.core.verdict import Stage
 from harness.engines.check import BOOTS, Check, Needs
+from harness.engines.launch_script import command_script, launch_script, script_without_configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from harness.engines.engine import Configuration
 
 
 class Launch(StrEnum):
@@ -35,6 +41,8 @@ class LaunchStyle:
 
     check: Check | None = None
     """Tries it as far as that goes without a GPU, and is asked before the stage's other checks."""
+    script: Callable[[Configuration, str], str] | None = None
+    """For a check that runs one: the text, with a ``main``, that serves a model on an engine."""
     only_check: bool = False
     """Whether its check is all that the stage asks."""
     boot: str = ""
@@ -46,11 +54,16 @@ class LaunchStyle:
     """What to start with where this way is wrong."""
 
 
+def _runs_script(name: str) -> Check:
+    return Check(name, (Stage.BOOT,), "engines.launches:script", BOOTS | Needs.SCRIPT)
+
+
 LAUNCHES: Mapping[Launch, LaunchStyle] = MappingProxyType(
     {
         Launch.LIBRARY: LaunchStyle(),
         Launch.SERVER: LaunchStyle(
-            check=Check("server-command", (Stage.BOOT,), "engines.launches:server_command", BOOTS),
+            check=_runs_script("server-command"),
+            script=command_script,
             boot="server",
             advice="start with `lmdeploy serve api_server`",
         ),
@@ -60,11 +73,13 @@ LAUNCHES: Mapping[Launch, LaunchStyle] = MappingProxyType(
             instead=Launch.SERVER,
         ),
         Launch.NO_BACKEND_CONFIG: LaunchStyle(
-            check=Check("no-backend-config", (Stage.BOOT,), "engines.launches:no_backend_config", BOOTS),
+            check=_runs_script("no-backend-config"),
+            script=script_without_configuration,
             instead=Launch.LAUNCH_SCRIPT,
         ),
         Launch.LAUNCH_SCRIPT: LaunchStyle(
-            check=Check("launch-script", (Stage.BOOT,), "engines.launches:launch_script", BOOTS | Needs.LAUNCH_SCRIPT),
+            check=_runs_script("launch-script"),
+            script=launch_script,
             advice="start with the generated launch script, which makes the engine configuration",
         ),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.core.verdict import Stage
-from harness.engines.check import MODEL_REQUIREMENTS, Check, Needs
+from harness.engines.check import ENGINE_MODULES, MODEL_REQUIREMENTS, Check, Needs
 
 MODULES = (
     "lmdeploy.archs",
@@ -25,7 +25,7 @@ VISION_MODULES = (
 
 IMPORT_CHECKS = (
     Check("vision-builder", (Stage.IMPORT,), "engines.imports:vision_builder"),
-    Check("engine-modules", (Stage.IMPORT,), "engines.imports:engine_modules", Needs.BACKEND | Needs.GPU),
+    ENGINE_MODULES,
     Check("entry-points", (Stage.IMPORT,), "engines.entry_points:entry_points"),
     MODEL_REQUIREMENTS,
 )

@@ -51,5 +51,5 @@ ENGINE = Engine(
         # CUDA graphs cost memory of their own
         smoke=PytorchSettings(session_len=2048, max_batch_size=4, max_prefill_token_num=2048, eager_mode=True),
     ),
-    architectures=Architectures("lmdeploy.pytorch.models.module_map", "MODULE_MAP", classes=True),
+    architectures=Architectures("lmdeploy.pytorch.models.module_map", "MODULE_MAP"),
 )

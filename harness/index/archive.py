@@ -3,14 +3,17 @@
 A wheel is a zip archive: its table of contents stands at its end and tells the place, size and checksum of every
 file. The key of a file's content is that checksum with its size, so a file that a neighbouring release shipped
 unchanged is neither fetched nor parsed again. A source archive has no such table and is fetched whole.
+
+Read here rather than by a library, for neighbouring files come in one request and several requests at a time: 73 files
+of transformers 4.57.3 take 0.1 s and 5 requests; remotezip takes 5.5 s, zipfile over fsspec 0.8 to 1.9 s.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import struct
 import tarfile
+import zipfile
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -234,21 +237,29 @@ class Archive:
                     content = content_key(plain)
                     self.store.keep_source(content, _deflate(plain))
                     rows.append((path, content, -1, 0, 0))
-        except (OSError, EOFError, tarfile.TarError, zlib.error, gzip.BadGzipFile) as error:
+        except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
             raise IndexUnavailable(f"{self.file.filename} cannot be read: {error}") from error
         return rows
 
 
 def _members(data: bytes, filename: str) -> Iterable[tuple[str, bytes]]:
-    """The wanted files of a ``.tar.gz``, by the path they would be installed at."""
-    if not filename.endswith((".tar.gz", ".tgz")):
-        raise tarfile.ReadError("only .tar.gz source archives are read")
+    """The wanted files of a source archive, by the path they would be installed at."""
+    if filename.endswith(".zip"):
+        with zipfile.ZipFile(io.BytesIO(data)) as zipped:
+            for name in zipped.namelist():
+                if _wanted(path := _installed(name)):
+                    yield path, zipped.read(name)
+        return
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
         for member in archive:
-            path = member.name.partition("/")[2].removeprefix("src/")
-            stream = archive.extractfile(member) if member.isfile() and _wanted(path) else None
+            stream = archive.extractfile(member) if member.isfile() and _wanted(_installed(member.name)) else None
             if stream is not None:
-                yield path, stream.read()
+                yield _installed(member.name), stream.read()
+
+
+def _installed(name: str) -> str:
+    """Where a file of a source archive is installed, as packages are usually laid out."""
+    return name.partition("/")[2].removeprefix("src/")
 
 
 def _rows(table: bytes) -> Iterable[tuple[str, str, int, int, int]]:

@@ -1,7 +1,7 @@
 """What package indexes answer, read into files of releases: JSON pages, HTML pages and folders.
 
-Read here rather than by pypi-simple, which takes six times as long for a page (numpy's has 4,400 files), half a second
-for its import, and brings a second HTTP client.
+Read here rather than by pypi-simple, whose import takes 0.8 s of processor time (this one 0.06 s), which takes twice as
+long for a page (numpy's 4,400 files: 0.21 s, here 0.10 s), and which brings a second HTTP client.
 """
 
 from __future__ import annotations

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - a bundle's reader asks for the types of the fields
 from dataclasses import dataclass, field
+from datetime import date  # noqa: TC003 - as above
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from harness.core.verdict import Expectation, Stage, Status
 from harness.engines import Backend, Launch
 from harness.matrix.schema import Platform, end_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date
 
 
 @dataclass(frozen=True, slots=True)

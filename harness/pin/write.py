@@ -97,8 +97,9 @@ def _notes(pin: Pin) -> list[str]:
     notes = []
     if not is_public(pin.chosen.lock):
         notes.append("There is no pylock.toml: not every file of the stack has a public address.")
-    if configuration_of(pin.chosen.record.axes["backend"]) is None:
-        notes.append("There is no launch script: this was shown with plain transformers, not LMDeploy's engines.")
+    backend = pin.chosen.record.axes["backend"]
+    if configuration_of(backend) is None:
+        notes.append(f"There is no launch script: this was shown with plain {backend}, not LMDeploy's engines.")
         return notes
     notes.append("The Dockerfile was written, not built.")
     if not isinstance(pin.spec.weights, HubWeights):

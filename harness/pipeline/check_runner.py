@@ -12,7 +12,6 @@ from harness.core.files import digest, digest_of_files
 from harness.core.machine import machine
 from harness.core.verdict import Reason, Stage, Status
 from harness.engines import Check, Needs
-from harness.engines.launch_script import launch_script
 from harness.environments.interpreters import find_interpreter
 from harness.pipeline.check_cache import CheckResult, StageResult
 from harness.pipeline.checkpoints import Checkpoint, folder_digest, model_request
@@ -79,7 +78,7 @@ def check_key(check: Check, subject: Subject) -> str:
         folder = subject.checkpoint.folder
         depends["checkpoint"] = folder_digest(folder) if folder is not None else None
         depends["smoke"] = subject.spec.smoke.model_dump(mode="json")
-    if Needs.LAUNCH_SCRIPT in check.needs:
+    if Needs.SCRIPT in check.needs:
         depends["script"] = script_for(subject, "MODEL")
     if Needs.SETTINGS in check.needs:
         depends["settings"] = told_settings(subject)
@@ -108,9 +107,15 @@ def told_settings(subject: Subject) -> dict[str, object]:
 
 
 def script_for(subject: Subject, model: str) -> str:
-    """The launch script that is tried; empty for a backend that has none."""
-    configuration = subject.combination.backend.engine.configuration
-    return "" if configuration is None else launch_script(configuration, model, {})
+    """The script that starts the server in the way that is tried.
+
+    Raises:
+        ValueError: that way is none of a script's.
+    """
+    configuration, style = subject.combination.backend.engine.configuration, launch_style(subject.combination)
+    if configuration is None or style.script is None:
+        raise ValueError(f"{subject.combination.id} is not started by a script")
+    return style.script(configuration, model)
 
 
 def gpu_budget_mib(subject: Subject) -> int:
@@ -137,7 +142,7 @@ class CheckCall:
         engine: dict[str, object] = {**combination.backend.engine.told(), "boot": launch_style(combination).boot}
         if Needs.SETTINGS in self.check.needs:
             engine |= told_settings(self.subject)
-        if Needs.LAUNCH_SCRIPT in self.check.needs:
+        if Needs.SCRIPT in self.check.needs:
             engine["script"] = script_for(self.subject, str(checkpoint.folder))
         return {
             "check": self.check.name,

@@ -82,8 +82,9 @@ def propose(combination: Combination, record: Record, names: Sequence[str], trie
 
 def _other_transformers(combination: Combination, names: Sequence[str], tried: Sequence[str]) -> Proposal | None:
     """The newest version with all the names; newest, because what is old lacks what the engine goes on to need."""
-    known = [name for name in names if shipped().present(name)]
-    fitting = [version for version in shipped().satisfying(known) if version not in tried] if known else []
+    table = shipped()
+    known = [name for name in names if (there := table.of(name)) is not None and there.runs]
+    fitting = [str(version) for version in table.satisfying(known) if str(version) not in tried]
     if not fitting:
         return None
     wanted = " and ".join(name.rsplit(".", 1)[-1] for name in known)

@@ -100,6 +100,9 @@ class ScanView(_Part):
     """The compatibility map read from the wheels' sources: predictions, labelled so."""
 
     model: str
+    backend: str = ""
+    """Empty in maps kept by earlier versions, whose model says it all in words."""
+    python: str = ""
     date: str
     rows: list[str]
     """lmdeploy versions."""

@@ -217,7 +217,7 @@ def predictions_of(scan: Mapping[str, object] | None, combinations: Iterable[Com
     """
     if scan is None:
         return {}
-    name = str(scan.get("model", ""))
+    model, backend = str(scan.get("model", "")), scan.get("backend")
     rows, columns, cells = scan.get("rows"), scan.get("columns"), scan.get("cells")
     if not (isinstance(rows, list) and isinstance(columns, list) and isinstance(cells, list)):
         return {}
@@ -227,11 +227,10 @@ def predictions_of(scan: Mapping[str, object] | None, combinations: Iterable[Com
         for column, cell in zip(columns, line, strict=False)
         if isinstance(cell, dict)
     }
-    found: dict[Point, str] = {}
-    for each in combinations:
-        concerned = f"on the {each.backend} engine" in name
-        same = each.model.startswith(name.split(" ", 1)[0]) or each.model == "canary"
-        word = words.get((each.lmdeploy, each.transformers))
-        if concerned and same and word is not None:
-            found[_point(each)] = word
-    return found
+    return {
+        _point(each): words[each.lmdeploy, each.transformers]
+        for each in combinations
+        if backend == each.backend
+        and (each.model.startswith(model) or each.model == "canary")
+        and (each.lmdeploy, each.transformers) in words
+    }

@@ -46,9 +46,11 @@ def collect_garbage(project: Project, *, everything: bool = False, dry_run: bool
     if not dry_run:
         sweep(project.scratch)
         sweep(project.retries)
-    locks, keys = (set(), set()) if everything else _in_use(project)
+    locks, keys = _in_use(project)
+    lock_folders = [each for each in _folders(project.locks) if each.name not in locks]
+    if everything:
+        locks, keys = set(), set()
     environments = [each for each in _folders(project.environments) if each.name not in locks]
-    lock_folders = [each for each in _folders(project.locks) if each.name not in _in_use(project)[0]]
     answers = [each for each in _files(project.answers) if each.stem not in keys]
     logs = [each for each in _files(project.logs) if each.stem not in keys]
     scratch = _folders(project.scratch)

@@ -58,7 +58,7 @@ def pack(root: Path, index: Path, *, compress: bool, part_bytes: int) -> Packed:
         locks[lock.name] = lock.text
         stacks[lock.name], files = choose(lock, each.requirements, PYTHON, luggage, store)
         wheels |= files
-        combinations.append(PackedCombination.of(each, lock.name))
+        combinations.append(PackedCombination(combination=each, lock=lock.name))
     manifest = Manifest(
         made=datetime.now(UTC),
         harness=__version__,

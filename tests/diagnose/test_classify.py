@@ -227,3 +227,27 @@ def test_a_proposal_recognises_what_it_was_made_from() -> None:
     catalogue = Catalogue([Signature.model_validate(entry)])
     assert classify(evidence, catalogue).signature == entry["id"]
     assert "frobnication 7" in proposal.fixture
+
+
+CONTRADICTIONS = {
+    "Because lmdeploy>=0.18.0 depends on one of:\n transformers>=4.56.0,<5.0.dev0\n transformers>=5.10.dev0\n"
+    " and you require lmdeploy==0.18.0, we can conclude that you require one of:\n transformers>=4.56.0,<5.0.dev0\n"
+    " transformers>=5.10.dev0\n\n And because you require transformers==4.38.2, we can conclude that your "
+    "requirements are unsatisfiable.": "lmdeploy>=0.18.0 needs transformers >=4.56.0,<5.0.dev0 or >=5.10.dev0, and none"
+    " of these was asked for",
+    "Because tilelang==0.1.11 depends on numpy>=1.23.5 and lmdeploy>=0.18.0 depends on tilelang{sys_platform == "
+    "'linux'}==0.1.11, we can conclude that lmdeploy>=0.18.0 depends on numpy>=1.23.5.\n And because you require "
+    "lmdeploy==0.18.0 and numpy<1.20, we can conclude that your requirements are unsatisfiable.": (
+        "lmdeploy>=0.18.0 needs numpy >=1.23.5, and none of these was asked for"
+    ),
+    "Because torch==2.4.0 depends on triton{sys_platform == 'linux'}==3.0.0 and lmdeploy>=0.18.0 depends on "
+    "triton{'arm' not in platform_machine}>=3.4.0,<=3.7.1, we can conclude that lmdeploy>=0.18.0 and torch==2.4.0 are "
+    "incompatible.": "torch==2.4.0 needs triton ==3.0.0, lmdeploy>=0.18.0 needs triton >=3.4.0,<=3.7.1",
+}
+
+
+@pytest.mark.parametrize(("said", "title"), CONTRADICTIONS.items())
+def test_a_resolvers_contradiction_names_both_sides_and_what_would_do(said: str, title: str) -> None:
+    log = f"error: No solution found when resolving dependencies\n  cause: {said}\n"
+    found = classify(Evidence.from_exception(None, log, stage=Stage.RESOLVE))
+    assert (found.family, found.title) == (Reason.RESOLVER_CONFLICT, title)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 from typing import TYPE_CHECKING
 
@@ -91,3 +92,11 @@ def test_what_is_recommended_is_python_and_a_command_with_the_settings(configura
     command = server_command(configuration, "with space", settings)
     assert command.startswith(f"lmdeploy serve api_server 'with space' --backend {configuration.backend} ")
     assert command.endswith("--session-len 8192 --eager-mode --server-port 23333")
+
+
+@pytest.mark.parametrize("launch", [each for each in Launch if LAUNCHES[each].script is not None])
+def test_a_way_to_start_that_is_a_script_is_python_with_a_main(launch: Launch, configuration: Configuration) -> None:
+    script = LAUNCHES[launch].script
+    assert script is not None
+    tree = ast.parse(script(configuration, "folder/with 'quotes'"))
+    assert "main" in [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]

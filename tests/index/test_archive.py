@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import threading
+import zipfile
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -141,6 +143,25 @@ def test_a_source_archive_is_read_without_running_it(tmp_path: Path) -> None:
     assert release.path_of("gen") == "gen/__init__.py"
     assert release.source("gen") == b"from transformers import X\n"
     library.close()
+
+
+def test_a_source_archive_of_old_days_is_a_zip(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("Gen-0.1/Gen/__init__.py", "X = 1\n")
+    publish(tmp_path / "index", "gen", ("Gen-0.1.zip", stream.getvalue()))
+    library = Library(tmp_path / "cache", index_url=(tmp_path / "index").as_uri())
+    assert library.release("gen", "0.1").source("Gen") == b"X = 1\n"
+    library.close()
+
+
+def test_a_damaged_source_archive_is_the_indexs_trouble(tmp_path: Path) -> None:
+    for number, name in enumerate(("gen-0.1.zip", "gen-0.2.tar.gz"), 1):
+        publish(tmp_path / "index", "gen", (name, b"PK nothing"))
+        library = Library(tmp_path / "cache", index_url=(tmp_path / "index").as_uri())
+        with pytest.raises(IndexUnavailable, match=f"{name} cannot be read"):
+            library.release("gen", f"0.{number}").has("gen")
+        library.close()
 
 
 def test_yanked_releases_count_only_when_named(tmp_path: Path) -> None:

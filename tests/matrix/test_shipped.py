@@ -36,7 +36,8 @@ def test_the_shipped_matrix_has_the_axes_it_promises(shipped: tuple[Combination,
     assert {"0.11.1", "0.12.3", "0.14.0", "0.16.0", "0.18.0"} <= {combination.lmdeploy for combination in shipped}
     wanted = {"4.38.2", "4.57.3", "5.0.0", "5.17.0", "5.23.0"}
     assert wanted <= {combination.transformers for combination in shipped}
-    assert {combination.backend for combination in shipped} == set(Backend)
+    every = {Backend.PYTORCH, Backend.TURBOMIND, Backend.TRANSFORMERS}
+    assert {combination.backend for combination in shipped} == every
     assert {"canary", "qwen2-vl-2b-instruct", "qwen-vl-chat-int4"} <= {combination.model for combination in shipped}
 
 

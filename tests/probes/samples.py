@@ -119,7 +119,7 @@ class Session:
         (site / "made_up.pth").write_text(f"{self.packages}\n")
 
     def ask(self, check: str, backend: str = "pytorch", **changes: Any) -> Told:
-        """Run one check; ``model`` and ``options`` in ``changes`` go into the request."""
+        """Run one check; ``model``, ``engine`` and ``options`` in ``changes`` go into the request."""
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
         events = self.folder / "events.jsonl"
@@ -129,7 +129,7 @@ class Session:
             "stage": str(asked.stages[0]),
             "probe": asked.probe,
             "backend": backend,
-            "engine": ENGINES[backend].told(),
+            "engine": {**ENGINES[backend].told(), **changes.get("engine", {})},
             "lmdeploy": "0",
             "transformers": "0",
             "events": str(events),

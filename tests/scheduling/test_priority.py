@@ -35,7 +35,8 @@ def test_the_order_halves_the_stretch_in_which_a_verdict_changes() -> None:
 def test_the_scans_boundary_is_tried_first() -> None:
     words = ["fail"] * 6 + ["pass"] * 3
     scan = {
-        "model": "mini on the pytorch engine, Python 3.11",
+        "model": "mini",
+        "backend": "pytorch",
         "rows": ["1.0"],
         "columns": [each.transformers for each in LINE],
         "cells": [[{"prediction": word} for word in words]],

@@ -1,15 +1,15 @@
-"""Ways to start the server other than asking it: each is tried up to where the server would listen."""
+"""A way to start the server, given as a script: run up to where the server would listen."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import os
-import sys
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from ..running.driver import driver_present
-from ..running.events import Answer, Blocked, Events, Failed
+from ..running.events import Events, Failed
+from .model_folder import wanted_checkpoint
 
 if TYPE_CHECKING:
     from ..running.request import Request
@@ -17,16 +17,6 @@ if TYPE_CHECKING:
 
 class ServerReached(Exception):  # noqa: N818 - no error: it says how far the server came
     """The server was about to listen: everything before it worked."""
-
-
-def no_backend_config(request: Request, events: Events) -> None:
-    """Start the server from Python without an engine configuration, up to where it would listen."""
-    with events.answering("boot") as answer:
-        require_checkpoint(request)
-        server = importlib.import_module("lmdeploy.serve.openai.api_server")
-        listening_instead(
-            answer, lambda: server.serve(request.model.folder, backend=request.backend, backend_config=None)
-        )
 
 
 def reached(*_arguments: Any, **_keywords: Any) -> None:
@@ -38,22 +28,29 @@ def reached(*_arguments: Any, **_keywords: Any) -> None:
     raise ServerReached
 
 
-def launch_script(request: Request, events: Events) -> None:
-    """Run the generated launch script, up to where its server would listen."""
+def script(request: Request, events: Events) -> None:
+    """Run the script's ``main``; facts: its text."""
     with events.answering("boot") as answer:
-        require_checkpoint(request)
+        wanted_checkpoint(request)
+        text = str(request.engine["script"])
+        events.fact("script", text)
         path = os.path.join(request.scratch, "launch_server.py")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(str(request.engine["script"]))
-        # imported, not run as __main__: engines start processes that look for this probe's own __main__
+            file.write(text)
         if not driver_present():
             keep_engine_in_process(events)
+        # imported, not run as __main__: engines start processes that look for this probe's own __main__
         spec = importlib.util.spec_from_file_location("launch_server", path)
         if spec is None or spec.loader is None:
             raise Failed(f"{path} cannot be loaded as a module")
-        script = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(script)
-        listening_instead(answer, script.main)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        uvicorn: Any = importlib.import_module("uvicorn")
+        uvicorn.run = reached
+        try:
+            module.main()
+        except ServerReached:
+            answer.message = "the server came up to where it listens"
 
 
 def keep_engine_in_process(events: Events) -> None:
@@ -73,34 +70,3 @@ def keep_engine_in_process(events: Events) -> None:
         return engine.from_pretrained(model_path, engine_config=engine_config, **settings)
 
     multiprocess.build_mp_engine = build
-
-
-def server_command(request: Request, events: Events) -> None:
-    """Run ``lmdeploy serve api_server``, up to where its server would listen."""
-    with events.answering("boot") as answer:
-        require_checkpoint(request)
-        arguments = ["serve", "api_server", str(request.model.folder), "--backend", request.backend]
-        events.fact("command", ["lmdeploy", *arguments])
-        sys.argv = ["lmdeploy", *arguments]
-        entry: Any = importlib.import_module("lmdeploy.cli.entrypoint")
-        listening_instead(answer, entry.run)
-
-
-def require_checkpoint(request: Request) -> None:
-    """Refuse to start without a checkpoint.
-
-    Raises:
-        Blocked: this machine has none.
-    """
-    if request.model.folder is None:
-        raise Blocked("no checkpoint of this model is on this machine", "weights-missing-or-corrupt")
-
-
-def listening_instead(answer: Answer, start: Callable[[], Any]) -> None:
-    """Start a server whose listening is replaced by :class:`ServerReached`."""
-    uvicorn: Any = importlib.import_module("uvicorn")
-    uvicorn.run = reached
-    try:
-        start()
-    except ServerReached:
-        answer.message = "the server came up to where it listens"

@@ -12,6 +12,8 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..running.events import Blocked
+
 if TYPE_CHECKING:
     from ..running.events import Events
     from ..running.request import Request
@@ -25,6 +27,17 @@ PUBLISHED_NAMES = {
     "qwen2_5_vl": "Qwen2.5-VL-3B-Instruct",
 }
 """A published checkpoint's name by model type, as on the Hugging Face hub."""
+
+
+def wanted_checkpoint(request: Request) -> str:
+    """The checkpoint's folder.
+
+    Raises:
+        Blocked: this machine has none.
+    """
+    if request.model.folder is None:
+        raise Blocked("no checkpoint of this model is on this machine", "weights-missing-or-corrupt")
+    return request.model.folder
 
 
 def template_name(folder: str) -> str:

@@ -12,11 +12,11 @@ import importlib
 import io
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from ..running.events import Blocked, Events, Failed, summary
+from ..running.events import Events, Failed, summary
 from ..smoke.question import Question, smoke_image
 from . import gpu_stand_ins
 from .imports import exists
-from .model_folder import chat_template, named_folder, takes
+from .model_folder import chat_template, named_folder, takes, wanted_checkpoint
 from .transformers import model_inputs
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ PIXELS = ("pixel_values", "feature", "data")
 def image_and_prompt(request: Request, events: Events) -> None:
     """Prepare the image question and a text-only one; facts: ids, image tokens, pixel shape, prompts, comparison."""
     with events.answering("preprocess") as answer:
-        if request.model.folder is None:
-            raise Blocked("no checkpoint of this model is on this machine", "weights-missing-or-corrupt")
+        wanted_checkpoint(request)
         smoke = request.model.smoke
         image = smoke_image(smoke["image"])
         stand_ins = gpu_stand_ins.install(triton=False)  # up to 0.10 the preprocessor asks for free GPU memory

@@ -6,10 +6,8 @@ OpenAI-compatible route with the image as a data URL, and has to end when it is 
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import http.client
-import io
 import json
 import os
 import signal
@@ -26,6 +24,7 @@ from ..smoke.question import Question, Reply
 from .imports import versions
 from .lmdeploy import ANSWER_SECONDS, require_driver
 from .model_folder import named_folder
+from .preprocess import data_url
 from .settings import engine_settings, flags
 
 if TYPE_CHECKING:
@@ -226,10 +225,7 @@ def chat_messages(question: Question) -> List[Dict[str, Any]]:
     """The question as an OpenAI chat, the image first and as a data URL."""
     content: List[Dict[str, Any]] = []
     if question.image is not None:
-        buffer = io.BytesIO()
-        question.image.save(buffer, "PNG")
-        url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-        content.append({"type": "image_url", "image_url": {"url": url}})
+        content.append({"type": "image_url", "image_url": {"url": data_url(question.image)}})
     content.append({"type": "text", "text": question.text})
     return [{"role": "user", "content": content}]
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from ..running.events import Blocked, Events, Failed
+from ..running.events import Events, Failed
 from ..smoke.judge import REASON as WRONG_ANSWER
 from ..smoke.judge import judge
 from ..smoke.question import Question, Reply, smoke_image, stage_facts
 from .backend import engine_module
+from .model_folder import wanted_checkpoint
 
 if TYPE_CHECKING:
     from ..running.request import Request
@@ -48,8 +49,7 @@ def boot(request: Request, events: Events) -> Booted:
     Raises:
         Blocked: this machine has no checkpoint of the model.
     """
-    if request.model.folder is None:
-        raise Blocked("no checkpoint of this model is on this machine", "weights-missing-or-corrupt")
+    wanted_checkpoint(request)
     return engine_module(request.engine.get("boot") or request.backend).boot(request, events)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from harness.core.collector import without_collection
+from harness.core.presence import runs_of
 from harness.scan.answers.settling import look_at, never_met
 from harness.scan.evaluation.world import PROVIDER
 
@@ -155,32 +156,17 @@ def _greedy_cover(excludes: dict[Requirement, set[Version]], everyone: set[Versi
 
 
 def _runs(versions: Sequence[Version], lacks: dict[Version, list[Requirement]]) -> Iterable[Run]:
-    start = 0
-    while start < len(versions):
-        if lacks[versions[start]]:
-            start += 1
-            continue
-        end = start
-        while end + 1 < len(versions) and not lacks[versions[end + 1]]:
-            end += 1
+    for first, last in runs_of((version, not lacks[version]) for version in versions):
+        start, end = versions.index(first), versions.index(last) + 1
         below = lacks[versions[start - 1]][0] if start else None
-        above = lacks[versions[end + 1]][0] if end + 1 < len(versions) else None
-        yield Run(versions[start], versions[end], below, above)
-        start = end + 1
+        above = lacks[versions[end]][0] if end < len(versions) else None
+        yield Run(first, last, below, above)
 
 
 def _ranges(evidence: Evidence, versions: Sequence[Version]) -> dict[Requirement, tuple[tuple[Version, Version], ...]]:
     """Where each requirement was found satisfied; versions that were not asked interrupt nothing."""
     found = {}
-    for requirement in evidence.misses:
+    for requirement, misses in evidence.misses.items():
         meets = evidence.meets(requirement)
-        runs: list[tuple[Version, Version]] = []
-        open_ = False
-        for version in versions:
-            if version in meets:
-                runs = [*runs[:-1], (runs[-1][0], version)] if open_ else [*runs, (version, version)]
-                open_ = True
-            elif version in evidence.misses[requirement]:
-                open_ = False
-        found[requirement] = tuple(runs)
+        found[requirement] = runs_of((version, version in meets) for version in versions if version in meets | misses)
     return found

@@ -26,7 +26,7 @@ def map_context(
     truth: Mapping[str, Any] | None = None,
     date: str | None = None,
 ) -> dict[str, Any]:
-    """The report's view of the map (``ScanView``): ``{model, date, rows, columns, cells, truth}``.
+    """The report's view of the map (``ScanView``): ``{model, backend, python, date, rows, columns, cells, truth}``.
 
     Args:
         grid: the predictions.
@@ -48,7 +48,9 @@ def map_context(
         for row in grid.lmdeploy
     ]
     return {
-        "model": f"{grid.model} on the {grid.backend} engine, Python {grid.python}",
+        "model": grid.model,
+        "backend": grid.backend,
+        "python": grid.python,
         "date": date or datetime.now(UTC).date().isoformat(),
         "rows": [str(version) for version in grid.lmdeploy],
         "columns": [str(version) for version in grid.transformers],

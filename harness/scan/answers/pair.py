@@ -19,7 +19,7 @@ from harness.scan.evaluation.engine import ROOT, Engine
 from harness.scan.evaluation.importing import Consumers
 from harness.scan.evaluation.needs import Guard, Need, needs_of
 from harness.scan.evaluation.problems import Kind, Problem
-from harness.scan.evaluation.provides import Provider
+from harness.scan.evaluation.provides import AVAILABLE, Provider
 from harness.scan.evaluation.reach import Reached, evaluate
 from harness.scan.evaluation.shapes import Shapes
 from harness.scan.evaluation.undeclared import Stack
@@ -33,19 +33,6 @@ if TYPE_CHECKING:
     from harness.scan.evaluation.world import CheckRunner
     from harness.scan.sources.release import Library, Release
 
-AVAILABLE = {
-    "is_torch_available": True,
-    "is_torchvision_available": True,
-    "is_tokenizers_available": True,
-    "is_sentencepiece_available": True,
-    "is_safetensors_available": True,
-    "is_vision_available": True,
-    "is_tf_available": False,
-    "is_flax_available": False,
-    "is_keras_nlp_available": False,
-    "is_tensorflow_text_available": False,
-}
-"""Packages of every stack of the engine, and frameworks that no stack has. Others are unknown."""
 _TORCH_FLOOR = re.compile(rb"Disabling PyTorch because PyTorch >= (\d+(?:\.\d+)*) is required")
 
 

@@ -1,105 +1,65 @@
-"""In which versions of a package a name can be imported."""
+"""In which versions of a package names can be imported."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from harness.scan.answers.pair import AVAILABLE
-from harness.scan.evaluation.provides import Provider
-from harness.scan.sources.conditions import Surroundings
+from harness.core.presence import Presence
+from harness.scan.evaluation.names import Names
+from harness.scan.evaluation.world import PROVIDER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
     from harness.scan.sources.release import Library
 
-_KIND = "symbol-1"
+_KIND = "symbol-2"
+_OLDEST = {PROVIDER: Version("4.30.0")}
+"""The oldest version that is looked at, where that is not the very first."""
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolVersions:
-    """Where one name can be imported."""
-
-    package: str
-    module: str
-    name: str
-    """Empty when the module itself is meant."""
-    looked_at: tuple[Version, ...]
-    """Every release that was looked at, oldest first."""
-    runs: tuple[tuple[Version, Version], ...]
-    """First and last version of each stretch that has it."""
-
-    @property
-    def symbol(self) -> str:
-        """``transformers.processing_utils.ImagesKwargs``."""
-        return f"{self.module}.{self.name}" if self.name else self.module
-
-    def has(self, version: Version) -> bool:
-        """Whether a version has it."""
-        return any(first <= version <= last for first, last in self.runs)
-
-    def requirements(self) -> list[str]:
-        """The stretches as requirements: ``transformers<=4.56.2``; open where the oldest or newest version has it."""
-        found = []
-        for first, last in self.runs:
-            lower = "" if first == self.looked_at[0] else f">={first}"
-            upper = "" if last == self.looked_at[-1] else f"<={last}"
-            found.append(f"{self.package}{','.join(part for part in (lower, upper) if part)}")
-        return found
-
-    def __str__(self) -> str:
-        ranges = " or ".join(text.removeprefix(self.package) or "any" for text in self.requirements())
-        name = self.name or self.module
-        return f"{name}: {self.package} {ranges}" if ranges else f"{name}: in no {self.package}"
-
-
-def symbol_versions(  # noqa: PLR0913 - what is looked for, and where
+def presence_of(
     library: Library,
-    module: str,
-    name: str = "",
+    names: Iterable[str],
     *,
-    package: str = "transformers",
+    package: str | None = None,
     since: Version | None = None,
     progress: Callable[[str], None] | None = None,
-) -> SymbolVersions:
-    """The versions of ``package`` in which ``from module import name`` works.
+) -> dict[str, Presence]:
+    """Where some names of one package are there.
 
     Args:
         library: where releases come from.
-        module: the module, in full.
-        name: the name in it; empty: whether the module itself is there.
-        package: what the module belongs to.
+        names: dotted names: modules, their names, attributes of their classes (``package.module.Class.field``), entries
+            of their dictionaries (``package.module.TABLE[key]``).
+        package: what has them; None: the package that is called like their first part.
         since: the oldest version to look at; None: 4.30.0 for transformers, the very first otherwise.
         progress: told each version as it is looked at.
 
     Raises:
+        NoSuchRelease: the index has no such package.
         IndexUnavailable: the index cannot be asked.
     """
-    oldest = since if since is not None else Version("4.30.0" if package == "transformers" else "0")
-    versions = [version for version in library.versions(package) if version >= oldest]
-    key = f"{_KIND}:{package}:{module}:{name}:{oldest}:{len(versions)}:{versions[-1] if versions else ''}"
-    kept = library.store.listing(key)
-    if kept is None:
-        kept = []
-        for place, version in enumerate(versions):
-            library.look_ahead(package, versions[place + 1 : place + 5])
-            if progress is not None:
-                progress(f"{package} {version}")
-            provider = Provider(library.release(package, version), Surroundings(available=AVAILABLE))
-            kept.append(bool(provider.name(module, name) if name else provider.module(module)))
-            library.forget(package, version)
-        library.store.keep_listing(key, kept)
-    return SymbolVersions(package, module, name, tuple(versions), tuple(_runs(versions, kept)))
-
-
-def _runs(versions: Sequence[Version], there: Sequence[bool]) -> list[tuple[Version, Version]]:
-    runs: list[tuple[Version, Version]] = []
-    open_ = False
-    for version, has in zip(versions, there, strict=True):
-        if has:
-            runs = [*runs[:-1], (runs[-1][0], version)] if open_ else [*runs, (version, version)]
-        open_ = has
-    return runs
+    wanted = list(dict.fromkeys(names))
+    root = wanted[0].partition(".")[0]
+    package = canonicalize_name(package or root)
+    oldest = since or _OLDEST.get(package)
+    versions = [version for version in library.versions(package) if oldest is None or version >= oldest]
+    place = f"{_KIND}:{package}:{versions[0]}:{len(versions)}:{versions[-1]}:" if versions else ""
+    found = {name: kept for name in wanted if (kept := library.store.listing(place + name)) is not None}
+    missing = [name for name in wanted if name not in found]
+    found |= {name: [] for name in missing}
+    for number, version in enumerate(versions if missing else ()):
+        library.look_ahead(package, versions[number + 1 : number + 5])
+        if progress is not None:
+            progress(f"{package} {version}")
+        release = Names(library.release(package, version), root)
+        for name in missing:
+            found[name].append(release.has(name))
+        library.forget(package, version)
+    for name in missing:
+        library.store.keep_listing(place + name, found[name])
+    return {name: Presence.of(package, dict(zip(versions, found[name], strict=True))) for name in wanted}

@@ -1,18 +1,15 @@
-"""Measuring the predictions: real environments, the real ladder, and where the scan was wrong.
+"""Measuring the predictions: real environments, the real pipeline, and where the scan was wrong.
 
-The pairs are climbed by the harness itself, as matrices of their own, with the canary as far as the engine's own image
-and prompt path; a model whose configuration is not on this machine goes as far as its imports. A *hard failure* is a
-failed import, configure or preprocess stage, or a refusal by the resolver. The scan has to foresee each of them (no
-miss) and nothing else (no false alarm). Trouble of the infrastructure, and a stage that ran out of time, say nothing
-about a prediction: they stand in the table as unknown.
+The pairs are run by the harness itself (:mod:`harness.session.pairs`), as matrices of their own, with the canary as far
+as the engine's own image and prompt path; a model whose configuration is not on this machine goes as far as its
+imports. A *hard failure* is a failed import, configure or preprocess stage, or a refusal by the resolver. The scan has
+to foresee each of them (no miss) and nothing else (no false alarm). Trouble of the infrastructure, and a stage that ran
+out of time, say nothing about a prediction: they stand in the table as unknown.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +17,8 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from harness.core.errors import HarnessError
-from harness.core.untrusted_files import remove_tree
 from harness.core.verdict import Reason, Stage, Status, Verdict
 from harness.engines import ENGINES, Backend
-from harness.results.store import ResultStore
 from harness.scan.answers.findings import Outcome
 from harness.scan.evaluation.target import PYTHON
 
@@ -34,10 +29,10 @@ if TYPE_CHECKING:
     from harness.scan.answers.pair import Scanner
 
 MODEL = "canary"
-"""The model a pair is climbed with unless its line names another: a real architecture that lies in the repository."""
+"""The model a pair is run with unless its line names another: a real architecture that lies in the repository."""
 MATRIX = "scan-truth.yaml"
 PAIRS = Path(__file__).with_name("truth_pairs.txt")
-"""The pairs that are climbed unless others are given."""
+"""The pairs that are run unless others are given."""
 
 
 class BadPairs(HarnessError):  # noqa: N818 - says what is wrong with the file
@@ -46,7 +41,7 @@ class BadPairs(HarnessError):  # noqa: N818 - says what is wrong with the file
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Pairs that are climbed together."""
+    """Pairs that are run together."""
 
     lmdeploy: str
     backend: str
@@ -80,7 +75,7 @@ class Comparison:
     names: tuple[str, ...]
     """What decided the prediction."""
     verdict: str
-    """The ladder's verdict; empty when there is none."""
+    """The pipeline's verdict; empty when there is none."""
     decided: str
     """The stage's verdict that decided the truth, or the last one reached."""
     truth: str | None
@@ -155,50 +150,6 @@ def read_measured(path: Path) -> list[Measured]:
         return [Measured(**{field.name: row[field.name] for field in fields(Measured)}) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadPairs(f"{path} does not hold measured pairs: {error!r}") from error
-
-
-def climb(
-    groups: Iterable[Group],
-    *,
-    models: Path,
-    folder: Path,
-    keep: bool = False,
-    progress: Callable[[str], None] | None = None,
-) -> list[Record]:
-    """Climb the pairs, one engine release after the other, and return their records.
-
-    Environments of an engine release are deleted before the next one's are built, unless ``keep``: then only their
-    answers stay. What was climbed before from the same packages is not climbed again. With ``HARNESS_HOME`` set,
-    environments are shared with every other command, and none is deleted.
-
-    Args:
-        groups: what to climb.
-        models: folder of the model specs.
-        folder: where matrices, environments and records go.
-        keep: keep the environments.
-        progress: told what is being climbed.
-
-    Raises:
-        OSError: the folder cannot be used.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    link = folder / "models"
-    if not link.exists():
-        link.symlink_to(models.resolve())
-    given = os.environ.get("HARNESS_HOME")
-    reports, state = folder / "reports", Path(given) if given else folder / "state"
-    for group in groups:
-        if progress is not None:
-            progress(f"lmdeploy {group.lmdeploy} with transformers {', '.join(group.transformers)}")
-        matrix = folder / MATRIX
-        matrix.write_text(matrix_text(group), "utf-8")
-        command = [sys.executable, "-m", "harness", "run", "--matrix", str(matrix), "--reports", str(reports)]
-        environment = {**os.environ, "HARNESS_HOME": str(state)}
-        with (folder / "run.log").open("ab") as log:
-            subprocess.run([*command, "--jobs", "1", "-q"], stdout=log, stderr=log, env=environment, check=False)
-        if not keep and not given:
-            remove_tree(state / "environments")
-    return ResultStore(reports).records()
 
 
 def matrix_text(group: Group) -> str:

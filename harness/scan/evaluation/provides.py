@@ -36,6 +36,19 @@ if TYPE_CHECKING:
     from harness.scan.sources.facts import Step
     from harness.scan.sources.release import Release
 
+AVAILABLE = {
+    "is_torch_available": True,
+    "is_torchvision_available": True,
+    "is_tokenizers_available": True,
+    "is_sentencepiece_available": True,
+    "is_safetensors_available": True,
+    "is_vision_available": True,
+    "is_tf_available": False,
+    "is_flax_available": False,
+    "is_keras_nlp_available": False,
+    "is_tensorflow_text_available": False,
+}
+"""Packages of every stack of the engine, and frameworks that no stack has. Others are unknown."""
 _FAST = "_fast"
 _ENDINGS = re.compile(rb'name\.endswith\("(\w+Fast)"\)')
 _NOT_AVAILABLE = "OptionalDependencyNotAvailable"
@@ -91,19 +104,21 @@ class _Namespace:
 
 
 class Provider:
-    """Answers about one release under given surroundings."""
+    """Answers about one release under given surroundings.
 
-    def __init__(self, release: Release, surroundings: Surroundings) -> None:
+    Args:
+        release: which.
+        surroundings: what tests in its code are decided against.
+        root: its top-level module; None: it is called like the package.
+    """
+
+    def __init__(self, release: Release, surroundings: Surroundings, root: str | None = None) -> None:
         self.release = release
+        self.root = root or release.package.replace("-", "_")
         self._surroundings = surroundings
         self._namespaces: dict[str, _Namespace] = {}
         self._answers: dict[tuple[str, str], Answer] = {}
         self._asking: set[tuple[str, str]] = set()
-
-    @property
-    def root(self) -> str:
-        """The package's top-level module."""
-        return self.release.package.replace("-", "_")
 
     def module(self, module: str) -> Answer:
         """Whether ``import module`` finds one, by its own name or by a legacy alias."""

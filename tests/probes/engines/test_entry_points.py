@@ -50,31 +50,3 @@ def test_the_legacy_module_is_started_as_people_do(session: Session) -> None:
 def test_a_legacy_module_that_exists_passes(session: Session) -> None:
     session.install({"lmdeploy/serve/api_server.py": "print('usage')"})
     assert session.ask("launch-module").result["outcome"] == "pass"
-
-
-SERVER = {
-    "uvicorn.py": "def run(*_, **__): raise AssertionError('listening')",
-    "lmdeploy/serve/openai/api_server.py": """
-        import uvicorn
-        def serve(folder, backend, backend_config):
-            assert backend == "pytorch"
-            start(backend_config)
-            uvicorn.run(app=None)
-        def start(backend_config):
-            backend_config.device_type
-    """,
-}
-
-
-def test_a_server_without_a_backend_configuration_fails_as_its_version_does(session: Session) -> None:
-    session.install(SERVER)
-    result = session.ask("no-backend-config", model={"folder": str(session.folder)}).result
-    assert (result["stage"], result["outcome"]) == ("boot", "fail")
-    assert result["exception"]["message"] == "'NoneType' object has no attribute 'device_type'"
-
-
-def test_a_server_that_gets_as_far_as_listening_passes(session: Session) -> None:
-    text = SERVER["lmdeploy/serve/openai/api_server.py"].replace("backend_config.device_type", "pass")
-    session.install({**SERVER, "lmdeploy/serve/openai/api_server.py": text})
-    result = session.ask("no-backend-config", model={"folder": str(session.folder)}).result
-    assert (result["outcome"], result["message"]) == ("pass", "the server came up to where it listens")

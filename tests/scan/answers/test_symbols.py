@@ -1,24 +1,39 @@
-"""In which versions a name is."""
+"""In which versions names are."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packaging.version import Version
+import pytest
 
-from harness.scan.answers.symbols import symbol_versions
+from harness.scan.answers.symbols import presence_of
+from harness.scan.sources.release import NoSuchRelease
 
 if TYPE_CHECKING:
     from harness.scan.sources.release import Library
 
+NAMES = {
+    "transformers.processing_utils.ImagesKwargs": ["transformers>=4.42.0"],
+    "transformers.BeamSearchScorer": ["transformers<=4.43.0"],
+    "transformers.nowhere": [],
+    "transformers.utils": ["transformers"],
+}
 
-def test_where_a_name_is_comes_as_requirements(library: Library) -> None:
-    kwargs = symbol_versions(library, "transformers.processing_utils", "ImagesKwargs")
-    assert kwargs.requirements() == ["transformers>=4.42.0"]
-    assert str(kwargs) == "ImagesKwargs: transformers >=4.42.0"
-    beams = symbol_versions(library, "transformers", "BeamSearchScorer")
-    assert beams.requirements() == ["transformers<=4.43.0"]
-    assert beams.has(Version("4.41.0"))
-    assert not beams.has(Version("4.44.0"))
-    assert symbol_versions(library, "transformers.nowhere").runs == ()
-    assert symbol_versions(library, "transformers.utils").requirements() == ["transformers"]
+
+def test_where_names_are_comes_as_requirements(library: Library) -> None:
+    found = presence_of(library, NAMES)
+    assert {name: presence.requirements() for name, presence in found.items()} == NAMES
+
+
+def test_versions_are_looked_at_once_for_all_names_and_never_again(library: Library) -> None:
+    seen: list[str] = []
+    first = presence_of(library, NAMES, progress=seen.append)
+    assert len(seen) == len(first["transformers.utils"].looked_at)
+    assert presence_of(library, NAMES, progress=seen.append) == first
+    assert len(seen) == len(first["transformers.utils"].looked_at)
+
+
+def test_the_package_follows_from_the_name(library: Library) -> None:
+    assert presence_of(library, ["lmdeploy.archs"])["lmdeploy.archs"].requirements() == ["lmdeploy"]
+    with pytest.raises(NoSuchRelease, match="no package nowhere"):
+        presence_of(library, ["nowhere.X"])

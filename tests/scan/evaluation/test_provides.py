@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.scan.answers.pair import AVAILABLE
-from harness.scan.evaluation.provides import Found, Provider
+from harness.scan.evaluation.provides import AVAILABLE, Found, Provider
 from harness.scan.evaluation.shapes import Shapes
 from harness.scan.sources.conditions import Surroundings
 from harness.scan.sources.release import Library
