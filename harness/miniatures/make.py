@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.core.errors import ExitCode, HarnessError
 from harness.core.files import digest, digest_of_files, read_json
+from harness.core.untrusted_files import remove_tree
 from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import Request
 from harness.matrix.configuration import UnusableConfiguration, read_configuration
@@ -47,6 +51,17 @@ class MakerBroken(HarnessError, RuntimeError):  # noqa: N818 - reads as what hap
     """The process that makes miniatures did not begin."""
 
     exit_code = ExitCode.INFRASTRUCTURE
+
+
+class _Answer(BaseModel):
+    """What the maker writes of one miniature: that it begins, or what came of it."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    event: Literal["begin", "answer"]
+    number: int = Field(ge=0)
+    message: str = ""
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +134,20 @@ def make_miniatures(
         if not order.is_made:
             left.append(order)
     for version in MAKERS:
-        answers: dict[str, Mapping[str, Any]] = {}
+        answers: dict[str, _Answer] = {}
         while len(answers) < len(left):  # a configuration that ends the process leaves the others to the next one
             answers |= _made([order for order in left if order.name not in answers], maker, version)
         for order in left:
-            message = answers[order.name].get("message")
+            message = answers[order.name].message
             if message:
                 problems[order.name] = NoMiniature(f"no miniature of {order.name}: {message}")
             else:
                 problems.pop(order.name, None)
-        left = [order for order in left if answers[order.name].get("unknown")]
+        left = [order for order in left if answers[order.name].unknown]
     return problems
 
 
-def _made(orders: Sequence[_Order], maker: Maker, version: str) -> dict[str, Mapping[str, Any]]:
+def _made(orders: Sequence[_Order], maker: Maker, version: str) -> dict[str, _Answer]:
     """Make the orders in one process, as far as it comes; what each came to."""
     python = maker.environment(version).python
     scratch = Path(tempfile.mkdtemp(prefix="miniature-", dir=own_folder(maker.scratch)))
@@ -146,19 +161,21 @@ def _made(orders: Sequence[_Order], maker: Maker, version: str) -> dict[str, Map
             events=scratch / EVENTS,
             writable=[scratch],
         )
-        found: dict[str, Mapping[str, Any]] = {}
-        for event in report.events:
-            order = orders[int(str(event["number"]))]
-            ended = {"message": f"its maker ended over it: {report.message or report.end}"}
-            found[order.name] = event if event["event"] == "answer" else ended
+        found: dict[str, _Answer] = {}
+        for line in report.events.splitlines():
+            with suppress(ValidationError, IndexError):  # what no maker writes: then its miniature has no answer
+                event = _Answer.model_validate_json(line)
+                ended = event.model_copy(update={"message": f"its maker ended over it: {report.message or report.end}"})
+                found[orders[event.number].name] = event if event.event == "answer" else ended
         if not found:
             raise MakerBroken(f"the maker of miniatures did not begin: {report.end}\n{report.log[-2000:]}")
         for number, order in enumerate(orders):
-            if order.name in found and not found[order.name].get("message"):
+            if order.name in found and not found[order.name].message:
                 _keep(scratch / f"made-{number}", order)
         return found
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        with suppress(OSError):  # the next sweep tries again
+            remove_tree(scratch)
 
 
 def _write_request(scratch: Path, number: int, order: _Order) -> Path:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from harness.core.files import digest, digest_of_files
 from harness.core.machine import machine
-from harness.core.verdict import Reason, Stage, Status
+from harness.core.verdict import Stage
 from harness.engines import Check, Needs
 from harness.environments.interpreters import find_interpreter
-from harness.pipeline.check_cache import CheckResult, StageResult
 from harness.pipeline.checkpoints import Checkpoint, folder_digest, model_request
 from harness.pipeline.checks import launch_style
+from harness.pipeline.events import read_report
 from harness.pipeline.limits import limits_of
-from harness.process.child import LOG_TAIL, ChildReport
 from harness.process.probing import PROBES, ProbeCall, run_probes
-from harness.process.redaction import redact_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +25,7 @@ if TYPE_CHECKING:
     from harness.environments.lock import Lock
     from harness.matrix import Combination
     from harness.matrix.models import ModelSpec
+    from harness.pipeline.check_cache import CheckResult
     from harness.pipeline.gpus import GpuPool
 
 _SHARED: Mapping[Stage, tuple[str, ...]] = {
@@ -136,6 +133,12 @@ class CheckCall:
         """Hash of everything the answer depends on."""
         return check_key(self.check, self.subject)
 
+    @property
+    def impossible(self) -> frozenset[Stage]:
+        """Stages that cannot pass here: an engine that needs a GPU answers nothing without one."""
+        lacking = self.subject.combination.backend.engine.needs_gpu and not machine().gpus
+        return frozenset(self.check.stages) if lacking and Stage.SEE in self.check.stages else frozenset()
+
     def request(self, threads: int) -> dict[str, object]:
         """What the probes are told."""
         combination, checkpoint = self.subject.combination, self.subject.checkpoint
@@ -219,7 +222,7 @@ class CheckRunner:
             if report is None:
                 break
             (self.logs / f"{question.key}.log").write_text(report.log, encoding="utf-8")
-            answers.append(read_report(question.key, question.check, report))
+            answers.append(read_report(question.key, question.check, report, question.impossible))
         if not answers:  # not even the first was begun: the environment's Python itself does not get that far
             return [self._ask_some([first], environment)[0]]
         if len(questions) > 1:
@@ -241,95 +244,6 @@ class CheckRunner:
         if report is None:
             raise OSError(f"the probe of {question.subject.combination.id} could not be begun; its log is {log.name}")
         (self.logs / f"{question.key}.log").write_text(report.log, encoding="utf-8")
-        answer = read_report(question.key, question.check, report)
+        answer = read_report(question.key, question.check, report, question.impossible)
         stages = [answer.stages[0].model_copy(update={"facts": {**answer.stages[0].facts, "gpu": lease.facts()}})]
         return answer.model_copy(update={"stages": [*stages, *answer.stages[1:]]})
-
-
-def read_report(key: str, check: Check, report: ChildReport) -> CheckResult:
-    """What a child's events and end amount to.
-
-    The events are the truth. Stages they do not answer are answered by how the child ended, for the first of them
-    only: what would have come after it was not reached.
-    """
-    stages = _said(report)
-    answered = {answer.stage for answer in stages}
-    broken = any(answer.outcome is not Status.PASS for answer in stages)
-    silent = [stage for stage in check.stages if stage not in answered]
-    if silent and not broken:
-        stages.append(_unsaid(silent[0], report))
-    return CheckResult(
-        key=key,
-        check=check.name,
-        stages=stages,
-        seconds=report.seconds,
-        peak_memory_mib=report.peak_memory_mib or None,
-        log_tail=report.log[-LOG_TAIL:],
-        final=not any(answer.outcome is Status.INFRA or answer.reason is Reason.TIMEOUT for answer in stages),
-    )
-
-
-def _said(report: ChildReport) -> list[StageResult]:
-    """The results among the events, each with the facts that came before it; late facts go to the last one."""
-    answers: list[StageResult] = []
-    facts: dict[str, Any] = {}
-    for event in report.events:
-        if event["event"] == "fact":
-            facts[str(event.get("name"))] = event.get("value")
-        elif event["event"] == "result":
-            answers.append(_answer(event, facts))
-            facts = {}
-    if facts and answers:
-        answers[-1] = answers[-1].model_copy(update={"facts": answers[-1].facts | redact_tree(facts)})
-    if report.leaked and answers:
-        left = {"processes_left_behind": report.leaked}
-        answers[-1] = answers[-1].model_copy(update={"facts": answers[-1].facts | left})
-    return answers
-
-
-def _answer(event: Mapping[str, Any], facts: Mapping[str, Any]) -> StageResult:
-    said = {name: event.get(name) for name in ("stage", "outcome", "message", "reason", "exception", "seconds")}
-    said = {name: value for name, value in said.items() if value is not None}
-    try:
-        return StageResult.model_validate(redact_tree({**said, "facts": dict(facts)}))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        return StageResult(
-            stage=next((stage for stage in Stage if stage == said.get("stage")), Stage.IMPORT),
-            outcome=Status.FAIL,
-            reason=Reason.CRASH,
-            message=f"wrote a result that cannot be read: {problem['loc']}: {problem['msg']}",
-        )
-
-
-def _unsaid(stage: Stage, report: ChildReport) -> StageResult:
-    """What the end of a child that did not answer says of the stage."""
-    status, reason, message = _end_means(report)
-    return StageResult(stage=stage, outcome=status, reason=reason, message=message, seconds=report.seconds)
-
-
-def _end_means(report: ChildReport) -> tuple[Status, Reason, str]:  # noqa: PLR0911 - one for each way to end
-    match report.end:
-        case "wall":
-            return Status.FAIL, Reason.TIMEOUT, f"wall limit: still running after {report.seconds:.0f} s"
-        case "idle":
-            return (
-                Status.FAIL,
-                Reason.TIMEOUT,
-                f"idle limit: no sign of life any more, ended after {report.seconds:.0f} s",
-            )
-        case "memory":
-            return (
-                Status.FAIL,
-                Reason.OUT_OF_MEMORY,
-                f"memory ceiling: at {report.peak_memory_mib:.0f} MiB when it was ended",
-            )
-        case "processes":
-            return Status.FAIL, Reason.CRASH, "process ceiling: started more processes than allowed"
-        case "not-started":
-            return Status.INFRA, Reason.CRASH, f"could not be started: {report.message}"
-    if report.signal_name == "SIGKILL":
-        return Status.INFRA, Reason.OUT_OF_MEMORY, "killed from outside (SIGKILL), most often for want of memory"
-    if report.signal_name is not None:
-        return Status.FAIL, Reason.CRASH, report.signal_name
-    return Status.FAIL, Reason.CRASH, f"ended with {report.exit_code} and no record"

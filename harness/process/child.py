@@ -27,13 +27,11 @@ from harness.process.redaction import redact
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pydantic import JsonValue
-
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 LOG_TAIL = 16_000
 """Characters of a child's log that are kept in a record; the whole log stays in a file."""
-MAX_EVENT_BYTES = 8 * 1024 * 1024
-"""Events beyond this are not read: a probe writes kilobytes."""
+MAX_EVENT_BYTES = 2 * 1024 * 1024
+"""More than this is not what a probe writes: those are kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +58,13 @@ class ChildReport:
     peak_memory_mib: float
     leaked: int
     log: str
-    events: tuple[dict[str, JsonValue], ...] = ()
+    events: bytes = b""
+    """What it wrote to the file of its events, as it stands: :mod:`harness.pipeline.events` reads it."""
     message: str = ""
     sandbox: str = ""
     """``namespaces``, or why the child ran without them; empty: it was not asked for."""
+    spoilt: str = ""
+    """Why nothing that it wrote can be believed; empty: nothing speaks against it."""
 
     @property
     def signal_name(self) -> str | None:
@@ -171,7 +172,7 @@ class Children:
             peak_memory_mib=round(int(account["peak"]) / 2**20, 1),
             leaked=int(account["leaked"]),
             log=text,
-            events=read_events(events) if events is not None else (),
+            events=read_events(events) if events is not None else b"",
             message=redact(str(account.get("message", ""))),
             sandbox=str(account.get("sandbox", "")),
         )
@@ -209,17 +210,10 @@ def _bury(mark: str) -> None:
             return
 
 
+def read_events(path: Path) -> bytes:
+    """What a child wrote there, and a byte more where that is too much."""
+    return read_untrusted(path.parent, path.name, MAX_EVENT_BYTES + 1) or b""
+
+
 CHILDREN = Children()
 """Every child of this process goes through here, so that one call stops them all."""
-
-
-def read_events(path: Path) -> tuple[dict[str, JsonValue], ...]:
-    """Every whole event; a torn or foreign line is dropped, since the child may have died while writing it."""
-    data = read_untrusted(path.parent, path.name, MAX_EVENT_BYTES) or b""
-    found: list[dict[str, JsonValue]] = []
-    for line in data.splitlines():
-        with suppress(ValueError, RecursionError):
-            event = json.loads(line)
-            if isinstance(event, dict) and isinstance(event.get("event"), str):
-                found.append(event)
-    return tuple(found)

@@ -9,7 +9,9 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.core.untrusted_files import remove_tree
 from harness.process.bytecode import keep_bytecode
@@ -21,11 +23,10 @@ from harness.process.scratch import own_folder
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pydantic import JsonValue
-
 PROBES = Path(__file__).parents[1] / "probes"
 _MARKED = re.compile("\n\x1e([^\x1e\n]+)\x1e\n")
 """Before each request's output, as the probes' batch writes it."""
+_END = b'{"event": "end"}'
 SWITCH = "HARNESS_SANDBOX"
 """Environment variable; ``off`` lets probes run without namespaces."""
 _WITHOUT = "none: switched off, or a GPU driver that does not start in one"
@@ -83,7 +84,7 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
         roots = [call.python.parent.parent, PROBES]
         keep_bytecode(CHILDREN, call.interpreter, scratch, own, roots, shut_in=wanted())
         places = {**call.places, str(own): "<scratch>", str(scratch): "<scratch>"}
-        return [_with_sandbox(_placed(each, places), report.sandbox) for each in _parts(report, files)]
+        return [_told(each, places, report.sandbox) for each in _parts(report, files)]
     finally:
         with suppress(OSError):  # the disk is broken: the next sweep tries again
             remove_tree(scratch)
@@ -91,14 +92,6 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
 
 def _parts(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | None]:
     return [report] if len(files) == 1 else _divided(report, files)
-
-
-def _with_sandbox(report: ChildReport | None, sandbox: str) -> ChildReport | None:
-    """The report, with the protection it ran under among its facts."""
-    if report is None:
-        return None
-    fact: dict[str, JsonValue] = {"event": "fact", "name": "sandbox", "value": sandbox or _WITHOUT}
-    return replace(report, events=(fact, *report.events), sandbox=sandbox)
 
 
 def wanted() -> bool:
@@ -110,15 +103,16 @@ def wanted() -> bool:
     return not Path(GPU_DRIVER).exists() and os.environ.get(SWITCH, "").lower() not in {"off", "0", "no"}
 
 
-def _placed(report: ChildReport | None, places: Mapping[str, str]) -> ChildReport | None:
+def _told(report: ChildReport | None, places: Mapping[str, str], sandbox: str) -> ChildReport | None:
     """The report, with this machine's folders called by their names in log and events, the longest first."""
     if report is None:
         return None
-    log, events = report.log, json.dumps(report.events)
+    log, events = report.log, report.events
     for folder in sorted(places, key=len, reverse=True):
         log = log.replace(folder, places[folder])
-        events = events.replace(json.dumps(folder)[1:-1], places[folder])
-    return replace(report, log=log, events=tuple(json.loads(events)))
+        written = json.dumps(folder, ensure_ascii=False)[1:-1]  # as the probes write
+        events = events.replace(written.encode("utf-8", "surrogateescape"), places[folder].encode())
+    return replace(report, log=log, events=events, sandbox=sandbox or _WITHOUT)
 
 
 def _write_request(scratch: Path, number: int, request: Mapping[str, object]) -> Path:
@@ -133,32 +127,54 @@ def _events_of(request: Path) -> Path:
     return request.parent / "child" / f"{request.stem}.events.jsonl"
 
 
+class _Ended(BaseModel):
+    """How one fork of a batch ended, as the batch says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    event: Literal["ended"]
+    request: str
+    end: Literal["exited", "wall"]
+    exit: int = Field(ge=-64, le=255)
+    seconds: float = Field(ge=0, le=10**6)
+    peak: int = Field(ge=0, le=2**50)
+    left: int = Field(ge=0, le=2**22)
+
+
 def _divided(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | None]:
     """The batch's report, one for each request: its own end, its own events, its own part of the log."""
-    ended = {str(event.get("request")): event for event in report.events if event["event"] == "ended"}
+    *lines, _ = report.events.split(b"\n")  # a last line without an end is that of a batch that died over it
+    ended: dict[str, _Ended] = {}
+    spoilt = ""
+    for number, line in enumerate(lines, start=1):
+        if line == _END and number == len(lines):
+            break
+        try:
+            end = _Ended.model_validate_json(line)
+        except ValidationError:
+            end = None
+        if end is None or end.request in ended or end.request != str(files[min(len(ended), len(files) - 1)]):
+            spoilt = f"line {number} of the batch's events is not one that it writes"
+            break
+        ended[end.request] = end
     _, *marked = _MARKED.split(report.log)
     logs = dict(zip(marked[::2], marked[1::2], strict=True))
     found: list[ChildReport | None] = []
     for file in files:
         name = str(file)
-        end = ended.get(name)
-        if end is None and name not in logs:
+        fork = ended.get(name)
+        if fork is None and name not in logs:
             found.append(None)
             continue
-        events, log = read_events(_events_of(file)), logs.get(name, "").strip("\n")
-        if end is None:  # the one over which the process ended
-            found.append(replace(report, log=log, events=events))
-            continue
-        facts: dict[str, Any] = end
-        found.append(
-            ChildReport(
-                end=str(facts["end"]),
-                exit_code=int(facts["exit"]),
-                seconds=float(facts["seconds"]),
-                peak_memory_mib=round(int(facts["peak"]) / 2**20, 1),
-                leaked=int(facts["left"]),
-                log=log,
-                events=events,
+        own = replace(report, log=logs.get(name, "").strip("\n"), events=read_events(_events_of(file)), spoilt=spoilt)
+        if fork is not None:  # None: the one over which the process ended
+            own = replace(
+                own,
+                end=fork.end,
+                exit_code=fork.exit,
+                seconds=fork.seconds,
+                peak_memory_mib=round(fork.peak / 2**20, 1),
+                leaked=fork.left,
             )
-        )
+        found.append(own)
     return found

@@ -26,7 +26,7 @@ from harness.matrix import MatrixError
 from harness.matrix.load import parse_matrix
 from harness.matrix.models import load_model
 from harness.pipeline.check_cache import CheckCache
-from harness.pipeline.check_runner import read_report
+from harness.pipeline.events import read_report
 from harness.process.child import ChildReport, read_events
 from harness.results.store import RECORD_FILE, ResultStore
 from tests.chaos.kills import MATRIX as RUN_MATRIX

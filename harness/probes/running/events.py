@@ -6,6 +6,7 @@ a closed file descriptor nor a forked copy of the process can spoil the file.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -23,6 +24,9 @@ MAX_TEXT = 16_000
 MAX_ITEMS = 400
 """Items kept of one list or mapping in a fact."""
 MAX_SUMMARY = 500
+MAX_DEPTH = 20
+"""Lists and mappings in each other; what is deeper is kept as text."""
+MAX_INTEGER = 2**63
 
 
 class Decided(Exception):  # noqa: N818 - a pass through the stack, not an error of the probe
@@ -140,10 +144,12 @@ class Events:
     def _write(self, event: Dict[str, Any]) -> None:
         if os.getpid() != self._process:
             return  # a forked copy of the probe has no say
-        line = json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n"
+        line = (json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, line.encode("utf-8"))
+            if os.write(descriptor, line) < len(line):
+                self._process = 0  # no more events: a torn line is known for what it is at the end of the file
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
         finally:
             os.close(descriptor)
 
@@ -153,16 +159,18 @@ def summary(error: BaseException) -> str:
     return f"{type_name(error)}: {message_of(error)}".replace("\n", " ").rstrip(": ")
 
 
-def jsonable(value: Any) -> Any:
+def jsonable(value: Any, depth: int = MAX_DEPTH) -> Any:
     """``value`` as strict JSON: bounded, without NaN, lone surrogates or foreign types."""
-    if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
+    if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < MAX_INTEGER):
         return value
-    if isinstance(value, dict):
-        return {_clean(str(key)): jsonable(item) for key, item in list(value.items())[:MAX_ITEMS]}
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, dict) and depth:
+        return {_clean(str(key)): jsonable(item, depth - 1) for key, item in list(value.items())[:MAX_ITEMS]}
     if isinstance(value, (set, frozenset)):
         value = sorted(map(str, value))
-    if isinstance(value, (list, tuple)):
-        return [jsonable(item) for item in value[:MAX_ITEMS]]
+    if isinstance(value, (list, tuple)) and depth:
+        return [jsonable(item, depth - 1) for item in value[:MAX_ITEMS]]
     return _clean(bounded(str(value), MAX_TEXT))
 
 
