@@ -18,7 +18,7 @@ _NAME = re.compile(r'^name = "([^"]+)"$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PackageChange:
     """One package that moved. None: it is not in that lock."""
 
     name: str
@@ -31,7 +31,7 @@ class Change:
         return f"{self.name} {self.green} → {self.red or '(none)'}"
 
 
-def changes_between(green: Lock, red: Lock) -> dict[str, Change]:
+def changes_between(green: Lock, red: Lock) -> dict[str, PackageChange]:
     """Every package whose version differs, by name, sorted.
 
     Raises:
@@ -40,7 +40,9 @@ def changes_between(green: Lock, red: Lock) -> dict[str, Change]:
     before, after = green.stack, red.stack
     names = sorted({*before, *after})
     return {
-        name: Change(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
+        name: PackageChange(name, before.get(name), after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
     }
 
 

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from harness.bisect.changes import Change
+    from harness.bisect.changes import PackageChange
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class Requirements:
     """What each package of a stack requires there: name to the requirements that apply."""
 
     requirements: Mapping[str, Sequence[Requirement]]
 
 
-def needs_of(environment: Path, python: str) -> Needs:
+def needs_of(environment: Path, python: str) -> Requirements:
     """What the packages installed in ``environment`` require.
 
     Args:
@@ -43,7 +43,7 @@ def needs_of(environment: Path, python: str) -> Needs:
         "python_version": ".".join(python.split(".")[:2]),
         "python_full_version": python if python.count(".") > 1 else f"{python}.0",
     }
-    return Needs(
+    return Requirements(
         {
             name: [each for each in listed if _applies(each, {"", *extras.get(name, ())}, marks)]
             for name, listed in found.items()
@@ -56,10 +56,10 @@ class Coupling:
     """The changes with what each of them brings along."""
 
     along: Mapping[str, Mapping[str, str]]
-    """Change to the changes that it needs at once, each with the requirement that says so."""
+    """PackageChange to the changes that it needs at once, each with the requirement that says so."""
 
     @classmethod
-    def of(cls, changes: Mapping[str, Change], green: Needs, red: Needs) -> Coupling:
+    def of(cls, changes: Mapping[str, PackageChange], green: Requirements, red: Requirements) -> Coupling:
         """The coupling of ``changes`` as declared at both ends."""
         along: dict[str, dict[str, str]] = {name: {} for name in changes}
         for owner, change in changes.items():

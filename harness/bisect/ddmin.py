@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-class Outcome(StrEnum):
+class TrialOutcome(StrEnum):
     """What a trial says of the failure that is looked for."""
 
     GREEN = "green"
@@ -23,7 +23,7 @@ class Outcome(StrEnum):
     UNRESOLVED = "unresolved"
 
 
-def ddmin(changes: Sequence[str], test: Callable[[Sequence[str]], Outcome]) -> list[str]:
+def ddmin(changes: Sequence[str], test: Callable[[Sequence[str]], TrialOutcome]) -> list[str]:
     """A subset of ``changes`` that is red and loses that as soon as any single change is taken out of it.
 
     Args:
@@ -34,14 +34,14 @@ def ddmin(changes: Sequence[str], test: Callable[[Sequence[str]], Outcome]) -> l
     parts = 2
     while len(current) > 1:
         pieces = _split(current, parts)
-        smaller = next((piece for piece in pieces if test(piece) is Outcome.RED), None)
+        smaller = next((piece for piece in pieces if test(piece) is TrialOutcome.RED), None)
         if smaller is not None:
             current, parts = smaller, 2
             continue
         rest = None
         if parts > 2:  # noqa: PLR2004 - with two pieces each is the other's complement
             complements = ([each for other in pieces if other is not piece for each in other] for piece in pieces)
-            rest = next((each for each in complements if test(each) is Outcome.RED), None)
+            rest = next((each for each in complements if test(each) is TrialOutcome.RED), None)
         if rest is not None:
             current, parts = rest, max(parts - 1, 2)
         elif parts < len(current):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from harness.bisect.changes import Change, Mixer, changes_between
+from harness.bisect.changes import Mixer, PackageChange, changes_between
 from harness.bisect.coupling import Coupling
-from harness.bisect.ddmin import Outcome, bound_at_worst, bound_for_one, ddmin
+from harness.bisect.ddmin import TrialOutcome, bound_at_worst, bound_for_one, ddmin
 from harness.core.errors import ExitCode, HarnessError
 from harness.core.verdict import Stage, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from harness.bisect.coupling import Needs
+    from harness.bisect.coupling import Requirements
     from harness.environments.lock import Lock
 
 
@@ -31,7 +31,7 @@ class Verdicts(Protocol):
     known: int
 
     def verdict(self, lock: Lock, *, keep: bool = False) -> Verdict:
-        """How a climb with the lock ends."""
+        """How a trial with the lock ends."""
 
     def stop_after(self, stage: Stage | None) -> None:
         """Nothing above that stage is asked any more."""
@@ -42,7 +42,7 @@ class Tried:
     """One trial."""
 
     moved: tuple[str, ...]
-    outcome: Outcome
+    outcome: TrialOutcome
     verdict: str
     declared: bool = True
     """False: tried against what the packages declare."""
@@ -52,7 +52,7 @@ class Tried:
 class Culprit:
     """What was found."""
 
-    changes: Mapping[str, Change]
+    changes: Mapping[str, PackageChange]
     """All that differs."""
     cause: Sequence[str]
     """The change that breaks it; several where only all of them together do."""
@@ -63,7 +63,7 @@ class Culprit:
     green: str
     red: str
     trials: Sequence[Tried]
-    climbs: int
+    trials_run: int
     """Stacks that were really installed and tried, both ends included."""
     known: int
     """Trials answered from earlier ones."""
@@ -71,7 +71,7 @@ class Culprit:
     @property
     def unresolved(self) -> int:
         """Trials that failed in another way."""
-        return sum(each.outcome is Outcome.UNRESOLVED for each in self.trials if each.declared)
+        return sum(each.outcome is TrialOutcome.UNRESOLVED for each in self.trials if each.declared)
 
     @property
     def tests(self) -> int:
@@ -102,12 +102,12 @@ class Search:
     green: Lock
     red: Lock
     trials: Verdicts
-    needs: Callable[[Lock], Needs]
+    needs: Callable[[Lock], Requirements]
     """Reads what a stack's packages require; asked of the two ends only, after they were tried."""
     said: Callable[[Tried], None] = lambda _tried: None
     told: Callable[[str], None] = lambda _text: None
     """Hears how both ends came out."""
-    _told: dict[str, Outcome] = field(default_factory=dict)
+    _told: dict[str, TrialOutcome] = field(default_factory=dict)
     _log: list[Tried] = field(default_factory=list)
 
     def run(self) -> Culprit:
@@ -131,14 +131,14 @@ class Search:
         self.trials.stop_after(red.stage)
         self.told(f"red end: {red}; trying the green end")
         green = self.trials.verdict(self.green, keep=True)
-        if _outcome(green, red) is not Outcome.GREEN:
+        if _outcome(green, red) is not TrialOutcome.GREEN:
             raise NothingTurns(f"the green end fails, too: {green}; nothing turned between the two")
         self.told(f"green end: {green}; trying stacks between the two")
         coupling = Coupling.of(changes, self.needs(self.green), self.needs(self.red))
         everything = frozenset(changes)
-        self._told = {mixer.mix(everything).name: Outcome.RED, mixer.mix(()).name: Outcome.GREEN}
+        self._told = {mixer.mix(everything).name: TrialOutcome.RED, mixer.mix(()).name: TrialOutcome.GREEN}
 
-        def test(moved: Collection[str]) -> Outcome:
+        def test(moved: Collection[str]) -> TrialOutcome:
             return self._test(mixer, coupling.closed(moved), red)
 
         found = coupling.closed(ddmin(coupling.ordered(), test))
@@ -150,7 +150,7 @@ class Search:
             changes, cause, along, alone, str(green), str(red), self._log, self.trials.run, self.trials.known
         )
 
-    def _test(self, mixer: Mixer, moved: frozenset[str], red: Verdict, *, declared: bool = True) -> Outcome:
+    def _test(self, mixer: Mixer, moved: frozenset[str], red: Verdict, *, declared: bool = True) -> TrialOutcome:
         lock = mixer.mix(moved)
         if lock.name not in self._told:
             verdict = self.trials.verdict(lock)
@@ -163,23 +163,25 @@ class Search:
 
     def _alone(self, mixer: Mixer, name: str, red: Verdict) -> bool:
         """Whether that change breaks it with everything else green, whatever is declared."""
-        return self._test(mixer, frozenset({name}), red, declared=False) is Outcome.RED
+        return self._test(mixer, frozenset({name}), red, declared=False) is TrialOutcome.RED
 
 
-def _outcome(verdict: Verdict, red: Verdict) -> Outcome:
+def _outcome(verdict: Verdict, red: Verdict) -> TrialOutcome:
     """Green only when the stage was passed on which the red end fails; the same failure is red, any other neither."""
     if verdict == red:
-        return Outcome.RED
+        return TrialOutcome.RED
     if red.stage is None or (verdict.status is Status.PASS and verdict.stage is None):
-        return Outcome.GREEN if verdict.status is Status.PASS else Outcome.UNRESOLVED
+        return TrialOutcome.GREEN if verdict.status is Status.PASS else TrialOutcome.UNRESOLVED
     if verdict.stage is None:
-        return Outcome.UNRESOLVED
+        return TrialOutcome.UNRESOLVED
     beyond = verdict.stage.position > red.stage.position
     passed = verdict.status is Status.PASS and verdict.stage.position >= red.stage.position
-    return Outcome.GREEN if beyond or passed else Outcome.UNRESOLVED
+    return TrialOutcome.GREEN if beyond or passed else TrialOutcome.UNRESOLVED
 
 
-def _shrunk(found: frozenset[str], coupling: Coupling, test: Callable[[Collection[str]], Outcome]) -> frozenset[str]:
+def _shrunk(
+    found: frozenset[str], coupling: Coupling, test: Callable[[Collection[str]], TrialOutcome]
+) -> frozenset[str]:
     """The smallest red set within ``found``: what it brings along may be to blame without what brings it.
 
     The largest parts that can be had without some change are tried. Where they are green, everything smaller lies
@@ -189,9 +191,9 @@ def _shrunk(found: frozenset[str], coupling: Coupling, test: Callable[[Collectio
         parts = sorted({coupling.without(found, name) for name in found} - {frozenset()}, key=sorted)
         largest = [part for part in parts if not any(part < other for other in parts)]
         told = {part: test(part) for part in largest}
-        if Outcome.UNRESOLVED in told.values() and Outcome.RED not in told.values():
+        if TrialOutcome.UNRESOLVED in told.values() and TrialOutcome.RED not in told.values():
             told |= {part: test(part) for part in parts if part not in told}
-        red = next((part for part, outcome in told.items() if outcome is Outcome.RED), None)
+        red = next((part for part, outcome in told.items() if outcome is TrialOutcome.RED), None)
         if red is None:
             return found
         found = coupling.closed(ddmin([name for name in coupling.ordered() if name in red], test))

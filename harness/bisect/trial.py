@@ -1,4 +1,4 @@
-"""Trying a stack that no resolver chose: climb with a given lock, as far as the question goes, and remember the end."""
+"""Trying a stack that no resolver chose: run with a given lock, as far as the question goes, and remember the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.pipeline.worker import catalogue_digest
 
 if TYPE_CHECKING:
     from harness.environments.lock import Lock
-    from harness.environments.resolve import Request
+    from harness.environments.resolve import ResolveRequest
     from harness.matrix import Combination
     from harness.session.session import Session
 
@@ -39,7 +39,7 @@ class Given(Resolver):
 
     lock: Lock | None = None
 
-    def recall(self, request: Request) -> Resolution | None:  # noqa: ARG002 - whatever is asked
+    def recall(self, request: ResolveRequest) -> Resolution | None:  # noqa: ARG002 - whatever is asked
         """The given lock."""
         return Resolution(self.lock, None, 0.0, reused=True)
 
@@ -53,17 +53,17 @@ class Trials:
     until: Stage | None = None
     """Where a pipeline ends although it could go on; None: nowhere."""
     run: int = 0
-    """Climbs made; known ones are not."""
+    """Trials run; known ones are not."""
     known: int = 0
-    """Climbs answered from those of an earlier search, by the lock's name."""
+    """Trials answered from those of an earlier search, by the lock's name."""
     _told: dict[str, Verdict] = field(default_factory=dict)
 
     def stop_after(self, stage: Stage | None) -> None:
-        """Let further climbs end where the question is answered, unless it was said already."""
+        """Let further trials end where the question is answered, unless it was said already."""
         self.until = self.until or stage
 
     def verdict(self, lock: Lock, *, keep: bool = False) -> Verdict:
-        """How the climb with ``lock`` ends; a pass of the last stage asked for reads ``pass/<stage>``.
+        """How the trial with ``lock`` ends; a pass of the last stage asked for reads ``pass/<stage>``.
 
         Args:
             lock: the stack.
@@ -84,7 +84,7 @@ class Trials:
             self.known += 1
             return Verdict.parse(str(remembered["verdict"]))
         self.run += 1
-        verdict = self._climb(lock)
+        verdict = self._run(lock)
         if verdict.status is Status.INFRA:
             raise TrialBroken(f"a trial could not be finished: {verdict}")
         write_atomically(file, json.dumps({"verdict": str(verdict), "lock": lock.name}))
@@ -92,7 +92,7 @@ class Trials:
             self.session.environments.remove(lock.name)
         return verdict
 
-    def _climb(self, lock: Lock) -> Verdict:
+    def _run(self, lock: Lock) -> Verdict:
         stack = lock.stack
         combination = replace(
             self.combination,

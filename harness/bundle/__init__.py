@@ -1,6 +1,6 @@
 """Build here, boot there: packing chosen combinations for a host that has a GPU and no network.
 
 :mod:`.carry` decides which wheels a host lacks, :mod:`.pack` writes the parts, :mod:`.unpack` (stdlib alone) joins and
-starts them, :mod:`.host` climbs the ladder there on top of the host's own packages, and :mod:`.merge` takes the records
+starts them, :mod:`.host` runs them there on top of the host's own packages, and :mod:`.merge` takes the records
 home.
 """

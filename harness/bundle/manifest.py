@@ -13,18 +13,18 @@ MANIFEST = "bundle.json"
 FORMAT: Literal[2] = 2
 
 
-class _Part(BaseModel):
+class _BundlePart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PackedCombination(_Part):
+class PackedCombination(_BundlePart):
     """A combination, and the name of its stack."""
 
     combination: Combination
     lock: str
 
 
-class PackedStack(_Part):
+class PackedStack(_BundlePart):
     """A stack, and what of it travels."""
 
     wheels: list[str]
@@ -37,7 +37,7 @@ class PackedStack(_Part):
     """Files taken out of a wheel to save space, by the wheel's name."""
 
 
-class Manifest(_Part):
+class Manifest(_BundlePart):
     """A bundle's contents."""
 
     format: Literal[2] = FORMAT

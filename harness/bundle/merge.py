@@ -7,7 +7,6 @@ import io
 import re
 import tarfile
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from pydantic import ValidationError
@@ -19,7 +18,7 @@ from harness.core.records import Record
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.results.store import ResultStore
+    from harness.results.store import ResultStore, Taken
 
 _GZIP = b"\x1f\x8b"
 _KEPT = re.compile(r"logs/[0-9a-f]{8,64}\.log|locks/[0-9a-f]{16}/pylock\.toml")
@@ -54,16 +53,7 @@ class _Bounded(io.RawIOBase):
         return len(data)
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """What came of an import."""
-
-    taken: list[Record]
-    known: int
-    """Records that were here already."""
-
-
-def merge(archive_path: Path, store: ResultStore) -> Merged:
+def merge(archive_path: Path, store: ResultStore) -> Taken:
     """Append the records of ``archive_path`` that are not in ``store`` yet, and keep their logs and locks.
 
     Raises:
@@ -85,23 +75,11 @@ def merge(archive_path: Path, store: ResultStore) -> Merged:
         raise NotResults(
             f"{archive_path} holds no results.jsonl; give the results.tar.gz that the run on the host wrote"
         )
-    records = list(_records(archive_path, files["results.jsonl"]))
-    latest = store.latest()
-    present = {(each.id, each.started) for each in store.records()}
-    taken: list[Record] = []
-    for record in records:
-        if (record.id, record.started) in present:
-            continue
-        before = latest.get(record.id)
-        attempt = max([before.attempt if before else 0, *(each.attempt for each in taken if each.id == record.id)]) + 1
-        taken.append(record.model_copy(update={"attempt": attempt}))
+    records = _records(archive_path, files["results.jsonl"])
     for name, data in files.items():
         if _KEPT.fullmatch(name):
             write_atomically(store.folder / name, data.decode("utf-8", "replace"))
-    store.write_schema()
-    for record in taken:
-        store.append(record)
-    return Merged(taken, len(records) - len(taken))
+    return store.take_over(records)
 
 
 def _files(archive: tarfile.TarFile) -> dict[str, bytes]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from harness.bundle.manifest import Manifest
     from harness.environments.lock import Lock
-    from harness.environments.resolve import Asked, Request
+    from harness.environments.resolve import Asked, ResolveRequest
     from harness.process.child import Limits
 
 HOST_PATH = "harness-host.pth"
@@ -48,7 +48,7 @@ class PackedResolver(Resolver):
 
     packed: Mapping[Asked, Lock] = field(default_factory=dict)
 
-    def recall(self, request: Request) -> Resolution | None:
+    def recall(self, request: ResolveRequest) -> Resolution | None:
         """The packed lock for that request."""
         lock = self.packed.get(request.asked)
         return None if lock is None else Resolution(lock, None, 0.0, reused=True)

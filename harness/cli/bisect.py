@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeVar
 
-    from harness.bisect.coupling import Needs
+    from harness.bisect.coupling import Requirements
     from harness.environments.lock import Lock
 
     F = TypeVar("F", bound=Callable[..., object])
@@ -85,7 +85,7 @@ def bisect(  # noqa: PLR0913, PLR0917 - one parameter for each option
     trials = Trials(session, combination, Stage(stage) if stage else None)
     progress = make_console(stderr=True)
 
-    def needs(lock: Lock) -> Needs:
+    def needs(lock: Lock) -> Requirements:
         return needs_of(session.environments.folder(lock), combination.python)
 
     found = Search(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.bisect.changes import Change
+    from harness.bisect.changes import PackageChange
     from harness.bisect.ends import End
     from harness.bisect.search import Culprit, Tried
 
@@ -34,7 +34,7 @@ def print_culprit(console: Console, found: Culprit) -> None:
     single, worst = found.bounds
     console.print(
         f"[dim]{len(found.changes)} packages moved; {found.tests} stacks tried between the two ends "
-        f"({found.unresolved} unresolved), {found.climbs} climbs made, {found.known} known from before. "
+        f"({found.unresolved} unresolved), {found.trials_run} run, {found.known} known from before. "
         f"ddmin's bound: {single} for a single cause, {worst} at worst.[/]"
     )
 
@@ -52,7 +52,7 @@ def culprit_json(found: Culprit) -> str:
             "changes": len(found.changes),
             "tests": found.tests,
             "unresolved": found.unresolved,
-            "climbs": found.climbs,
+            "run": found.trials_run,
             "known": found.known,
             "bound_single": single,
             "bound_worst": worst,
@@ -66,7 +66,7 @@ def culprit_json(found: Culprit) -> str:
 
 
 def print_drift(
-    console: Console, ends: tuple[End, End], verdicts: tuple[str, str] | None, changes: Mapping[str, Change]
+    console: Console, ends: tuple[End, End], verdicts: tuple[str, str] | None, changes: Mapping[str, PackageChange]
 ) -> None:
     """Two stacks side by side: their verdicts, and every package that moved."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -82,7 +82,7 @@ def print_drift(
     console.print(f"[dim]{len(changes)} packages moved[/]")
 
 
-def drift_json(ends: tuple[End, End], verdicts: tuple[str, str] | None, changes: Mapping[str, Change]) -> str:
+def drift_json(ends: tuple[End, End], verdicts: tuple[str, str] | None, changes: Mapping[str, PackageChange]) -> str:
     """The same for programs."""
     shown = [{"end": each.label, "stack": each.lock.name} for each in ends]
     if verdicts is not None:
@@ -90,5 +90,5 @@ def drift_json(ends: tuple[End, End], verdicts: tuple[str, str] | None, changes:
     return json.dumps({"ends": shown, "moved": [_change(each) for each in changes.values()]}, indent=1)
 
 
-def _change(change: Change) -> dict[str, str | None]:
+def _change(change: PackageChange) -> dict[str, str | None]:
     return {"package": change.name, "green": change.green, "red": change.red}

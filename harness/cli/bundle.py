@@ -31,7 +31,7 @@ from harness.cli.options import matrix_option, patterns_option, reports_option, 
 from harness.core.errors import ExitCode
 from harness.core.verdict import Stage
 from harness.environments.interpreters import find_interpreter
-from harness.environments.resolve import Request
+from harness.environments.resolve import ResolveRequest
 from harness.matrix.models import CanaryWeights, RandomWeights
 from harness.matrix.project import Project
 from harness.pipeline.limits import LIMITS
@@ -122,7 +122,7 @@ def import_command(archive: Path, matrix_file: Path, reports: Path | None) -> in
     store = ResultStore(project.reports)
     merged = merge(archive, store)
     page = Publisher(store, Session(project)).publish_if_older()
-    click.echo(f"{len(merged.taken)} records taken, {merged.known} were here already; {page}")
+    click.echo(f"{len(merged.added)} records taken, {merged.known} were here already; {page}")
     return ExitCode.OK
 
 
@@ -190,7 +190,7 @@ def _exactly(session: Session, wanted: Sequence[str], python: str) -> dict[str, 
     interpreter = str(find_interpreter(python))
     found: dict[str, LockedWheel] = {}
     for each in wanted:
-        lock = session.resolver.resolve(Request(interpreter, (each,)), LIMITS[Stage.RESOLVE]).lock
+        lock = session.resolver.resolve(ResolveRequest(interpreter, (each,)), LIMITS[Stage.RESOLVE]).lock
         if lock is None:
             raise WheelUnavailable(f"--lend {each}: there is no such version for Python {python}")
         found |= lock.wheels(python)
@@ -203,7 +203,7 @@ def _runtime(session: Session, python: str, store: WheelStore, host: Mapping[str
     wanted = [str(each) for each in own if each.marker is None and each.name not in NOT_ON_THE_HOST]
     if weights:
         wanted += [name for name in FOR_WEIGHTS if name not in host]
-    request = Request(str(find_interpreter(python)), tuple(sorted(wanted)))
+    request = ResolveRequest(str(find_interpreter(python)), tuple(sorted(wanted)))
     found = session.resolver.resolve(request, LIMITS[Stage.RESOLVE])
     if found.lock is None:
         why = f": {found.failure.message}" if found.failure is not None else ""

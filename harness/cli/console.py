@@ -69,7 +69,7 @@ def emulated_text(record: Record) -> str:
     return " [dim](emulated)[/]" if decided else f" [dim](emulated: {record.emulated})[/]"
 
 
-def ladder_text(record: Record) -> str:
+def stages_text(record: Record) -> str:
     """The stages that were passed with their seconds, e.g. ``resolve 0.4 · install 2.1 · import 11.0``."""
     return " · ".join(f"{stage.stage} {stage.seconds:.1f}" for stage in record.stages)
 
@@ -178,7 +178,7 @@ def _closing(records: Sequence[Record], wrong: Sequence[Record]) -> str:
     text += (
         f" ({sum(each.as_expected is True for each in records if each.verdict.startswith('fail'))} of them as expected)"
     )
-    text += f", {statuses[Status.BLOCKED]} blocked on this machine, {statuses[Status.SKIPPED]} excluded"
+    text += f", {statuses[Status.BLOCKED]} blocked on this machine, {statuses[Status.SKIPPED]} skipped in the matrix"
     if emulated := Counter(each.emulated for each in records if each.emulated is not None):
         told = ", ".join(f"{emulated[status]} {status}" for status in Status if emulated[status])
         text += f"; emulated on the CPU: {told}"
@@ -231,7 +231,7 @@ def _foreseen(each: Planned) -> str:
     if each.known is not None:
         return f"known: {each.known}"
     if each.foreseen is None:
-        return "climbs to the top"
+        return "to the last stage"
     text = str(each.foreseen)
     emulated = ", emulated before it" if each.emulated else ""
     return f"{text} at the latest{emulated}" if each.foreseen.status is Status.BLOCKED else text

@@ -32,7 +32,7 @@ from harness.gate.candidates import Candidate, bumped, changed_in_matrix
 from harness.gate.change import Bump, UnusableChange, describe, parse_bump
 from harness.gate.diff import load_diff, read_diff
 from harness.gate.judge import causes_of, count, decide, judge
-from harness.gate.outcome import Outcome
+from harness.gate.outcome import GateOutcome
 from harness.gate.shards import make_plan, merge, parse_shard, part_of, read_outcome
 from harness.gate.trial import run_candidates, sample_again
 from harness.index.package_index import PackageIndex
@@ -164,7 +164,7 @@ def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
     rows = [judge(each, tries.get(each.id, []), accepted) for each in mine]
     code, decision = decide(rows)
     first = next((each for each in wanted if each.file), None)
-    outcome = Outcome(
+    outcome = GateOutcome(
         bump=describe(wanted),
         bump_file=first.file if first is not None else "",
         bump_line=first.line if first is not None else 0,
@@ -247,7 +247,7 @@ def _demand_known(accepted: Baseline, ids: set[str]) -> None:
             raise UnusableChange(f"the baseline's must list names {each.match!r}, which matches no combination")
 
 
-def _publish(project: Project, folder: Path, outcome: Outcome, form: str) -> int:
+def _publish(project: Project, folder: Path, outcome: GateOutcome, form: str) -> int:
     gate_output.write_outcome(folder, outcome)
     console = make_console()
     if form == "json":

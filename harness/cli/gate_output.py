@@ -15,7 +15,7 @@ from harness.core.files import write_atomically
 from harness.gate.annotations import workflow_commands
 from harness.gate.junit import junit
 from harness.gate.markdown import COMMENT_BYTES, SUMMARY_BYTES, markdown
-from harness.gate.outcome import Outcome
+from harness.gate.outcome import GateOutcome
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +35,7 @@ VIEW = "gate.json"
 """The report's view, beside the records of the matrix."""
 
 
-def print_outcome(console: Console, outcome: Outcome) -> None:
+def print_outcome(console: Console, outcome: GateOutcome) -> None:
     """Table, root causes, and the decision last, where the eye is."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("class", "combination", "baseline", "now"):
@@ -62,7 +62,7 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     console.print(f"[bold {'green' if outcome.exit_code in {0, 3} else 'red'}]{outcome.decision}[/]", soft_wrap=True)
 
 
-def write_outcome(folder: Path, outcome: Outcome) -> None:
+def write_outcome(folder: Path, outcome: GateOutcome) -> None:
     """``gate.json`` with its schema, ``junit.xml``, ``summary.md`` and ``comment.md``, and what GitHub reads.
 
     Under GitHub's runner the summary goes to the job's page, and the annotations to standard output.
@@ -71,7 +71,7 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
         OSError: a file cannot be written.
     """
     write_atomically(folder / "gate.json", outcome.model_dump_json(indent=1) + "\n")
-    schema = json.dumps(Outcome.model_json_schema(mode="serialization"), indent=1) + "\n"
+    schema = json.dumps(GateOutcome.model_json_schema(mode="serialization"), indent=1) + "\n"
     write_atomically(folder / "gate.schema.json", schema)
     write_atomically(folder / "junit.xml", junit(outcome))
     summary = markdown(outcome, SUMMARY_BYTES, every=True)
@@ -83,7 +83,7 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
             file.write(summary)
 
 
-def write_view(file: Path, outcome: Outcome) -> None:
+def write_view(file: Path, outcome: GateOutcome) -> None:
     """What the report shows of the gate.
 
     Raises:
@@ -110,7 +110,7 @@ def write_view(file: Path, outcome: Outcome) -> None:
     write_atomically(file, json.dumps(view, indent=1) + "\n")
 
 
-def print_annotations(console: Console, outcome: Outcome) -> None:
+def print_annotations(console: Console, outcome: GateOutcome) -> None:
     """Under GitHub's runner, of a whole gate."""
     if os.environ.get("GITHUB_ACTIONS") == "true" and outcome.shard is None:
         for line in workflow_commands(outcome):

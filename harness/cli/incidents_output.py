@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from harness.incidents import MATRIX, combinations_for, load_incidents
-from harness.incidents.verify import BLOCKED, NO_HELP, REPRODUCES, VERIFIED, Outcome, Proof, verify
+from harness.incidents.verify import BLOCKED, NO_HELP, REPRODUCES, VERIFIED, IncidentOutcome, Proof, verify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,13 +40,13 @@ def chosen_combinations(incidents: Sequence[Incident], combinations: Sequence[Co
 
 def judge(
     incidents: Sequence[Incident], combinations: Sequence[Combination], records: Sequence[Record]
-) -> list[Outcome]:
+) -> list[IncidentOutcome]:
     """The outcome of each incident."""
     by_id = {each.id: each for each in records}
     return [verify(each, combinations, by_id) for each in incidents]
 
 
-def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
+def print_outcomes(console: Console, outcomes: Sequence[IncidentOutcome]) -> None:
     """The table: still reproduces, diagnosed as, remedy, by which combination."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("entry", "incident", "reproduces", "diagnosed as", "remedy", "by"):
@@ -67,7 +67,7 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
             console.print(f"[yellow]news[/] entry {outcome.incident.entry}, {outcome.incident.id}: {shown}")
 
 
-def as_json(outcomes: Sequence[Outcome]) -> str:
+def as_json(outcomes: Sequence[IncidentOutcome]) -> str:
     """The outcomes for programs."""
     return json.dumps(
         [
@@ -88,7 +88,7 @@ def as_json(outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def view(outcomes: Sequence[Outcome]) -> dict[str, object]:
+def view(outcomes: Sequence[IncidentOutcome]) -> dict[str, object]:
     """The incidents as the report shows them."""
     rows = []
     for each in outcomes:

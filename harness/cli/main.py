@@ -183,7 +183,7 @@ def merge_shards(folders: tuple[Path, ...], matrix_file: Path, reports: Path | N
     session = Session(Project.of(matrix_file, reports))
     merged = merge(folders, session.store)
     page = Publisher(session.store, session).publish()
-    click.echo(f"{merged.taken} records added to {session.store.file}, {merged.known} were there; report: {page}")
+    click.echo(f"{len(merged.added)} records added to {session.store.file}, {merged.known} were there; report: {page}")
     return ExitCode.OK
 
 

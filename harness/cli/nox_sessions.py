@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import nox
 
-from harness.cli.console import RunDisplay, ladder_text, make_console, print_summary, reason_line
+from harness.cli.console import RunDisplay, make_console, print_summary, reason_line, stages_text
 from harness.core.errors import RunBroken
 from harness.core.verdict import Status, Verdict
 from harness.index.download import IndexUnavailable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @cache
-def _bench(matrix_file: Path, *, fresh: bool = False) -> Session:
+def _session(matrix_file: Path, *, fresh: bool = False) -> Session:
     return Session(Project.of(matrix_file), fresh=fresh)
 
 
@@ -43,7 +43,7 @@ def matrix_parameters(matrix_file: Path) -> tuple[list[object], str]:
     A matrix that cannot be read leaves one session, which fails with the reason, so that other sessions still run.
     """
     try:
-        combinations = _bench(matrix_file).combinations
+        combinations = _session(matrix_file).combinations
     except (MatrixError, IndexUnavailable) as error:
         return [nox.param("unreadable", id="unreadable")], str(error)
     return [nox.param(each.id, id=each.id, tags=[*each.tags, *_axis_tags(each)]) for each in combinations], ""
@@ -60,7 +60,7 @@ def _axis_tags(combination: Combination) -> list[str]:
     ]
 
 
-class _Campaign:
+class _MatrixRun:
     """One run for all selected sessions of this nox process."""
 
     def __init__(self, opened: Session, chosen: Sequence[Combination]) -> None:
@@ -79,35 +79,35 @@ class _Campaign:
         print_summary(self.console, self.records, self.publisher.publish_if_older())
 
 
-_campaigns: dict[str, _Campaign] = {}
+_runs: dict[str, _MatrixRun] = {}
 
 
 def run_session(session: nox.Session, matrix_file: Path, identity: str) -> None:
-    """The body of one combination's session: green as expected, red unexpected, skipped when blocked or excluded.
+    """The body of one combination's session: green as expected, red unexpected, skipped where blocked or excluded.
 
     Positional arguments: ``--fresh`` runs again what is known already.
     """
     fresh = "--fresh" in session.posargs
-    opened = _bench(matrix_file, fresh=fresh)
-    if "run" not in _campaigns:
+    opened = _session(matrix_file, fresh=fresh)
+    if "run" not in _runs:
         try:
-            _campaigns["run"] = _Campaign(opened, opened.select(_selected(session, identity)))
+            _runs["run"] = _MatrixRun(opened, opened.select(_selected(session, identity)))
         except NothingSelected as error:
             session.error(str(error))
-    campaign = _campaigns["run"]
+    shared = _runs["run"]
     try:
-        record = campaign.run.record(identity)
+        record = shared.run.record(identity)
     except KeyboardInterrupt:
-        campaign.run.stop()
+        shared.run.stop()
         raise
     except (RunBroken, Cancelled) as error:
         session.error(f"{error}; what was finished is kept, run again to continue")
-    campaign.records.append(record)
-    last = len(campaign.records) == campaign.total
+    shared.records.append(record)
+    last = len(shared.records) == shared.total
     if record.stages:
-        session.log(ladder_text(record))
+        session.log(stages_text(record))
     if last:
-        campaign.finish()
+        shared.finish()
     _conclude(session, record)
 
 
@@ -118,8 +118,10 @@ def _conclude(session: nox.Session, record: Record) -> None:
         session.error(f"{record.verdict} (expected {record.expected}){': ' + why if why else ''}")
     if status is Status.INFRA:
         session.error(f"{record.verdict}: infrastructure trouble, says nothing about versions; run again. {why}")
-    if status in {Status.BLOCKED, Status.SKIPPED} and record.as_expected is None:
-        session.skip(f"{record.verdict}{f': {why}' if why and status is Status.BLOCKED else ''}")
+    if status is Status.BLOCKED and record.as_expected is None:
+        session.skip(f"blocked here: {record.verdict}{f': {why}' if why else ''}")
+    if status is Status.SKIPPED and record.as_expected is None:
+        session.skip(f"skipped in the matrix: {Verdict.parse(record.verdict).detail}")
     session.log(record.verdict if not record.note or status is Status.PASS else f"{record.verdict}: {record.note}")
 
 

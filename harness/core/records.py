@@ -22,11 +22,13 @@ VerdictText = Annotated[str, AfterValidator(_canonical)]
 """A verdict in its canonical string form (see :mod:`harness.core.verdict`)."""
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """Never changed once made, and nothing in it that it does not know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FrameRecord(_Frozen):
+class FrameRecord(Frozen):
     """One traceback frame, outermost first in its list."""
 
     file: str
@@ -37,7 +39,7 @@ class FrameRecord(_Frozen):
     """The source line, stripped."""
 
 
-class ExceptionRecord(_Frozen):
+class ExceptionRecord(Frozen):
     """An exception as a probe saw it."""
 
     type: str
@@ -48,7 +50,7 @@ class ExceptionRecord(_Frozen):
     """``__cause__``, or ``__context__`` when not suppressed: towards the root."""
 
 
-class DiagnosisRecord(_Frozen):
+class DiagnosisRecord(Frozen):
     """What the catalogue of known failures says of a check that did not pass."""
 
     signature: str | None
@@ -65,7 +67,7 @@ class DiagnosisRecord(_Frozen):
     source: str = ""
 
 
-class CheckRecord(_Frozen):
+class CheckRecord(Frozen):
     """One question of a stage, answered by one child process (or by the harness itself, for resolve and install)."""
 
     name: str
@@ -86,7 +88,7 @@ class CheckRecord(_Frozen):
     """The end of what the child printed, redacted and bounded."""
 
 
-class StageRecord(_Frozen):
+class StageRecord(Frozen):
     """A stage that was reached."""
 
     stage: Stage
@@ -96,7 +98,7 @@ class StageRecord(_Frozen):
     checks: list[CheckRecord] = []
 
 
-class MachineRecord(_Frozen):
+class MachineRecord(Frozen):
     """Where it ran."""
 
     os: str
@@ -114,7 +116,7 @@ class MachineRecord(_Frozen):
     """Which of several machines: the name it has in the cluster; empty for a run on one machine."""
 
 
-class Record(_Frozen):
+class Record(Frozen):
     """One attempt at one combination."""
 
     schema_version: Literal[1] = 1

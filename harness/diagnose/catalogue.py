@@ -116,7 +116,7 @@ class Signature(BaseModel):
     """Only benign entries have none."""
     tier: Tier = Tier.SPECIFIC
     stages: tuple[Stage, ...] = ()
-    """Where on the ladder it occurs; elsewhere it still matches, with less confidence. Empty: anywhere."""
+    """The stages it occurs in; elsewhere it still matches, with less confidence. Empty: anywhere."""
     when: When
     detail: str = ""
     """The verdict's detail: placeholders over captures, e.g. ``{provider}.{symbol}``."""

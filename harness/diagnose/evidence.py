@@ -62,7 +62,7 @@ class Evidence:
         Args:
             exc: the exception; None when the child ended without one.
             log: its output, as text, bytes, an open binary file or a path.
-            stage: the stage of the ladder.
+            stage: the stage it occurred in.
             check: name of the check within the stage.
             backend: the combination's.
             stack: installed packages, name to version.

@@ -37,7 +37,7 @@ Asked = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ResolveRequest:
     """What is to be resolved. Requirements are PEP 508 strings, sorted; so are overrides."""
 
     python: str
@@ -99,7 +99,7 @@ class Resolver:
     folder: Path
     refresh: bool = False
 
-    def recall(self, request: Request) -> Resolution | None:
+    def recall(self, request: ResolveRequest) -> Resolution | None:
         """The remembered answer, or None when there is none that still counts."""
         known = read_json(self._file(request))
         if known is None:
@@ -117,7 +117,7 @@ class Resolver:
         failure = UvFailure(answer.failure.kind, answer.failure.message) if answer.failure is not None else None
         return Resolution(lock, failure, answer.seconds, reused=True)
 
-    def resolve(self, request: Request, limits: Limits) -> Resolution:
+    def resolve(self, request: ResolveRequest, limits: Limits) -> Resolution:
         """The lock for ``request``, from memory or from uv.
 
         Only answers about versions are remembered; trouble with the network or the disk is not.
@@ -137,7 +137,7 @@ class Resolver:
             self.remember(request, lock, failure, seconds)
         return Resolution(lock, failure, seconds, reused=False)
 
-    def _ask(self, request: Request, limits: Limits) -> str:
+    def _ask(self, request: ResolveRequest, limits: Limits) -> str:
         # a fresh folder: uv prefers the pins of an output file that already exists
         with tempfile.TemporaryDirectory(prefix="resolve-", dir=own_folder(self.folder / ASKING)) as name:
             folder = Path(name)
@@ -153,7 +153,7 @@ class Resolver:
             run_uv(arguments, folder=folder, timeout=limits.wall, idle=limits.idle)
             return (folder / "pylock.toml").read_text()
 
-    def remember(self, request: Request, lock: Lock | None, failure: UvFailure | None, seconds: float) -> None:
+    def remember(self, request: ResolveRequest, lock: Lock | None, failure: UvFailure | None, seconds: float) -> None:
         """Keep what uv said of ``request``, here or on another machine."""
         answer = {
             "at": time.time(),
@@ -164,5 +164,5 @@ class Resolver:
         }
         write_atomically(self._file(request), json.dumps(answer))
 
-    def _file(self, request: Request) -> Path:
+    def _file(self, request: ResolveRequest) -> Path:
         return self.folder / f"{request.key}.json"

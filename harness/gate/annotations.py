@@ -9,13 +9,13 @@ from harness.core.comparison import Change
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.gate.outcome import Outcome
+    from harness.gate.outcome import GateOutcome
 
 MOST = 10
 """As many of a kind as GitHub shows of one step."""
 
 
-def workflow_commands(outcome: Outcome) -> Iterator[str]:
+def workflow_commands(outcome: GateOutcome) -> Iterator[str]:
     """Workflow commands: regressions as errors, other causes as warnings."""
     shown = {"error": 0, "warning": 0}
     for cause in outcome.causes:

@@ -49,7 +49,7 @@ class Must(BaseModel):
     stage: Stage = Field(default=Stage.STRUCTURE, description="The highest stage that must pass.")
 
 
-class Limits(BaseModel):
+class Tolerances(BaseModel):
     """How much worse a measurement may be: 0.25 is a quarter more."""
 
     model_config = WRITTEN_BY_HAND
@@ -77,7 +77,7 @@ class Baseline(BaseModel):
     version: Literal[1] = Field(description="Version of this format.", examples=[1])
     accepted: str = Field(default="", description="When, UTC.")
     must: tuple[Must, ...] = Field(default=(), description="What has to be tested and pass.")
-    limits: Limits = Field(default=Limits(), description="Of latency and memory.")
+    limits: Tolerances = Field(default=Tolerances(), description="Of latency and memory.")
     combinations: dict[str, Accepted] = Field(default={}, description="By id.")
 
     @property

@@ -9,13 +9,13 @@ from xml.etree import ElementTree as ET
 from harness.core.comparison import Change
 
 if TYPE_CHECKING:
-    from harness.gate.outcome import Cause, Outcome, Row
+    from harness.gate.outcome import Cause, GateOutcome, Row
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 MOST_TEXT = 8_000
 
 
-def junit(outcome: Outcome) -> str:
+def junit(outcome: GateOutcome) -> str:
     """The whole document."""
     causes = {each.id: each for each in outcome.causes}
     suite = ET.Element("testsuite", name=_clean(f"gate: {outcome.bump}"), timestamp=outcome.finished)

@@ -10,7 +10,7 @@ from harness.core.markdown import plain, row, table, within
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.gate.outcome import Cause, Outcome, Row
+    from harness.gate.outcome import Cause, GateOutcome, Row
 
 SUMMARY_BYTES = 1024 * 1024 - 1024
 COMMENT_BYTES = 60_000
@@ -20,7 +20,7 @@ _MARKS = {0: "✅", 1: "❌", 3: "💤"}
 _QUIET = frozenset({Change.SAME, Change.GONE})
 
 
-def markdown(outcome: Outcome, most_bytes: int, *, every: bool) -> str:
+def markdown(outcome: GateOutcome, most_bytes: int, *, every: bool) -> str:
     """The text, with a word on what was left out for its size.
 
     Args:
@@ -31,7 +31,7 @@ def markdown(outcome: Outcome, most_bytes: int, *, every: bool) -> str:
     return within(_parts(outcome, every=every), most_bytes, "\nMore is left out here; `gate.json` has everything.\n")
 
 
-def _parts(outcome: Outcome, *, every: bool) -> Iterator[str]:
+def _parts(outcome: GateOutcome, *, every: bool) -> Iterator[str]:
     yield f"{MARKER}\n## {_MARKS.get(outcome.exit_code, '⚠️')} Gate: {plain(outcome.bump, 300)}\n\n"
     yield f"{plain(outcome.decision, 500)} Compared with {plain(outcome.baseline, 200)}.\n\n"
     yield " · ".join(f"{number} {name}" for name, number in outcome.counts.items() if number) + "\n\n"

@@ -30,7 +30,7 @@ MEMORY = "gpu memory MiB"
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Compared:
     """One quantity before and after. Seconds, or MiB for memory."""
 
     name: str
@@ -64,7 +64,7 @@ def samples_of(attempts: Iterable[Record]) -> dict[str, list[float]]:
 
 def measure(
     before: Mapping[str, Sequence[float]], after: Mapping[str, Sequence[float]], limits: Mapping[str, float]
-) -> list[Measured]:
+) -> list[Compared]:
     """Every quantity that both sides have enough samples of.
 
     Args:
@@ -80,7 +80,7 @@ def measure(
         spread = max(_spread(before[name]), _spread(after[name]))
         threshold = limits["memory" if name == MEMORY else "latency"]
         worse = new > old * (1 + threshold) and new - old > SIGMAS * spread
-        found.append(Measured(name, old, new, spread, threshold, worse))
+        found.append(Compared(name, old, new, spread, threshold, worse))
     return found
 
 

@@ -11,11 +11,11 @@ from harness.core.verdict import Stage
 from harness.scheduling.shards import Shard
 
 
-class _Frozen(BaseModel):
+class _GatePart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Measurement(_Frozen):
+class Measurement(_GatePart):
     """A latency (seconds) or a memory peak (MiB), before and after."""
 
     text: str
@@ -24,7 +24,7 @@ class Measurement(_Frozen):
     worse: bool
 
 
-class Row(_Frozen):
+class Row(_GatePart):
     """One combination under the gate."""
 
     id: str
@@ -48,7 +48,7 @@ class Row(_Frozen):
     command: str = ""
 
 
-class Cause(_Frozen):
+class Cause(_GatePart):
     """Why some combinations do not do what they did: one entry for each root cause."""
 
     id: str
@@ -63,7 +63,7 @@ class Cause(_Frozen):
     combinations: list[str]
 
 
-class Plan(_Frozen):
+class GatePlan(_GatePart):
     """What all shards of one gate agree on."""
 
     digest: str
@@ -72,7 +72,7 @@ class Plan(_Frozen):
     """Reference and candidate of every comparison, ``a → b``, sorted."""
 
 
-class Outcome(_Frozen):
+class GateOutcome(_GatePart):
     """A whole gate, or one shard of it."""
 
     schema_version: Literal[1] = 1
@@ -82,7 +82,7 @@ class Outcome(_Frozen):
     baseline: str
     harness: str
     finished: str
-    plan: Plan
+    plan: GatePlan
     shard: Shard | None = None
     decision: str
     """One sentence."""

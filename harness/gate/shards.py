@@ -12,7 +12,7 @@ from harness.core.files import digest
 from harness.gate.baseline import asks_of
 from harness.gate.change import UnusableChange
 from harness.gate.judge import count, decide
-from harness.gate.outcome import Cause, Outcome, Plan
+from harness.gate.outcome import Cause, GateOutcome, GatePlan
 from harness.pipeline.stack import stack_key
 from harness.scheduling import shards
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from harness.scheduling.shards import Shard
 
 
-def make_plan(bump: str, baseline: Baseline, candidates: Sequence[Candidate]) -> Plan:
+def make_plan(bump: str, baseline: Baseline, candidates: Sequence[Candidate]) -> GatePlan:
     """What every shard of this gate must agree on."""
     named = sorted(pair_name(each.reference, each.id) for each in candidates)
     asked = sorted(f"{each.id} {asks_of(each.combination)}" for each in candidates if each.combination is not None)
-    return Plan(digest=digest(["plan-1", __version__, bump, baseline.digest, named, asked]), combinations=named)
+    return GatePlan(digest=digest(["plan-1", __version__, bump, baseline.digest, named, asked]), combinations=named)
 
 
 def pair_name(reference: str, candidate: str) -> str:
@@ -57,21 +57,21 @@ def part_of(candidates: Sequence[Candidate], shard: Shard) -> list[Candidate]:
     return shards.deal(sorted(groups.values(), key=lambda group: (-len(group), group[0].id)), shard)
 
 
-def read_outcome(file: Path) -> Outcome:
+def read_outcome(file: Path) -> GateOutcome:
     """A shard's file.
 
     Raises:
         UnusableChange: it is none.
     """
     try:
-        return Outcome.model_validate_json(file.read_bytes())
+        return GateOutcome.model_validate_json(file.read_bytes())
     except OSError as error:
         raise UnusableChange(f"{file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise UnusableChange(f"{file} is not what 'harness gate --shard' writes: {error.errors()[0]['msg']}") from error
 
 
-def merge(parts: Sequence[Outcome]) -> Outcome:
+def merge(parts: Sequence[GateOutcome]) -> GateOutcome:
     """The whole gate.
 
     Raises:

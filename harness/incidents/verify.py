@@ -39,7 +39,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class IncidentOutcome:
     """What became of an incident."""
 
     incident: Incident
@@ -66,7 +66,7 @@ class Outcome:
         return reproduced and self.diagnosed and not any(proof.finding == NO_HELP for proof in self.remedies)
 
 
-def verify(incident: Incident, combinations: Sequence[Combination], records: Mapping[str, Record]) -> Outcome:
+def verify(incident: Incident, combinations: Sequence[Combination], records: Mapping[str, Record]) -> IncidentOutcome:
     """Judge one incident by the records of its combinations, by id.
 
     Raises:
@@ -76,7 +76,7 @@ def verify(incident: Incident, combinations: Sequence[Combination], records: Map
     repaired = combinations_for(incident.remedied_by, combinations)
     failed = [stage_of(records[each.id]) for each in broken]
     failed_at = max(failed, key=lambda stage: stage.position, default=Stage.STRUCTURE)
-    return Outcome(
+    return IncidentOutcome(
         incident,
         tuple(Proof(each.id, records[each.id].verdict, _reproduced(each, records[each.id])) for each in broken),
         tuple(_signature(records[each.id]) for each in broken),

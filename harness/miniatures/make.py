@@ -16,7 +16,7 @@ from harness.core.errors import ExitCode, HarnessError
 from harness.core.files import digest, digest_of_files, read_json
 from harness.core.untrusted_files import remove_tree
 from harness.environments.interpreters import find_interpreter
-from harness.environments.resolve import Request
+from harness.environments.resolve import ResolveRequest
 from harness.matrix.configuration import UnusableConfiguration, read_configuration
 from harness.miniatures.checkpoint_files import files_for
 from harness.process.child import CHILDREN, Limits
@@ -102,7 +102,7 @@ class Maker:
             UvFailure: it could not be resolved or installed.
         """
         interpreter = find_interpreter(PYTHON)
-        request = Request(str(interpreter), tuple(sorted([*_BESIDE, f"transformers=={transformers}"])))
+        request = ResolveRequest(str(interpreter), tuple(sorted([*_BESIDE, f"transformers=={transformers}"])))
         resolution = self.resolver.resolve(request, _RESOLVE)
         if resolution.lock is None:
             raise resolution.failure or AssertionError("neither a lock nor a failure")

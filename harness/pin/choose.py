@@ -39,7 +39,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class TestedStack:
     """A record whose stack fits, with what was shown of it."""
 
     record: Record
@@ -51,7 +51,7 @@ class Candidate:
 class Chosen:
     """The outcome: the choice, or what came nearest."""
 
-    best: Candidate | None
+    best: TestedStack | None
     rejected: Mapping[str, str]
     """Record id to why it was not taken."""
     nearest: str = ""
@@ -75,7 +75,7 @@ def choose(
         extras: the report's own.
     """
     rejected: dict[str, str] = {}
-    fitting: dict[str, Candidate] = {}
+    fitting: dict[str, TestedStack] = {}
     for record in records:
         if record.axes.get("model") != wish.model:
             continue
@@ -89,7 +89,7 @@ def choose(
         if why is not None or lock is None:
             rejected[record.id] = why or ""
             continue
-        fitting[record.id] = Candidate(record, lock, answer)
+        fitting[record.id] = TestedStack(record, lock, answer)
     if not fitting:
         return Chosen(None, rejected, _nearest(records, wish, rejected, extras))
     best = _best(list(fitting.values()), wish, extras)
@@ -99,7 +99,7 @@ def choose(
     return Chosen(best, rejected)
 
 
-def _best(fitting: Sequence[Candidate], wish: Wish, extras: Mapping[str, JsonValue]) -> Candidate:
+def _best(fitting: Sequence[TestedStack], wish: Wish, extras: Mapping[str, JsonValue]) -> TestedStack:
     """What the report leads with; a preference only decides between stacks that the report puts on one level."""
     answers = _answers([each.record for each in fitting], extras)
     lead = answers[0]
@@ -182,7 +182,7 @@ def _answers(records: Sequence[Record], extras: Mapping[str, JsonValue]) -> list
     return build_context(records, generated=datetime.now(UTC), extras=extras).answers
 
 
-def _age_key(each: Candidate) -> tuple[object, ...]:
+def _age_key(each: TestedStack) -> tuple[object, ...]:
     return tuple(version_key(each.record.axes.get(name, "")) for name in ("lmdeploy", "transformers", "python"))
 
 

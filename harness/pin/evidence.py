@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from harness.core.records import Record
     from harness.matrix.models import ModelSpec
     from harness.pin.advisories import Audit
-    from harness.pin.choose import Candidate, Chosen, Wish
+    from harness.pin.choose import Chosen, TestedStack, Wish
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
     """Everything that a pin says."""
 
-    chosen: Candidate
+    chosen: TestedStack
     outcome: Chosen
     wish: Wish
     spec: ModelSpec

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.pipeline.services import Services
 
 BATCHED = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS, Stage.EMULATE)
-"""Stages whose questions may share a process. A boot may want the GPU, and is timed: it has a process of its own."""
+"""Stages whose calls may share a process. A boot may want the GPU, and is timed: it has a process of its own."""
 
 
 def ask_together(
@@ -37,9 +37,9 @@ def ask_together(
     checkpoints: Mapping[str, Checkpoint],
     services: Services,
 ) -> list[CheckResult]:
-    """Find out what the group's climbs will ask, as far as it can be asked together, and return the answers.
+    """Find out what the group's pipelines will ask, as far as it can be asked together, and return the answers.
 
-    Trouble on the way (no lock, no environment) is left to the climbs to tell.
+    Trouble on the way (no lock, no environment) is left to the pipelines to tell.
 
     Raises:
         Cancelled: the run is being stopped.
@@ -55,24 +55,24 @@ def ask_together(
         environment = install(first, lock, services.environments)
     except (NoInterpreter, UvFailure, InvalidLock):
         return []
-    climbing = [
+    subjects = [
         Subject(each, models[each.model], checkpoints[each.model], lock) for each in group if each.excluded is None
     ]
     found: dict[str, CheckResult] = {}
     for stage in BATCHED:
-        wanted = {subject.combination.id: _questions(subject, stage) for subject in climbing}
-        by_key = {question.key: question for questions in wanted.values() for question in questions}
+        wanted = {subject.combination.id: _calls(subject, stage) for subject in subjects}
+        by_key = {call.key: call for calls in wanted.values() for call in calls}
         answers = services.answers.prepare(
             list(by_key),
             lambda keys, by_key=by_key: services.check_runner.ask([by_key[key] for key in keys], environment),  # type: ignore[misc]
             fresh_since=services.fresh_since,
         )
         found |= answers
-        climbing = [subject for subject in climbing if _goes_on(subject, stage, wanted, answers)]
+        subjects = [subject for subject in subjects if _goes_on(subject, stage, wanted, answers)]
     return list(found.values())
 
 
-def _questions(subject: Subject, stage: Stage) -> list[CheckCall]:
+def _calls(subject: Subject, stage: Stage) -> list[CheckCall]:
     combination = subject.combination
     if needs_weights(combination, stage) and subject.checkpoint.folder is None:
         return []
@@ -84,10 +84,10 @@ def _questions(subject: Subject, stage: Stage) -> list[CheckCall]:
 def _goes_on(
     subject: Subject, stage: Stage, wanted: Mapping[str, Sequence[CheckCall]], answers: Mapping[str, CheckResult]
 ) -> bool:
-    """Whether every question of the stage was answered with a pass."""
+    """Whether every call of the stage was answered with a pass."""
     return all(
         part.outcome is Status.PASS
-        for question in wanted[subject.combination.id]
-        for part in answers[question.key].stages
+        for call in wanted[subject.combination.id]
+        for part in answers[call.key].stages
         if part.stage is stage
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.core.files import digest
 from harness.core.verdict import Reason, Stage, Status
 from harness.environments.interpreters import find_interpreter
-from harness.environments.resolve import Request
+from harness.environments.resolve import ResolveRequest
 from harness.pipeline.limits import limits_of
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ def stack_key(combination: Combination) -> str:
     return digest([combination.python, *asked_of(combination)])
 
 
-def request_of(combination: Combination) -> Request:
+def request_of(combination: Combination) -> ResolveRequest:
     """What the combination asks the resolver on this machine.
 
     Raises:
         NoInterpreter: this machine has no such Python.
     """
-    return Request(str(find_interpreter(combination.python)), *asked_of(combination))
+    return ResolveRequest(str(find_interpreter(combination.python)), *asked_of(combination))
 
 
 def groups_of(combinations: Iterable[Combination]) -> list[tuple[Combination, ...]]:

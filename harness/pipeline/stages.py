@@ -1,4 +1,4 @@
-"""Climbing: one combination, stage by stage, until something stops it."""
+"""One combination, stage by stage, until something stops it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _DETAIL_LENGTH = 160
 
 @dataclass(slots=True)
 class Pipeline:
-    """One combination's way up. ``stages`` grows as stages are reached; ``on_stage`` hears of each."""
+    """One combination's way through the stages. ``stages`` grows as stages are reached; ``on_stage`` hears of each."""
 
     combination: Combination
     spec: ModelSpec
@@ -52,7 +52,7 @@ class Pipeline:
     lock: Lock | None = None
 
     def run(self) -> Verdict:
-        """Pipeline, and say how it ended.
+        """Go through the stages, and say how it ended.
 
         Raises:
             Cancelled: the run is being stopped; nothing of this attempt counts.
@@ -82,7 +82,7 @@ class Pipeline:
         return Verdict.parse(self.stages[-1].verdict).status is Status.PASS
 
     def goes_on(self, stage: Stage, verdict: Verdict) -> bool:
-        """Whether the climb goes on although the stage did not pass.
+        """Whether it goes on although the stage did not pass.
 
         Only past an emulation that cannot be run, where the boot is tried without a GPU: what breaks other ways of
         starting shows there all the same.
@@ -124,7 +124,7 @@ class Pipeline:
         return environment, self._note(Stage.INSTALL, [check], Verdict(Status.PASS, Stage.INSTALL))
 
     def _ask_stage(self, stage: Stage, subject: Subject, environment: Environment) -> Verdict:
-        """All questions of the stage; the verdict is that of the first that does not pass."""
+        """All checks of the stage; the verdict is that of the first that does not pass."""
         if any(record.stage is stage for record in self.stages):
             return Verdict(Status.PASS, stage)  # answered along with an earlier stage
         blocked = self._lacking(stage)
@@ -132,10 +132,10 @@ class Pipeline:
             return blocked
         found: dict[Stage, list[tuple[CheckRecord, Verdict]]] = {}
         for check in checks_of(self.combination, self.spec, stage):
-            question = CheckCall(check, subject)
+            call = CheckCall(check, subject)
             answer, reused = self.services.answers.ask(
-                question.key,
-                lambda question=question: self.services.check_runner.ask([question], environment)[0],  # type: ignore[misc]
+                call.key,
+                lambda call=call: self.services.check_runner.ask([call], environment)[0],  # type: ignore[misc]
                 fresh_since=self.services.fresh_since,
             )
             for part in answer.stages:

@@ -56,14 +56,14 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Knows the way on one machine."""
+    """Takes combinations through the stages on one machine."""
 
     models: Mapping[str, ModelSpec]
     checkpoints: Mapping[str, Checkpoint]
     services: Services
 
     def prepare(self, group: Sequence[Combination]) -> list[CheckResult]:
-        """Find out together what the climbs of a group that shares a stack will ask.
+        """Find out together what the pipelines of a group that shares a stack will ask.
 
         Returns:
             What was answered, so that another machine need not ask it again.
@@ -74,8 +74,8 @@ class Worker:
         """
         return ask_together(group, self.models, self.checkpoints, self.services)
 
-    def climb(self, combination: Combination, on_stage: Callable[[StageRecord], None]) -> Finished:
-        """One combination's way up, written down.
+    def run(self, combination: Combination, on_stage: Callable[[StageRecord], None]) -> Finished:
+        """One combination through the stages, written down.
 
         Raises:
             Cancelled: the run is being stopped; nothing of this attempt counts.
@@ -83,22 +83,22 @@ class Worker:
         """
         started = datetime.now(UTC)
         spec, checkpoint = self.models[combination.model], self.checkpoints[combination.model]
-        climb = Pipeline(combination, spec, checkpoint, self.services, on_stage=on_stage)
-        verdict = climb.run()
-        return self._written(combination, verdict, climb.stages, climb.lock, started)
+        pipeline = Pipeline(combination, spec, checkpoint, self.services, on_stage=on_stage)
+        verdict = pipeline.run()
+        return self._written(combination, verdict, pipeline.stages, pipeline.lock, started)
 
     def broken_off(self, combination: Combination, message: str) -> Finished:
-        """A climb of which nothing came but trouble with the machines, e.g. a node that was lost again and again."""
+        """One of which nothing came but trouble with the machines, e.g. a node that was lost again and again."""
         spec, checkpoint = self.models[combination.model], self.checkpoints[combination.model]
-        climb = Pipeline(combination, spec, checkpoint, self.services)
-        return self._written(combination, climb.break_off(message), climb.stages, None, datetime.now(UTC))
+        pipeline = Pipeline(combination, spec, checkpoint, self.services)
+        return self._written(combination, pipeline.break_off(message), pipeline.stages, None, datetime.now(UTC))
 
     def inputs(self, combination: Combination, on: MachineRecord | None = None) -> str:
         """Hash of everything the record depends on; differs as soon as anything could come out otherwise.
 
         Args:
-            combination: what climbs.
-            on: the machine it climbs on; None: this one.
+            combination: what runs.
+            on: the machine it runs on; None: this one.
         """
         where = machine() if on is None else on
         checkpoint = self.checkpoints[combination.model]
@@ -162,7 +162,7 @@ class Worker:
 def as_expected(expectation: Expectation, verdict: Verdict) -> bool | None:
     """Whether the verdict is what the matrix expects; None when nothing was learned about it.
 
-    A climb that was blocked above the stage on which a failure was expected did learn something: the failure is gone.
+    One that was blocked above the stage on which a failure was expected did learn something: the failure is gone.
     """
     if expectation.met_by(verdict):
         return True

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class Repair:
     """One changed combination, and the change in words."""
 
     combination: Combination
@@ -52,7 +52,7 @@ def missing_names(record: Record) -> list[str]:
     return list(found)
 
 
-def propose(combination: Combination, record: Record, names: Sequence[str], tried: Sequence[str]) -> Proposal | None:  # noqa: PLR0911 - one a family
+def propose(combination: Combination, record: Record, names: Sequence[str], tried: Sequence[str]) -> Repair | None:  # noqa: PLR0911 - one a family
     """The change that the record's diagnosis calls for, or None when none is known.
 
     Args:
@@ -74,13 +74,13 @@ def propose(combination: Combination, record: Record, names: Sequence[str], trie
         case Reason.MISSING_DEPENDENCY if "module" in diagnosis.captures:
             return _more_packages(combination, diagnosis.captures["module"])
         case Reason.RESOLVER_CONFLICT:
-            return Proposal(
+            return Repair(
                 _pinned(combination, None), "let the resolver choose the transformers that this lmdeploy declares"
             )
     return None
 
 
-def _other_transformers(combination: Combination, names: Sequence[str], tried: Sequence[str]) -> Proposal | None:
+def _other_transformers(combination: Combination, names: Sequence[str], tried: Sequence[str]) -> Repair | None:
     """The newest version with all the names; newest, because what is old lacks what the engine goes on to need."""
     table = shipped()
     known = [name for name in names if (there := table.of(name)) is not None and there.runs]
@@ -88,35 +88,35 @@ def _other_transformers(combination: Combination, names: Sequence[str], tried: S
     if not fitting:
         return None
     wanted = " and ".join(name.rsplit(".", 1)[-1] for name in known)
-    return Proposal(
+    return Repair(
         _pinned(combination, fitting[-1]),
         f"transformers {fitting[-1]} instead of {combination.transformers}: it has {wanted} "
         f"(so do {len(fitting)} versions from {fitting[0]} to {fitting[-1]})",
     )
 
 
-def _other_engine(combination: Combination) -> Proposal | None:
+def _other_engine(combination: Combination) -> Repair | None:
     """The engine of lmdeploy's that knows formats of quantised weights, for one that knows none."""
     known = {each: found.formats for each in Backend if (found := configuration_of(each)) is not None}
     if known.get(combination.backend, True):
         return None
     other = next(each for each, formats in known.items() if formats)
-    return Proposal(_changed(combination, backend=other), f"backend {other} instead of {combination.backend}")
+    return Repair(_changed(combination, backend=other), f"backend {other} instead of {combination.backend}")
 
 
-def _other_launch(combination: Combination) -> Proposal | None:
+def _other_launch(combination: Combination) -> Repair | None:
     instead = LAUNCHES[combination.launch].instead
     if instead is None:
         return None
-    return Proposal(_changed(combination, launch=instead), LAUNCHES[instead].advice)
+    return Repair(_changed(combination, launch=instead), LAUNCHES[instead].advice)
 
 
-def _more_packages(combination: Combination, module: str) -> Proposal | None:
+def _more_packages(combination: Combination, module: str) -> Repair | None:
     package = canonicalize_name(module.split(".", 1)[0])
     if any(canonicalize_name(_name(each)) == package for each in combination.requirements):
         return None
     changed = _changed(combination, requirements=(*combination.requirements, package))
-    return Proposal(changed, f"install {package} as well")
+    return Repair(changed, f"install {package} as well")
 
 
 def _pinned(combination: Combination, version: str | None) -> Combination:

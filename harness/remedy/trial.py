@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.incidents.verify import BLOCKED, NO_HELP, VERIFIED, helped, stage_of
-from harness.remedy.propose import Proposal, missing_names, propose
+from harness.remedy.propose import Repair, missing_names, propose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ MOST_STEPS = 5
 class Step:
     """One change and what came of it."""
 
-    proposal: Proposal
+    proposal: Repair
     record: Record
     finding: str
     """``verified``, ``did not help`` or ``blocked here``."""

@@ -23,7 +23,7 @@ from harness.core.records import Record
 from harness.core.verdict import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 RECORD_FILE = "results.jsonl"
@@ -52,6 +52,15 @@ class Known:
             ValidationError: the line is not one of this version of the schema.
         """
         return Record.model_validate_json(self.line)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was taken over from elsewhere."""
+
+    added: list[Record]
+    known: int
+    """Records that were here already."""
 
 
 @dataclass(slots=True)
@@ -110,6 +119,23 @@ class ResultStore:
             finally:
                 os.close(descriptor)
         return record
+
+    def take_over(self, records: Iterable[Record]) -> Taken:
+        """Append the records that another machine wrote, each once, as further attempts.
+
+        Raises:
+            OSError: one could not be written.
+        """
+        here = {(each.id, each.started) for each in self.records()}
+        added: list[Record] = []
+        known = 0
+        self.write_schema()
+        for record in records:
+            if (record.id, record.started) in here:
+                known += 1
+            else:
+                added.append(self.append(record))
+        return Taken(added, known)
 
     def latest(self) -> dict[str, Known]:
         """What is known of each id, by its last whole line, in the order of their first lines."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from harness import __version__
 from harness.core.files import digest, write_atomically
+from harness.core.records import Frozen
 from harness.pipeline.stack import groups_of, stack_key
 from harness.results.store import ResultStore
 from harness.scheduling.shards import Shard, UnusableShards, deal, demand_complete
@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 
     from harness.core.records import Record
     from harness.matrix import Combination
+    from harness.results.store import Taken
 
 FILE = "shard.json"
 """In the reports folder of a shard: what it was to do, and what the others were."""
 _KEPT = re.compile(r"logs/[0-9a-f]{8,64}\.log|locks/[0-9a-f]{8,64}/pylock\.toml")
 
 
-class Part(BaseModel):
+class Part(Frozen):
     """What one shard of a run was to do."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     plan: str
     """Hash of the whole run's combinations and what each asks of the resolver."""
@@ -38,15 +37,6 @@ class Part(BaseModel):
     combinations: list[str]
     """The whole run's, by id, sorted."""
     mine: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """What came of a merge."""
-
-    taken: int
-    known: int
-    """Records that were here already."""
 
 
 def part_of(chosen: Sequence[Combination], shard: Shard) -> tuple[tuple[Combination, ...], Part]:
@@ -66,7 +56,7 @@ def write_part(reports: Path, part: Part) -> None:
     write_atomically(reports / FILE, part.model_dump_json(indent=1) + "\n")
 
 
-def merge(folders: Sequence[Path], store: ResultStore) -> Merged:
+def merge(folders: Sequence[Path], store: ResultStore) -> Taken:
     """Append the shards' records to ``store``, and take their logs and locks along.
 
     Raises:
@@ -90,15 +80,10 @@ def merge(folders: Sequence[Path], store: ResultStore) -> Merged:
                 f"such as {lost[0]}; run that shard again to the end"
             )
         records += [found[name] for name in part.mine]
-    here = {(each.id, each.started) for each in store.records()}
-    new = [each for each in records if (each.id, each.started) not in here]
     for folder in folders:
         _take_files(folder, store.folder)
-    store.write_schema()
-    run = min((each.run for each in new if each.run), default="")  # what was dealt out was one run
-    for record in new:
-        store.append(record.model_copy(update={"run": run}))
-    return Merged(len(new), len(records) - len(new))
+    run = min((each.run for each in records if each.run), default="")  # what was dealt out was one run
+    return store.take_over(each.model_copy(update={"run": run}) for each in records)
 
 
 def _read(folder: Path) -> Part:

@@ -89,7 +89,7 @@ class Run:
     fresh: bool = False
     executor: Executor | None = None
     """Who does the work; None: this machine, ``jobs`` at a time."""
-    order: Priority = field(default_factory=InTurn)
+    priority: Priority = field(default_factory=InTurn)
     budget: Budget | None = None
     name: str = field(default_factory=new_run_name)
     """What its records call it."""
@@ -123,7 +123,7 @@ class Run:
         if not groups:
             return
         self.store.write_schema()
-        self.order.begin(groups, self._known)
+        self.priority.begin(groups, self._known)
         if self.budget is not None:
             self.budget.begin()
             self._watch = threading.Thread(target=self._keep_time, args=(self.budget,), name="budget", daemon=True)
@@ -161,11 +161,11 @@ class Run:
             if self._stopping.is_set() or self._expired.is_set():
                 return None
             if self.budget is None:
-                return self.order.take()
+                return self.priority.take()
             if self.budget.exhausted():
                 self._expire()
                 return None
-            return self.order.take()
+            return self.priority.take()
 
     def goes_on(self) -> bool:
         """Whether work that was begun may go on with its next combination."""
@@ -188,7 +188,7 @@ class Run:
         record = finished.record.model_copy(update={"attempt": attempt, "run": self.name})
         record = self.store.append(record, unless_known=not self.fresh)
         with self._guard:
-            self.order.learn(record)
+            self.priority.learn(record)
             if self.budget is not None:
                 self.budget.spend(record)
         self.listener.finished(self._by_id[record.id], record, known=False)
@@ -235,7 +235,7 @@ class Run:
         """Give out no more work; what was not begun is left over."""
         if not self._expired.is_set():
             self._expired.set()
-            while (work := self.order.take()) is not None:
+            while (work := self.priority.take()) is not None:
                 self.failed(work, LeftOver())
 
     def _look_around(self) -> None:
@@ -256,7 +256,7 @@ class Run:
         return any(known.inputs == self._worker.inputs(combination, on=each) for each in machines)
 
     def _settle(self, combination: Combination) -> bool:
-        """CheckResult from an earlier run, where that is enough."""
+        """Take the record of an earlier run, where that is enough."""
         if self.fresh or not self._is_known(combination):
             return False
         try:
@@ -286,5 +286,5 @@ class Run:
 
 
 def _wants_gpu(verdict: str) -> bool:
-    """Whether a climb ended for want of a GPU."""
+    """Whether it ended for want of a GPU."""
     return verdict.startswith(f"{Status.BLOCKED}/") and Verdict.parse(verdict).reason is Reason.DRIVER_OR_GPU

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from harness.core.errors import HarnessError
+from harness.core.records import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +21,8 @@ class UnusableShards(HarnessError, ValueError):  # noqa: N818 - reads as what it
     """The parts do not make a whole, or what was given is no part; the message says why."""
 
 
-class Shard(BaseModel):
+class Shard(Frozen):
     """Part ``index`` of ``count``, counted from 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     index: int = Field(ge=1)
     count: int = Field(ge=1)

@@ -30,7 +30,7 @@ def make_executor(session: Session, chosen: Sequence[Combination], kind: str, ad
     from harness.scheduling.executors.ray_executor import RayExecutor  # noqa: PLC0415 - the default needs nothing of it
     from harness.scheduling.executors.ray_tasks import TaskSettings, code_digest  # noqa: PLC0415 - as above
 
-    orders = TaskSettings(
+    settings = TaskSettings(
         code=code_digest(),
         home=str(session.project.state),
         models=str(session.project.models),
@@ -38,4 +38,4 @@ def make_executor(session: Session, chosen: Sequence[Combination], kind: str, ad
         refresh=session.refresh,
         measure=session.measure,
     )
-    return RayExecutor(orders, session.models, chosen, address, session.workers)
+    return RayExecutor(settings, session.models, chosen, address, session.workers)

@@ -132,9 +132,9 @@ def _class(each: Planned) -> str:
     if each.known is not None:
         return "known"
     if each.foreseen is None:
-        return "to the top"
+        return "to the last stage"
     if each.foreseen.status is Status.SKIPPED:
-        return "excluded"
+        return "skipped in the matrix"
     if each.foreseen.status is Status.FAIL:
         return "refused by the resolver"
     return f"as far as {each.foreseen.stage}{', emulated on the CPU before it' if each.emulated else ''}"

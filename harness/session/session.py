@@ -172,12 +172,12 @@ class Session:
             jobs=self.workers,
             fresh=self.fresh,
             executor=self.executor,
-            order=self._order(combinations),
+            priority=self._priority(combinations),
             budget=self.budget,
             name=self.run_name,
         )
 
-    def _order(self, combinations: Sequence[Combination]) -> Priority:
+    def _priority(self, combinations: Sequence[Combination]) -> Priority:
         if self.budget is None:
             return InTurn()
         return MostInformative(predictions_of(read_json(self.project.reports / "scan.json"), combinations))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.bisect.coupling import Needs
+from harness.bisect.coupling import Requirements
 from harness.environments.lock import Lock
 
 NAMES = [f"p{number:02}" for number in range(64)]
@@ -16,4 +16,4 @@ def lock_of(**versions: str) -> Lock:
 
 GREEN_LOCK = lock_of(big="4.0", hub="0.3", web="1.0", gone="1", same="7", **dict.fromkeys(NAMES, "1"))
 RED_LOCK = lock_of(big="5.0", hub="1.0", web="2.0", new="1", same="7", **dict.fromkeys(NAMES, "2"))
-NO_NEEDS = Needs({})
+NO_NEEDS = Requirements({})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.requirements import Requirement
 
-from harness.bisect.coupling import Needs
+from harness.bisect.coupling import Requirements
 from harness.bisect.search import NothingTurns, Search
 from harness.core.verdict import Stage, Verdict
 from tests.bisect.samples import GREEN_LOCK, NAMES, NO_NEEDS, RED_LOCK
@@ -50,7 +50,7 @@ class Made:
         return self.rule(lock.stack)  # type: ignore[no-any-return, operator]
 
 
-def search(rule: object, green: Needs = NO_NEEDS, red: Needs = NO_NEEDS) -> Search:
+def search(rule: object, green: Requirements = NO_NEEDS, red: Requirements = NO_NEEDS) -> Search:
     return Search(GREEN_LOCK, RED_LOCK, Made(rule), lambda lock: green if lock is GREEN_LOCK else red)
 
 
@@ -63,8 +63,8 @@ def test_the_culprit_is_named() -> None:
 
 
 def test_what_metadata_demands_moves_along_and_is_told() -> None:
-    green = Needs({"big": [Requirement("hub<1")]})
-    red = Needs({"big": [Requirement("hub>=1"), Requirement("same>=7")]})
+    green = Requirements({"big": [Requirement("hub<1")]})
+    red = Requirements({"big": [Requirement("hub>=1"), Requirement("same>=7")]})
 
     def rule(stack: dict[str, str]) -> Verdict:
         coupled = (stack["big"] == "5.0") == (stack["hub"] == "1.0")
@@ -88,7 +88,7 @@ def chain_of(*names: str) -> dict[str, list[Requirement]]:
 @pytest.mark.parametrize("blamed", ["big", "hub", "p03", "p05"])
 def test_coupled_changes_take_no_more_trials_than_a_single_one(blamed: str) -> None:
     """Eleven changes, each of which brings the next along; any of them may be to blame."""
-    needs = Needs(chain_of("big", "hub", *NAMES[:9]))
+    needs = Requirements(chain_of("big", "hub", *NAMES[:9]))
     found = search(lambda stack: RED if stack[blamed] in {"5.0", "1.0", "2"} else PASSED, red=needs).run()
     assert list(found.cause) == [blamed]
     assert found.tests <= found.bounds[0] + 1
@@ -96,8 +96,8 @@ def test_coupled_changes_take_no_more_trials_than_a_single_one(blamed: str) -> N
 
 def test_what_moves_only_together_is_told_from_what_it_brings_along() -> None:
     """``big`` and ``hub`` cannot be had without each other, and bring ``web`` along, which is to blame alone."""
-    green = Needs({"big": [Requirement("hub<1")]})
-    red = Needs({"big": [Requirement("hub>=1"), Requirement("web>=2")]})
+    green = Requirements({"big": [Requirement("hub<1")]})
+    red = Requirements({"big": [Requirement("hub>=1"), Requirement("web>=2")]})
     found = search(lambda stack: RED if stack["web"] == "2.0" else PASSED, green, red).run()
     assert list(found.cause) == ["web"]
     found = search(lambda stack: RED if stack["big"] == "5.0" else PASSED, green, red).run()

@@ -37,7 +37,7 @@ from tests.miniatures import make_wheel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.gate.outcome import Outcome
+    from harness.gate.outcome import GateOutcome
     from tests.chaos.registry import Setting, Tally
 
 BASELINE = b"""\
@@ -147,7 +147,7 @@ def gates(setting: Setting, tally: Tally) -> None:
     feed(setting, tally, json.dumps(OUTCOME).encode(), 8000, read)
 
 
-def _show(outcome: Outcome) -> None:
+def _show(outcome: GateOutcome) -> None:
     junit(outcome)
     markdown(outcome, SUMMARY_BYTES, every=True)
     expect(not any("\n" in each or "\r" in each for each in workflow_commands(outcome)), "a command of several lines")

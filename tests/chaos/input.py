@@ -21,7 +21,7 @@ from harness.diagnose.catalogue import load as load_catalogue
 from harness.engines import CHECKS
 from harness.environments.environment import MARKER, Environments
 from harness.environments.lock import InvalidLock, Lock
-from harness.environments.resolve import Request, Resolver
+from harness.environments.resolve import Resolver, ResolveRequest
 from harness.matrix import MatrixError
 from harness.matrix.load import parse_matrix
 from harness.matrix.models import load_model
@@ -226,7 +226,7 @@ def locks(setting: Setting, tally: Tally) -> None:
 def state(setting: Setting, tally: Tally) -> None:
     """All of it can be made again, so what is damaged counts as absent."""
     folder = folder_of(setting)
-    lock, request = Lock(LOCK.decode()), Request(python="3.11", requirements=("a",))
+    lock, request = Lock(LOCK.decode()), ResolveRequest(python="3.11", requirements=("a",))
     (folder / "bin").mkdir()
     (folder / "bin" / "python").touch()
     environments, resolver, book = Environments(folder.parent), Resolver(folder), CheckCache(folder)

@@ -14,7 +14,7 @@ from harness.gate.baseline import Accepted, Baseline
 from harness.gate.candidates import Candidate
 from harness.gate.judge import count, decide, judge
 from harness.gate.markdown import SUMMARY_BYTES, markdown
-from harness.gate.outcome import Outcome, Plan
+from harness.gate.outcome import GateOutcome, GatePlan
 from harness.report import build_context, render_markdown
 from harness.report.render import place
 from tests.report.samples import START
@@ -64,12 +64,12 @@ def test_the_gate_says_it(verdict: str, status: str, change: Change) -> None:
     assert (row.change, row.emulated) == (change, status)
     code, decision = decide([row])
     assert ("emulated on the CPU, which says nothing of a GPU" in decision) is (change is Change.SAME)
-    outcome = Outcome(
+    outcome = GateOutcome(
         bump="transformers 5.17.0",
         baseline=baseline.label,
         harness="0",
         finished="2026-01-01",
-        plan=Plan(digest="", combinations=[]),
+        plan=GatePlan(digest="", combinations=[]),
         decision=decision,
         exit_code=code,
         counts=count([row]),

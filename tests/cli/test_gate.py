@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from junitparser import JUnitXml
 
-from harness.gate.outcome import Outcome
+from harness.gate.outcome import GateOutcome
 from tests.miniatures import (
     GOOD_BUILDER,
     PILLOW,
@@ -113,7 +113,7 @@ def test_a_regression_ends_with_1_once_for_its_cause(accepted: Path, gate: Calla
     suites = JUnitXml.fromfile(str(folder / "junit.xml"))
     assert (suites.tests, suites.failures) == (2, 2)
     assert "regressed" in (accepted / "page.md").read_text()
-    assert Outcome.model_validate_json((folder / "gate.json").read_bytes()).exit_code == 1
+    assert GateOutcome.model_validate_json((folder / "gate.json").read_bytes()).exit_code == 1
     page = (accepted / "reports" / "index.html").read_text()
     assert "The gate: transformers==5.0.0" in page
 

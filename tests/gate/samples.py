@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.comparison import Change
 from harness.gate.judge import count, decide
-from harness.gate.outcome import Cause, Outcome, Plan, Row
+from harness.gate.outcome import Cause, GateOutcome, GatePlan, Row
 from harness.gate.shards import pair_name
 
 if TYPE_CHECKING:
@@ -19,16 +19,16 @@ def row(number: int, change: Change = Change.SAME, **more: object) -> Row:
     return Row.model_validate(given)
 
 
-def outcome(rows: list[Row], causes: list[Cause] | None = None, shard: Shard | None = None) -> Outcome:
+def outcome(rows: list[Row], causes: list[Cause] | None = None, shard: Shard | None = None) -> GateOutcome:
     code, decision = decide(rows)
-    return Outcome(
+    return GateOutcome(
         bump="transformers==5.0.0",
         bump_file="requirements.txt",
         bump_line=3,
         baseline="a baseline",
         harness="0",
         finished="2026-11-24T00:00:00Z",
-        plan=Plan(digest="d", combinations=sorted(pair_name(each.reference, each.id) for each in rows)),
+        plan=GatePlan(digest="d", combinations=sorted(pair_name(each.reference, each.id) for each in rows)),
         shard=shard,
         decision=decision,
         exit_code=int(code),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.gate.change import UnusableChange
-from harness.gate.outcome import Plan
+from harness.gate.outcome import GatePlan
 from harness.gate.shards import merge, parse_shard
 from harness.scheduling.shards import Shard
 from tests.gate.samples import outcome, row
@@ -19,7 +19,7 @@ def test_shards_that_do_not_fit_are_refused() -> None:
         for number, each in enumerate(rows)
     ]
     assert merge(parts).rows == rows
-    foreign = parts[1].model_copy(update={"plan": Plan(digest="other", combinations=whole.plan.combinations)})
+    foreign = parts[1].model_copy(update={"plan": GatePlan(digest="other", combinations=whole.plan.combinations)})
     empty = parts[1].model_copy(update={"rows": []})
     for wrong in ([], parts[:1], [parts[0], parts[0]], [whole], [parts[0], foreign], [parts[0], empty]):
         with pytest.raises(UnusableChange):

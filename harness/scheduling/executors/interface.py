@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from harness.pipeline.worker import Finished, Worker
 
 Work = tuple["Combination", ...]
-"""Combinations that share a stack: one worker climbs them, one after another."""
+"""Combinations that share a stack: one worker runs them, one after another."""
 
 
 class Outlet(Protocol):
@@ -42,14 +42,14 @@ class Executor(Protocol):
     """Has the work done."""
 
     def machines(self, combination: Combination) -> Sequence[MachineRecord]:
-        """The kinds of machine on which the combination may end its climb: what is known of others is not known."""
+        """The kinds of machine on which the combination may end: what is known of others is not known."""
 
-    def start(self, outlet: Outlet, guide: Worker, pieces: int) -> None:
+    def start(self, outlet: Outlet, worker: Worker, pieces: int) -> None:
         """Begin, in threads of its own.
 
         Args:
             outlet: where work comes from and results go.
-            guide: the way, for this machine.
+            worker: does it, on this machine.
             pieces: how many pieces of work there are.
 
         Raises:

@@ -1,4 +1,4 @@
-"""This machine: threads that climb, each with one piece of work at a time."""
+"""This machine: threads, each with one piece of work at a time."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ class LocalExecutor:
     """Up to ``jobs`` combinations at a time, here."""
 
     jobs: int
-    _workers: list[threading.Thread] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
 
     def machines(self, combination: Combination) -> Sequence[MachineRecord]:  # noqa: ARG002 - there is only one
         """This one."""
         return (machine(),)
 
-    def start(self, outlet: Outlet, guide: Worker, pieces: int) -> None:
-        """Start as many workers as there is work for."""
+    def start(self, outlet: Outlet, worker: Worker, pieces: int) -> None:
+        """Start as many threads as there is work for."""
         for number in range(min(self.jobs, pieces)):
-            worker = threading.Thread(target=self._work, args=(outlet, guide), name=f"worker-{number}", daemon=True)
-            self._workers.append(worker)
-            worker.start()
+            thread = threading.Thread(target=self._work, args=(outlet, worker), name=f"worker-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def stop(self, *, done: bool) -> None:
-        """Kill every child, unless all is done anyway, and wait for the workers."""
+        """Kill every child, unless all is done anyway, and wait for the threads."""
         self._stopping.set()
         if not done:
             CHILDREN.stop()
-        for worker in self._workers:
-            worker.join(timeout=10)
+        for thread in self._threads:
+            thread.join(timeout=10)
 
-    def _work(self, outlet: Outlet, guide: Worker) -> None:
+    def _work(self, outlet: Outlet, worker: Worker) -> None:
         while not self._stopping.is_set():
             work = outlet.next_work()
             if work is None:
                 return
             try:
-                self._climb(work, outlet, guide)
+                self._run(work, outlet, worker)
             except Exception as error:  # noqa: BLE001 - a stop or a defect: it reaches whoever asks for the record
                 outlet.failed(work, error)
 
-    def _climb(self, work: Work, outlet: Outlet, guide: Worker) -> None:
-        guide.prepare(work)
+    def _run(self, work: Work, outlet: Outlet, worker: Worker) -> None:
+        worker.prepare(work)
         for combination in work:
             if self._stopping.is_set() or not outlet.goes_on():
                 raise Cancelled
-            outlet.finished(guide.climb(combination, partial(outlet.stage_reached, combination)))
+            outlet.finished(worker.run(combination, partial(outlet.stage_reached, combination)))

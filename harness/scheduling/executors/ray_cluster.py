@@ -114,8 +114,8 @@ def start_local(ray: Any, cpus: int, resources: Mapping[str, float]) -> str:  # 
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     for left in reversed(range(STARTS)):
         folder = tempfile.mkdtemp(prefix=FOLDER, dir="/tmp")
-        mourner = [sys.executable, str(_REAPER), folder]
-        _REAPERS.append(subprocess.Popen(mourner, stdin=subprocess.PIPE, start_new_session=True))
+        command = [sys.executable, str(_REAPER), folder]
+        _REAPERS.append(subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True))
         try:
             ray.init(
                 address="local",

@@ -70,7 +70,7 @@ class RayExecutor:
     ``address`` is ``auto`` or ``host:port`` of one that is there; None: one is made here, with ``jobs`` cores.
     """
 
-    orders: TaskSettings
+    settings: TaskSettings
     models: Mapping[str, ModelSpec]
     combinations: Sequence[Combination]
     address: str | None
@@ -137,10 +137,10 @@ class RayExecutor:
             return kinds
         return [each for each in kinds if not each.gpus]
 
-    def start(self, outlet: Outlet, guide: Worker, pieces: int) -> None:  # noqa: ARG002 - one thread drives any number
+    def start(self, outlet: Outlet, worker: Worker, pieces: int) -> None:  # noqa: ARG002 - one thread drives any number
         """Send out work, and go on sending while results come in."""
         self.connect()
-        self._driver = threading.Thread(target=self._drive, args=(outlet, guide), name="ray-driver", daemon=True)
+        self._driver = threading.Thread(target=self._drive, args=(outlet, worker), name="ray-driver", daemon=True)
         self._driver.start()
 
     def stop(self, *, done: bool) -> None:  # noqa: ARG002 - whatever is still running is cancelled
@@ -171,7 +171,7 @@ class RayExecutor:
                     f"node {_name(node)} of the cluster cannot run the harness: {last}; every node needs "
                     "'pip install lmdeploy-harness' in the environment that Ray runs in"
                 ) from error
-            if code != self.orders.code:
+            if code != self.settings.code:
                 foreign.append(_name(node))
             resources = dict(node["Resources"])
             whole = machines[-1]
@@ -194,11 +194,11 @@ class RayExecutor:
             self._demands[combination.id] = demanded(combination, self.models[combination.model], self._nodes)
         return self._demands[combination.id]
 
-    def _drive(self, outlet: Outlet, guide: Worker) -> None:
+    def _drive(self, outlet: Outlet, worker: Worker) -> None:
         """Until there is no more work and none under way."""
         ray = self._ray
         try:
-            shipment = ray.put(ray_tasks.Shipment.of(Path(self.orders.models)))
+            shipment = ray.put(ray_tasks.Shipment.of(Path(self.settings.models)))
             while not self._stopping.is_set():
                 self._demand_own_node()
                 self._send(outlet, shipment)
@@ -206,7 +206,7 @@ class RayExecutor:
                     return
                 ready, _ = ray.wait(list(self._jobs), num_returns=1, timeout=LOOK_SECONDS)
                 for reference in ready:
-                    self._take(reference, outlet, guide, shipment)
+                    self._take(reference, outlet, worker, shipment)
             for reference, job in self._jobs.items():
                 ray.cancel(reference, force=True)
                 outlet.failed(job.work, Cancelled())
@@ -228,7 +228,7 @@ class RayExecutor:
         while under_way < AHEAD * self._cpus and (work := outlet.next_work()) is not None:
             onward = frozenset(each.id for each in work if goes_to_gpu(each) and self._demand(each) is not None)
             task = self._ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=TROUBLE)(_group_task)
-            self._jobs[task.remote(self.orders, shipment, work, onward)] = _Job(work, boot=False)
+            self._jobs[task.remote(self.settings, shipment, work, onward)] = _Job(work, boot=False)
             under_way += 1
 
     def _demand_own_node(self) -> None:
@@ -245,14 +245,14 @@ class RayExecutor:
                 continue
             return done
 
-    def _take(self, reference: Any, outlet: Outlet, guide: Worker, shipment: Any) -> None:  # noqa: ANN401 - as above
+    def _take(self, reference: Any, outlet: Outlet, worker: Worker, shipment: Any) -> None:  # noqa: ANN401 - as above
         """Hand a task's results to the run, and send on what goes to a GPU."""
         job = self._jobs.pop(reference)
         try:
             done = self._result(reference)
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, OSError | Cancelled):
-                self._give_up(job.work, f"trouble on {RETRIES + 1} attempts, at last: {error.cause}", outlet, guide)
+                self._give_up(job.work, f"trouble on {RETRIES + 1} attempts, at last: {error.cause}", outlet, worker)
                 return
             if not isinstance(error.cause, ray_tasks.Again):
                 outlet.failed(job.work, RunBroken(f"a task failed on its node: {str(error).strip().splitlines()[-1]}"))
@@ -263,10 +263,10 @@ class RayExecutor:
             raise  # this machine's own node: nothing more can be had from the cluster
         except self._ray.exceptions.RayError as error:
             why = f"the node or the worker was lost {RETRIES + 1} times ({type(error).__name__})"
-            self._give_up(job.work, why, outlet, guide)
+            self._give_up(job.work, why, outlet, worker)
             return
         try:
-            self._hand_over(done, job, outlet, guide)
+            self._hand_over(done, job, outlet, worker)
         except Exception as error:  # noqa: BLE001 - a full disk, or a defect: both reach those who wait
             outlet.failed(job.work, error)
             return
@@ -277,10 +277,10 @@ class RayExecutor:
             if combination.id in done.onward:
                 self._send_on(combination, done, shipment)
 
-    def _hand_over(self, done: Done, job: _Job, outlet: Outlet, guide: Worker) -> None:
+    def _hand_over(self, done: Done, job: _Job, outlet: Outlet, worker: Worker) -> None:
         if not job.boot:
-            _learn(done, job.work, guide)
-        ray_tasks.write_logs(guide.services.check_runner.logs, done.logs)
+            _learn(done, job.work, worker)
+        ray_tasks.write_logs(worker.services.check_runner.logs, done.logs)
         for finished in done.finished:
             combination = next(each for each in job.work if each.id == finished.record.id)
             for stage in finished.record.stages:
@@ -296,14 +296,14 @@ class RayExecutor:
             max_retries=RETRIES,
             retry_exceptions=TROUBLE,
         )(_boot_task)
-        reference = task.remote(self.orders, shipment, combination, done.answers, done.lock)
+        reference = task.remote(self.settings, shipment, combination, done.answers, done.lock)
         self._jobs[reference] = _Job((combination,), boot=True)
 
-    def _give_up(self, work: Work, why: str, outlet: Outlet, guide: Worker) -> None:
+    def _give_up(self, work: Work, why: str, outlet: Outlet, worker: Worker) -> None:
         self.lost += len(work)
         for combination in work:
             try:
-                outlet.finished(guide.broken_off(combination, why))
+                outlet.finished(worker.broken_off(combination, why))
             except OSError as error:
                 outlet.failed([combination], error)
 
@@ -328,22 +328,22 @@ def _this_node() -> str:
     return f"{os.uname().nodename}/{ray.get_runtime_context().get_node_id()[:8]}"
 
 
-def _group_task(orders: TaskSettings, shipment: Shipment, group: Work, onward: frozenset[str]) -> Done:
-    return ray_tasks.climb_group(orders, shipment, group, _this_node(), onward)
+def _group_task(settings: TaskSettings, shipment: Shipment, group: Work, onward: frozenset[str]) -> Done:
+    return ray_tasks.run_group(settings, shipment, group, _this_node(), onward)
 
 
 def _boot_task(
-    orders: TaskSettings, shipment: Shipment, combination: Combination, answers: Sequence[Any], lock: str | None
+    settings: TaskSettings, shipment: Shipment, combination: Combination, answers: Sequence[Any], lock: str | None
 ) -> Done:
     import ray  # noqa: PLC0415 - runs on a node
 
     gpus = ",".join(str(each) for each in ray.get_gpu_ids())
-    return ray_tasks.climb_on_gpu(orders, shipment, combination, _this_node(), gpus, answers, lock)
+    return ray_tasks.run_on_gpu(settings, shipment, combination, _this_node(), gpus, answers, lock)
 
 
-def _learn(done: Done, work: Work, guide: Worker) -> None:
+def _learn(done: Done, work: Work, worker: Worker) -> None:
     """Let this machine's resolver remember what a node's found out, so that the next run knows it."""
-    resolver = guide.services.resolver
+    resolver = worker.services.resolver
     if done.lock is None and done.failure is None:
         return
     try:

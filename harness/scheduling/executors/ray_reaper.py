@@ -1,7 +1,7 @@
 """Ends the Ray that a harness started for itself once that harness is gone, ``kill -9`` included.
 
-``python mourner.py FOLDER`` with a pipe for its input, of which only the harness has the other end: the system closes
-it, however the harness ends. Ray's own processes look for their driver too, and some of them for minutes.
+``python ray_reaper.py FOLDER`` with a pipe for its input, of which only the harness has the other end: the system
+closes it, however the harness ends. Ray's own processes look for their driver too, and some of them for minutes.
 """
 
 from __future__ import annotations

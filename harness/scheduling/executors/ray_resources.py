@@ -65,7 +65,7 @@ def advertised(machine: MachineRecord, combinations: Iterable[Combination]) -> d
 
 
 def goes_to_gpu(combination: Combination) -> bool:
-    """Whether its climb ends on a GPU where there is one: an engine boots there."""
+    """Whether it ends on a GPU where there is one: an engine boots there."""
     return combination.excluded is None and combination.backend.engine.needs_gpu
 
 

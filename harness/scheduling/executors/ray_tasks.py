@@ -136,13 +136,13 @@ def look(node: str) -> tuple[str, list[MachineRecord], int]:
     return code_digest(), [without, whole] if whole.gpus else [without], len(whole.gpus)
 
 
-def climb_group(
-    orders: TaskSettings, shipment: Shipment, group: Sequence[Combination], node: str, onward: frozenset[str]
+def run_group(
+    settings: TaskSettings, shipment: Shipment, group: Sequence[Combination], node: str, onward: frozenset[str]
 ) -> Done:
-    """Resolve, install and climb a group that shares a stack, without a GPU.
+    """Resolve, install and run a group that shares a stack, without a GPU.
 
     Args:
-        orders: of the run.
+        settings: of the run.
         shipment: the models.
         group: the combinations.
         node: this node's name.
@@ -154,11 +154,11 @@ def climb_group(
     """
     _become(node, "")
     done = Done()
-    with _camp(orders, shipment, group, done.logs) as (guides, resolver):
-        done.answers = guides[False].prepare(group)
+    with _NodeWorkers(settings, shipment, group, done.logs) as (workers, resolver):
+        done.answers = workers[False].prepare(group)
         for combination in group:
             goes_on = combination.id in onward
-            finished = guides[goes_on].climb(combination, _nobody)
+            finished = workers[goes_on].run(combination, _nobody)
             if goes_on and _for_want_of_gpu(finished.record):
                 done.onward.append(combination.id)
             else:
@@ -169,8 +169,8 @@ def climb_group(
     return _or_again(done)
 
 
-def climb_on_gpu(  # noqa: PLR0913, PLR0917 - one for each thing that travels
-    orders: TaskSettings,
+def run_on_gpu(  # noqa: PLR0913, PLR0917 - one for each thing that travels
+    settings: TaskSettings,
     shipment: Shipment,
     combination: Combination,
     node: str,
@@ -186,28 +186,28 @@ def climb_on_gpu(  # noqa: PLR0913, PLR0917 - one for each thing that travels
     """
     _become(node, gpus)
     done = Done()
-    with _camp(orders, shipment, [combination], done.logs) as (guides, resolver):
-        guide = guides[False]
+    with _NodeWorkers(settings, shipment, [combination], done.logs) as (workers, resolver):
+        worker = workers[False]
         for answer in answers:
-            guide.services.answers.take_over(answer, fresh_since=orders.fresh_since)
-        with suppress(NoInterpreter):  # the climb tells
+            worker.services.answers.take_over(answer, fresh_since=settings.fresh_since)
+        with suppress(NoInterpreter):  # the pipeline tells
             request = request_of(combination)
             if lock is not None and resolver.recall(request) is None:
                 resolver.remember(request, Lock(lock), None, 0.0)
-        done.finished.append(guide.climb(combination, _nobody))
+        done.finished.append(worker.run(combination, _nobody))
     return _or_again(done)
 
 
-class _camp:  # noqa: N801 - a context, used like a function
+class _NodeWorkers:
     """The node's own folders, as a driver has its; logs are taken along when the task ends."""
 
     def __init__(
-        self, orders: TaskSettings, shipment: Shipment, group: Sequence[Combination], logs: dict[str, str]
+        self, settings: TaskSettings, shipment: Shipment, group: Sequence[Combination], logs: dict[str, str]
     ) -> None:
-        if orders.code != code_digest():
+        if settings.code != code_digest():
             raise OtherCode(f"{os.environ[NODE]} has another harness than the driver ({__version__} here)")
-        home = Path(os.environ.get("HARNESS_HOME") or orders.home)
-        mine = Path(orders.models)
+        home = Path(os.environ.get("HARNESS_HOME") or settings.home)
+        mine = Path(settings.models)
         models = mine if mine.is_dir() else shipment.unpack(home / "models")
         self._logs = logs
         self._folder = Path(tempfile.mkdtemp(prefix="logs-", dir=own_folder(home / "scratch")))
@@ -215,15 +215,17 @@ class _camp:  # noqa: N801 - a context, used like a function
         specs = _models(models)
         wanted = {each.model for each in group}
         checkpoints = {name: find_checkpoint(specs[name], project.weights) for name in wanted}
-        self._resolver = Resolver(project.resolutions, refresh=orders.refresh)
-        services = Services.of(project, resolver=self._resolver, measure=orders.measure, fresh_since=orders.fresh_since)
-        self._guides = {
+        self._resolver = Resolver(project.resolutions, refresh=settings.refresh)
+        services = Services.of(
+            project, resolver=self._resolver, measure=settings.measure, fresh_since=settings.fresh_since
+        )
+        self._workers = {
             elsewhere: Worker(specs, checkpoints, replace(services, gpu_elsewhere=elsewhere))
             for elsewhere in (False, True)
         }
 
     def __enter__(self) -> tuple[dict[bool, Worker], Resolver]:
-        return self._guides, self._resolver
+        return self._workers, self._resolver
 
     def __exit__(self, *_: object) -> None:
         for file in self._folder.rglob("*.log"):
@@ -285,8 +287,8 @@ __all__ = [
     "OtherCode",
     "Shipment",
     "TaskSettings",
-    "climb_group",
-    "climb_on_gpu",
     "code_digest",
     "look",
+    "run_group",
+    "run_on_gpu",
 ]
