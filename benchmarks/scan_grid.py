@@ -26,7 +26,7 @@ from harness.cli.scan_output import settlement
 from harness.index.cache import default_folder
 from harness.scan.answers.deadlock import settle
 from harness.scan.answers.grid import make_grid
-from harness.scan.answers.pair import Scanner
+from harness.scan.answers.scanner import Scanner
 from harness.scan.evaluation.target import QWEN2_VL
 from harness.scan.sources.release import Library
 

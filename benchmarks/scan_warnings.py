@@ -24,8 +24,8 @@ from harness.environments.uv import run_uv
 from harness.index.cache import default_folder
 from harness.scan.answers.findings import Severity
 from harness.scan.answers.grid import ENGINE_SINCE
-from harness.scan.answers.pair import Scanner
-from harness.scan.evaluation.problems import Kind
+from harness.scan.answers.scanner import Scanner
+from harness.scan.evaluation.failures import Topic
 from harness.scan.evaluation.target import find_target
 from harness.scan.sources.release import Library
 
@@ -72,13 +72,16 @@ print("ANSWERS" + json.dumps(answers))
 
 
 def warnings_under(scanners: list[Scanner], version: Version) -> set[tuple[str, str]]:
-    """Kind and name of every claim of the sample about one transformers release."""
+    """Topic and name of every claim of the sample about one transformers release."""
     found = set()
     for scanner in scanners:
         for engine in scanner.library.versions("lmdeploy"):
             if engine >= ENGINE_SINCE:
                 for each in scanner.scan(engine, version, full=False).findings:
-                    counts = each.severity is Severity.WARNING or each.kind in {Kind.KEYWORD, Kind.ATTRIBUTE}
+                    counts = each.severity is Severity.WARNING or each.kind in {
+                        Topic.KEYWORD,
+                        Topic.ATTRIBUTE,
+                    }
                     if counts and each.name.startswith(("transformers.", "Qwen2VL")):
                         found.add((str(each.kind), each.name))
     return found
@@ -118,10 +121,10 @@ def main() -> None:
     for text in given.transformers:
         version = Version(text)
         claims = warnings_under(scanners, version)
-        for kind, name, true, problem in checked(version, claims, environment / "bin" / "python") if claims else ():
+        for kind, name, true, failure in checked(version, claims, environment / "bin" / "python") if claims else ():
             word = {True: "true", False: "false", None: "unknown"}[true]  # type: ignore[index] # a truth value
             counts[str(kind), word] += 1
-            rows.append({"transformers": text, "kind": kind, "name": name, "claim": word, "problem": problem})
+            rows.append({"transformers": text, "kind": kind, "name": name, "claim": word, "failure": failure})
         print(text, len(claims), "warnings", flush=True)
     library.close()
     for (kind, word), count in sorted(counts.items()):

@@ -16,14 +16,14 @@ from harness.cli import scan_output
 from harness.cli.guard import guarded
 from harness.cli.options import format_option
 from harness.engines import Backend
-from harness.scan.answers.findings import Outcome
+from harness.scan.answers.findings import Prediction
 from harness.scan.evaluation.target import DEFAULT_MODEL, PYTHON, find_target
 from harness.scan.sources.release import Library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.scan.evaluation.target import Target
+    from harness.scan.evaluation.target import ScanTarget
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -99,7 +99,7 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
     Without versions: the whole map, every lmdeploy since 0.4.0 against every transformers since 4.30.0.
     Exit code 1 when the pair fails or is refused.
     """
-    from harness.scan.answers.pair import Scanner, with_ranges  # noqa: PLC0415 - keeps `harness --help` quick
+    from harness.scan.answers.scanner import Scanner, with_ranges  # noqa: PLC0415 - keeps `harness --help` quick
 
     if (lmdeploy is None) != (transformers is None):
         raise click.UsageError("give both versions, or none for the whole map; e.g. harness scan 0.11.1 4.57.3")
@@ -113,7 +113,7 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
     click.echo(
         json.dumps(found.to_json(), indent=1) if form == "json" else scan_output.pair(found, everything=everything)
     )
-    return 1 if found.verdict in (Outcome.FAIL, Outcome.REFUSED) else 0
+    return 1 if found.verdict in (Prediction.FAIL, Prediction.REFUSED) else 0
 
 
 @click.command("why-not")
@@ -145,7 +145,7 @@ def why_not(  # noqa: PLR0913, PLR0917 - one parameter for each option
     Exit code 1 when nothing is left.
     """
     from harness.scan.answers.deadlock import settle  # noqa: PLC0415 - keeps `harness --help` quick
-    from harness.scan.answers.pair import Scanner  # noqa: PLC0415 - as above
+    from harness.scan.answers.scanner import Scanner  # noqa: PLC0415 - as above
 
     target = _target(model, folder, backend, python, imports, packages)
     with _library(cache, index_url) as library:
@@ -272,7 +272,7 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from harness.core.files import write_atomically  # noqa: PLC0415 - keeps `harness --help` quick
     from harness.results.store import ResultStore  # noqa: PLC0415 - as above
     from harness.scan.answers import truth  # noqa: PLC0415 - as above
-    from harness.scan.answers.pair import Scanner  # noqa: PLC0415 - as above
+    from harness.scan.answers.scanner import Scanner  # noqa: PLC0415 - as above
     from harness.session.pairs import run_pairs  # noqa: PLC0415 - as above
 
     groups = truth.read_pairs(pairs or truth.PAIRS)
@@ -298,11 +298,11 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     return 1 if sums["misses"] or sums["false_alarms"] else 0
 
 
-def _map(library: Library, target: Target, write: Path | None, form: str) -> int:
+def _map(library: Library, target: ScanTarget, write: Path | None, form: str) -> int:
     from harness.core.files import read_json, write_atomically  # noqa: PLC0415 - keeps `harness --help` quick
     from harness.results.store import ResultStore  # noqa: PLC0415 - as above
     from harness.scan.answers.grid import make_grid  # noqa: PLC0415 - as above
-    from harness.scan.answers.page import map_context  # noqa: PLC0415 - as above
+    from harness.scan.answers.report_data import map_context  # noqa: PLC0415 - as above
 
     grid = make_grid(library, target, progress=_progress(form))
     records = ResultStore(write).records() if write is not None else ()
@@ -321,7 +321,7 @@ def _target(  # noqa: PLR0913, PLR0917 - what the options say
     python: str,
     imports: tuple[str, ...] = (),
     packages: tuple[str, ...] = (),
-) -> Target:
+) -> ScanTarget:
     for text_ in packages:
         try:
             Requirement(text_)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.scan.answers.findings import Outcome, Severity
+from harness.scan.answers.findings import Prediction, Severity
 from harness.scan.answers.symbols import presence_of
-from harness.scan.evaluation.problems import Kind
-from harness.scan.evaluation.world import PROVIDER
+from harness.scan.evaluation.failures import Topic
+from harness.scan.evaluation.outside import PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from harness.scan.answers.deadlock import Settlement
     from harness.scan.answers.findings import Finding, PairScan
     from harness.scan.answers.grid import Grid
-    from harness.scan.answers.settling import Requirement
+    from harness.scan.answers.requirements import Requirement
     from harness.scan.answers.suggestion import Suggestion
     from harness.scan.answers.truth import Comparison
     from harness.scan.sources.release import Library
 
-_MARKS = {Outcome.PASS: "·", Outcome.WARN: "!", Outcome.FAIL: "x", Outcome.REFUSED: "-"}
+_MARKS = {Prediction.PASS: "·", Prediction.WARN: "!", Prediction.FAIL: "x", Prediction.REFUSED: "-"}
 _SHOWN = 12
 _WAYS_OUT = {
-    Kind.QUANTISATION: "another engine may know it: --backend",
-    Kind.ARCHITECTURE: "another engine or release may: --backend, or harness suggest without --lmdeploy",
-    Kind.REQUIREMENT: "with it in the stack: --package NAME",
+    Topic.QUANTISATION: "another engine may know it: --backend",
+    Topic.ARCHITECTURE: "another engine or release may: --backend, or harness suggest without --lmdeploy",
+    Topic.REQUIREMENT: "with it in the stack: --package NAME",
 }
 
 
@@ -56,7 +56,7 @@ def ranges_of(
     names = [
         finding.name
         for finding in found.findings
-        if finding.kind in (Kind.NAME, Kind.MODULE)
+        if finding.kind in (Topic.NAME, Topic.MODULE)
         and finding.severity is not Severity.NOTE
         and finding.name.startswith(f"{PROVIDER}.")
     ]

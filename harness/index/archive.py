@@ -52,7 +52,7 @@ def content_key(plain: bytes) -> str:
     return f"{zlib.crc32(plain):08x}{len(plain):x}"
 
 
-class Entry(NamedTuple):
+class ArchivedFile(NamedTuple):
     """A file in an archive; thousands are made of each listing."""
 
     path: str
@@ -82,19 +82,19 @@ class Archive:
         self.file = file
         self._downloads = downloads
         self.store = store
-        self._entries: dict[str, Entry] | None = None
-        self._coming: list[tuple[list[list[Entry]], list[tuple[int, int]]]] = []
+        self._entries: dict[str, ArchivedFile] | None = None
+        self._coming: list[tuple[list[list[ArchivedFile]], list[tuple[int, int]]]] = []
         """Neighbouring files that are being fetched, with the stretch each group lies in."""
 
     @property
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, ArchivedFile]:
         """The modules and metadata files by path, as they are installed."""
         if self._entries is None:
             kept = self.store.listing(self._key)
             if kept is None:
                 kept = self._list_wheel() if self.file.is_wheel else self._list_sdist()
                 self.store.keep_listing(self._key, kept)
-            self._entries = {row[0]: Entry(*row) for row in kept}
+            self._entries = {row[0]: ArchivedFile(*row) for row in kept}
         return self._entries
 
     def fetch(self, paths: Iterable[str]) -> None:
@@ -174,18 +174,18 @@ class Archive:
         local = self.file.url.startswith("file:")
         return self.file.is_wheel and not local and self._entries is None and not self.store.has_listing(self._key)
 
-    def _missing(self, paths: Iterable[str]) -> list[Entry]:
+    def _missing(self, paths: Iterable[str]) -> list[ArchivedFile]:
         """The files that the store lacks, each content once."""
         wanted = {entry.content: entry for path in paths if (entry := self.entries.get(path)) is not None}
         return [wanted[content] for content in self.store.missing_sources(wanted)]
 
-    def _take(self, groups: Sequence[Sequence[Entry]], stretches: Sequence[tuple[int, int]]) -> None:
+    def _take(self, groups: Sequence[Sequence[ArchivedFile]], stretches: Sequence[tuple[int, int]]) -> None:
         blocks = self._downloads.parts(self.file.url, stretches)
         with self.store.together():
             for group, (start, _), block in zip(groups, stretches, blocks, strict=True):
                 self._keep_from(block, start, group)
 
-    def _keep_from(self, block: bytes, start: int, group: Sequence[Entry]) -> None:
+    def _keep_from(self, block: bytes, start: int, group: Sequence[ArchivedFile]) -> None:
         """Keep the files that lie in a stretch of the archive beginning at ``start``."""
         for entry in group:
             at = entry.start - start
@@ -197,7 +197,7 @@ class Archive:
                 raw = self._downloads.part(self.file.url, begin, begin + entry.deflated)
             self._keep(entry, raw)
 
-    def _keep(self, entry: Entry, raw: bytes) -> None:
+    def _keep(self, entry: ArchivedFile, raw: bytes) -> None:
         try:
             plain = zlib.decompress(raw, -zlib.MAX_WBITS) if entry.method == _DEFLATED else raw
         except zlib.error as error:
@@ -219,7 +219,7 @@ class Archive:
             raise IndexUnavailable(f"{self.file.filename} is larger than 4 GiB; such wheels are not read")
         table = tail[offset - base : at] if offset >= base else self._downloads.part(url, offset, offset + length)
         rows = list(_rows(table[:length]))
-        at_hand = [Entry(*row) for row in rows if row[0].endswith("/METADATA") and row[2] >= base]
+        at_hand = [ArchivedFile(*row) for row in rows if row[0].endswith("/METADATA") and row[2] >= base]
         self._keep_from(tail, base, at_hand)  # it lies just before the table, and is always asked for
         return rows
 
@@ -286,17 +286,17 @@ def _deflate(plain: bytes) -> bytes:
     return maker.compress(plain) + maker.flush()
 
 
-def _end_of(entry: Entry) -> int:
+def _end_of(entry: ArchivedFile) -> int:
     return entry.start + _LOCAL.size + len(entry.path.encode()) + _SLACK + entry.deflated
 
 
-def _stretch_of(group: Sequence[Entry]) -> tuple[int, int]:
+def _stretch_of(group: Sequence[ArchivedFile]) -> tuple[int, int]:
     return group[0].start, max(_end_of(entry) for entry in group)
 
 
-def _neighbours(entries: list[Entry]) -> list[list[Entry]]:
+def _neighbours(entries: list[ArchivedFile]) -> list[list[ArchivedFile]]:
     """Group files so that each group is worth one request."""
-    groups: list[list[Entry]] = []
+    groups: list[list[ArchivedFile]] = []
     reach = 0
     for entry in sorted(entries, key=lambda entry: entry.start):
         if groups and entry.start - reach < _GAP:

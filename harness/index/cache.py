@@ -1,6 +1,6 @@
 """The scan's cache on disk: file listings, sources by content, and what was read out of them.
 
-Everything in it can be fetched or derived again. Sources are kept once per content, however many releases ship the
+Everything in it can be fetched or derived again. SearchPath are kept once per content, however many releases ship the
 same file, still deflated as they lay in the wheel; what the parser made of them is kept beside, per version of the
 parser. One SQLite file; several processes may use it at once.
 """

@@ -16,7 +16,7 @@ from harness.core.files import read_json, write_atomically
 from harness.index.download import Downloads, IndexUnavailable, NotThere
 from harness.index.files import IndexFile
 from harness.index.pages import JSON_PAGE, by_version, files_of_folder, files_of_html, files_of_json
-from harness.index.sources import Sources, configured_sources, fingerprint, given_source
+from harness.index.sources import SearchPath, configured_sources, fingerprint, given_source
 from harness.matrix.schema import end_of
 
 if TYPE_CHECKING:
@@ -123,9 +123,9 @@ class PackageIndex:
         return {version: found[version] for version in sorted(found)}
 
     @cached_property
-    def _looked_up_in(self) -> Sources:
+    def _looked_up_in(self) -> SearchPath:
         given = self._index_url
-        sources = configured_sources() if given is None else Sources((given_source(given),), merged=False)
+        sources = configured_sources() if given is None else SearchPath((given_source(given),), merged=False)
         self.downloads.log_in(source.location for source in sources.found)
         return sources
 

@@ -58,7 +58,7 @@ def given_source(location: str) -> Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class SearchPath:
     """Where releases are looked up, in this order."""
 
     found: tuple[Source, ...]
@@ -66,7 +66,7 @@ class Sources:
     """A package's versions are taken from every index rather than from the first that has the package."""
 
 
-def configured_sources() -> Sources:
+def configured_sources() -> SearchPath:
     """What uv would search: further indexes, the default index, flat lists.
 
     An empty compilation with its index options written out is the one place where uv tells them.
@@ -89,7 +89,7 @@ def configured_sources() -> Sources:
     options = settings.options
     strategies = (each.get("index-strategy") for each in (options.get("pip", {}), options))
     strategy = settings.variables.get("UV_INDEX_STRATEGY") or next(filter(None, strategies), "first-index")
-    return Sources(tuple(source for each in found.values() for source in each), strategy != "first-index")
+    return SearchPath(tuple(source for each in found.values() for source in each), strategy != "first-index")
 
 
 def fingerprint(index_url: str | None) -> str:

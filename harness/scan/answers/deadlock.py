@@ -15,14 +15,14 @@ from packaging.version import Version
 
 from harness.core.collector import without_collection
 from harness.core.presence import runs_of
-from harness.scan.answers.settling import look_at, never_met
-from harness.scan.evaluation.world import PROVIDER
+from harness.scan.answers.requirements import look_at, never_met
+from harness.scan.evaluation.outside import PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from harness.scan.answers.pair import Scanner
-    from harness.scan.answers.settling import Evidence, Requirement
+    from harness.scan.answers.requirements import Observations, Requirement
+    from harness.scan.answers.scanner import Scanner
 
 SINCE = Version("4.30.0")
 """The oldest transformers that is considered."""
@@ -31,7 +31,7 @@ _LARGEST = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Stretch:
     """Consecutive versions that are left."""
 
     first: Version
@@ -51,7 +51,7 @@ class Settlement:
     backend: str
     considered: tuple[Version, ...]
     left: tuple[Version, ...]
-    runs: tuple[Run, ...]
+    runs: tuple[Stretch, ...]
     conflict: tuple[Requirement, ...]
     """When nothing is left: a smallest set of requirements of which every version lacks at least one."""
     satisfied_by: dict[Requirement, tuple[tuple[Version, Version], ...]]
@@ -155,15 +155,17 @@ def _greedy_cover(excludes: dict[Requirement, set[Version]], everyone: set[Versi
     return tuple(chosen)
 
 
-def _runs(versions: Sequence[Version], lacks: dict[Version, list[Requirement]]) -> Iterable[Run]:
+def _runs(versions: Sequence[Version], lacks: dict[Version, list[Requirement]]) -> Iterable[Stretch]:
     for first, last in runs_of((version, not lacks[version]) for version in versions):
         start, end = versions.index(first), versions.index(last) + 1
         below = lacks[versions[start - 1]][0] if start else None
         above = lacks[versions[end]][0] if end < len(versions) else None
-        yield Run(first, last, below, above)
+        yield Stretch(first, last, below, above)
 
 
-def _ranges(evidence: Evidence, versions: Sequence[Version]) -> dict[Requirement, tuple[tuple[Version, Version], ...]]:
+def _ranges(
+    evidence: Observations, versions: Sequence[Version]
+) -> dict[Requirement, tuple[tuple[Version, Version], ...]]:
     """Where each requirement was found satisfied; versions that were not asked interrupt nothing."""
     found = {}
     for requirement, misses in evidence.misses.items():

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.scan.evaluation.problems import Kind
+    from harness.scan.evaluation.failures import Topic
 
 
 class Severity(StrEnum):
@@ -21,7 +21,7 @@ class Severity(StrEnum):
     """Worth knowing; decides nothing."""
 
 
-class Outcome(StrEnum):
+class Prediction(StrEnum):
     """The verdict on a pair. A prediction: nothing was executed."""
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
@@ -35,7 +35,7 @@ class Outcome(StrEnum):
 class Finding:
     """One thing found."""
 
-    kind: Kind
+    kind: Topic
     severity: Severity
     name: str
     """What is missing or refused: ``transformers.processing_utils.ImagesKwargs``."""
@@ -71,7 +71,7 @@ class PairScan:
     model: str
     backend: str
     python: str
-    verdict: Outcome
+    verdict: Prediction
     findings: tuple[Finding, ...]
     declared: dict[str, Any] = field(default_factory=dict)
     """Declared facts: what the resolver says, the warned range, torch, wheels."""
@@ -83,11 +83,11 @@ class PairScan:
         return data
 
 
-def judge(findings: tuple[Finding, ...], *, refused: bool) -> Outcome:
+def judge(findings: tuple[Finding, ...], *, refused: bool) -> Prediction:
     """The verdict that findings amount to."""
     if refused:
-        return Outcome.REFUSED
+        return Prediction.REFUSED
     severities = {finding.severity for finding in findings}
     if Severity.ERROR in severities:
-        return Outcome.FAIL
-    return Outcome.WARN if Severity.WARNING in severities else Outcome.PASS
+        return Prediction.FAIL
+    return Prediction.WARN if Severity.WARNING in severities else Prediction.PASS

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from harness.scan.answers.deadlock import SINCE
-from harness.scan.answers.pair import Scanner
+from harness.scan.answers.scanner import Scanner
 from harness.scan.evaluation.engine import ROOT
-from harness.scan.evaluation.world import PROVIDER
+from harness.scan.evaluation.outside import PROVIDER
 from harness.scan.sources.release import Library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from harness.scan.answers.findings import Outcome
-    from harness.scan.evaluation.target import Target
+    from harness.scan.answers.findings import Prediction
+    from harness.scan.evaluation.target import ScanTarget
 
 ENGINE_SINCE = Version("0.4.0")
 """The oldest engine release of the map."""
@@ -34,7 +34,7 @@ _NAMES = 6
 class Cell:
     """One pair's verdict and the names that decided it."""
 
-    verdict: Outcome
+    verdict: Prediction
     names: tuple[str, ...]
     more: int = 0
     """How many names were left out."""
@@ -61,7 +61,7 @@ class Grid:
 
 
 @dataclass(slots=True)
-class _Part:
+class _Share:
     cells: dict[tuple[Version, Version], Cell] = field(default_factory=dict)
     reading: float = 0.0
     pairs: float = 0.0
@@ -71,7 +71,7 @@ class _Part:
 
 def make_grid(  # noqa: PLR0913 - a library, a target and what may be narrowed
     library: Library,
-    target: Target,
+    target: ScanTarget,
     *,
     lmdeploy: Sequence[Version] | None = None,
     transformers: Sequence[Version] | None = None,
@@ -131,7 +131,7 @@ def make_grid(  # noqa: PLR0913 - a library, a target and what may be narrowed
     )
 
 
-def _read_engines(folder: Path, index_url: str | None, target: Target, engines: Sequence[Version]) -> None:
+def _read_engines(folder: Path, index_url: str | None, target: ScanTarget, engines: Sequence[Version]) -> None:
     """Fetch and parse some engine releases, for the cache alone."""
     library = Library(folder, index_url=index_url)
     scanner = Scanner(library, target)
@@ -141,8 +141,8 @@ def _read_engines(folder: Path, index_url: str | None, target: Target, engines: 
 
 
 def _in_process(
-    folder: Path, index_url: str | None, target: Target, engines: Sequence[Version], providers: Sequence[Version]
-) -> _Part:
+    folder: Path, index_url: str | None, target: ScanTarget, engines: Sequence[Version], providers: Sequence[Version]
+) -> _Share:
     library = Library(folder, index_url=index_url)
     part = _scan_part(library, target, engines, providers, None)
     library.close()
@@ -151,13 +151,13 @@ def _in_process(
 
 def _scan_part(
     library: Library,
-    target: Target,
+    target: ScanTarget,
     engines: Sequence[Version],
     providers: Sequence[Version],
     progress: Callable[[str], None] | None,
-) -> _Part:
+) -> _Share:
     scanner = Scanner(library, target)
-    part = _Part()
+    part = _Share()
     started = time.perf_counter()
     for engine in engines:
         if progress is not None:

@@ -10,11 +10,11 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from harness.matrix import Launch
-from harness.scan.answers.findings import Outcome
-from harness.scan.answers.pair import Scanner
+from harness.scan.answers.findings import Prediction
+from harness.scan.answers.scanner import Scanner
 from harness.scan.evaluation.engine import ROOT
+from harness.scan.evaluation.outside import PROVIDER
 from harness.scan.evaluation.target import target_of
-from harness.scan.evaluation.world import PROVIDER
 from harness.scan.sources.release import NoSuchRelease
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from harness.matrix import Combination
     from harness.matrix.models import ModelSpec
-    from harness.scan.evaluation.target import Target
+    from harness.scan.evaluation.target import ScanTarget
     from harness.scan.sources.release import Library
 
 _PAIR = {ROOT, PROVIDER}
@@ -50,7 +50,7 @@ def without_impossible(
     Raises:
         IndexUnavailable: the index cannot be asked.
     """
-    scanners: dict[Target, Scanner] = {}
+    scanners: dict[ScanTarget, Scanner] = {}
     ran = frozenset(known)
     left = []
     for each in combinations:
@@ -64,7 +64,7 @@ def without_impossible(
     return tuple(left)
 
 
-def _target(combination: Combination, spec: ModelSpec) -> Target:
+def _target(combination: Combination, spec: ModelSpec) -> ScanTarget:
     """The model on the combination's backend and interpreter, with the packages that the matrix adds."""
     base = replace(target_of(spec), backend=str(combination.backend), python=combination.python)
     added = [text for text in combination.requirements if canonicalize_name(Requirement(text).name) not in _PAIR]
@@ -76,10 +76,10 @@ def _judged(combination: Combination, scanner: Scanner) -> Combination:
         verdict, names = scanner.verdict(Version(combination.lmdeploy), Version(combination.transformers))
     except NoSuchRelease:
         return combination  # the resolver has the word on it
-    if verdict is Outcome.FAIL:
+    if verdict is Prediction.FAIL:
         more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
         why = f"foreseen by the scan, not run: it would lack {', '.join(names[:_NAMES])}{more}"
-    elif verdict is Outcome.REFUSED:
+    elif verdict is Prediction.REFUSED:
         why = "foreseen by the scan, not run: the metadata of the two releases refuse each other"
     else:
         return combination

@@ -1,29 +1,29 @@
-"""The wording of findings, and what each kind of problem means for the verdict."""
+"""The wording of findings, and what each kind of failure means for the verdict."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from harness.scan.answers.findings import Finding, Severity
+from harness.scan.evaluation.failures import Topic
 from harness.scan.evaluation.needs import Guard
-from harness.scan.evaluation.problems import Kind
 
 if TYPE_CHECKING:
     from packaging.version import Version
 
     from harness.engines.engine import Architectures
-    from harness.scan.evaluation.declared import Conflict, WarnedRange
-    from harness.scan.evaluation.engine import Engine
+    from harness.scan.evaluation.engine import EngineRelease
+    from harness.scan.evaluation.failures import Failure
+    from harness.scan.evaluation.metadata import Conflict, WarnedRange
     from harness.scan.evaluation.needs import Need
-    from harness.scan.evaluation.problems import Problem
-    from harness.scan.evaluation.provides import Answer
-    from harness.scan.evaluation.target import Target
+    from harness.scan.evaluation.provider import Lookup
+    from harness.scan.evaluation.target import ScanTarget
     from harness.scan.sources.calls import Call
     from harness.scan.sources.release import Release
 
 
-def problem(found: Problem, provider: Release, *, certain: bool) -> Finding:
-    """A problem on the model's path."""
+def failure(found: Failure, provider: Release, *, certain: bool) -> Finding:
+    """A failure on the model's path."""
     severity = Severity.ERROR if certain else Severity.WARNING if is_risk(found) else Severity.NOTE
     who = str(provider) if found.module.split(".")[0] == provider.package else found.module.split(".")[0]
     return Finding(
@@ -41,23 +41,23 @@ def problem(found: Problem, provider: Release, *, certain: bool) -> Finding:
     )
 
 
-def subject(found: Problem) -> str:
-    """What a problem is about, in a word."""
-    if found.kind is Kind.MODEL_TYPE:
+def subject(found: Failure) -> str:
+    """What a failure is about, in a word."""
+    if found.kind is Topic.MODEL_TYPE:
         return f"model type {found.name}"
-    return found.name if found.kind is Kind.ATTRIBUTE else found.symbol or found.error
+    return found.name if found.kind is Topic.ATTRIBUTE else found.symbol or found.error
 
 
-def is_risk(found: Problem) -> bool:
+def is_risk(found: Failure) -> bool:
     """Whether something that need not happen is still a risk: not when a clause catches it."""
     return found.guarded != "try"
 
 
-def off_path(need: Need, answer: Answer, provider: Release) -> Finding:
+def off_path(need: Need, answer: Lookup, provider: Release) -> Finding:
     """A missing name that the model's boot does not come by."""
     at_import = not need.function and need.guard is Guard.NONE
-    kind = Kind.MODULE if answer.error == "ModuleNotFoundError" else Kind.NAME
-    what = f"module {need.module}" if kind is Kind.MODULE else f"{need.name} in {need.module}"
+    kind = Topic.MODULE if answer.error == "ModuleNotFoundError" else Topic.NAME
+    what = f"module {need.module}" if kind is Topic.MODULE else f"{need.name} in {need.module}"
     where = f"only {need.function}() needs it" if need.function else f"only {need.consumer} needs it"
     return Finding(
         kind=kind,
@@ -77,7 +77,7 @@ def off_path(need: Need, answer: Answer, provider: Release) -> Finding:
 def refused_keyword(call: Call, keyword: str, provider: Release, *, loaded: bool) -> Finding:
     """A keyword that what is called does not accept."""
     return Finding(
-        kind=Kind.KEYWORD,
+        kind=Topic.KEYWORD,
         severity=Severity.WARNING if loaded else Severity.NOTE,
         name=f"{call.module}.{call.called}({keyword}=)",
         provider=str(provider),
@@ -93,17 +93,17 @@ def refused_keyword(call: Call, keyword: str, provider: Release, *, loaded: bool
 
 def conflict(found: Conflict) -> Finding:
     """A pair the resolver refuses."""
-    kind = Kind.PYTHON if found.package == "python" else Kind.RESOLVER
+    kind = Topic.PYTHON if found.package == "python" else Topic.RESOLVER
     return Finding(kind, Severity.ERROR, found.package, found.package, "", 0, "", str(found))
 
 
-def unsupported(engine: Engine, target: Target, listed: Architectures) -> Finding:
+def unsupported(engine: EngineRelease, target: ScanTarget, listed: Architectures) -> Finding:
     """A backend whose list does not have the model's architecture."""
     place = engine.support_list(listed)
     message = f"{engine.release} has no {target.architecture} in the {target.backend} engine's list of architectures"
     message += f"; {listed.fallback}" if listed.fallback else ""
     return Finding(
-        Kind.ARCHITECTURE,
+        Topic.ARCHITECTURE,
         Severity.ERROR,
         target.architecture,
         str(engine.release),
@@ -115,22 +115,24 @@ def unsupported(engine: Engine, target: Target, listed: Architectures) -> Findin
     )
 
 
-def quantisation(engine: Engine, target: Target) -> Finding:
+def quantisation(engine: EngineRelease, target: ScanTarget) -> Finding:
     """A quantisation method that the pytorch engine does not know."""
     message = f"the pytorch engine of {engine.release} nowhere mentions {target.model}'s {target.quantisation}"
     place = engine.quantisation_place()
     file, line = ("", 0) if place is None else (place.file, place.line)
-    return Finding(Kind.QUANTISATION, Severity.ERROR, target.quantisation, str(engine.release), file, line, "", message)
+    return Finding(
+        Topic.QUANTISATION, Severity.ERROR, target.quantisation, str(engine.release), file, line, "", message
+    )
 
 
-def undeclared(found: Problem) -> Finding:
+def undeclared(found: Failure) -> Finding:
     """An import, in a package that every boot loads, of a module that nothing in the stack brings."""
     importer = found.consumer.partition(".")[0]
     root = found.module.partition(".")[0]
     where = f"{found.file}:{found.line}"
     message = f"{where} imports {root}, which {importer} does not declare and nothing installs: require it too"
     return Finding(
-        Kind.REQUIREMENT,
+        Topic.REQUIREMENT,
         Severity.ERROR,
         root,
         importer,
@@ -149,7 +151,7 @@ def unread(module: str, model: str) -> Finding:
     message = (
         f"no package that brings {module} was found for {model}: what it needs is not known; name it with --package"
     )
-    return Finding(Kind.REQUIREMENT, Severity.WARNING, module, model, "", 0, "", message)
+    return Finding(Topic.REQUIREMENT, Severity.WARNING, module, model, "", 0, "", message)
 
 
 def torch_too_old(engine: Release, provider: Release, torch: Version, floor: Version) -> Finding:
@@ -157,7 +159,7 @@ def torch_too_old(engine: Release, provider: Release, torch: Version, floor: Ver
     limit = f"{engine} allows at most torch {torch}"
     message = f"{provider} switches PyTorch off below {floor}; {limit}: model classes are dummies"
     return Finding(
-        Kind.TORCH, Severity.ERROR, "torch", str(provider), "transformers/utils/import_utils.py", 0, "", message
+        Topic.TORCH, Severity.ERROR, "torch", str(provider), "transformers/utils/import_utils.py", 0, "", message
     )
 
 
@@ -165,20 +167,20 @@ def outside_range(engine: Release, provider: Release, warned: WarnedRange) -> Fi
     """A pair that the engine itself warns about; its range is wrong in both directions, so it decides nothing."""
     message = f"{engine} warns about {provider}: it was tried with {warned.specifier} only"
     place = warned.place
-    return Finding(Kind.DECLARED, Severity.NOTE, "transformers", str(provider), place.file, place.line, "", message)
+    return Finding(Topic.DECLARED, Severity.NOTE, "transformers", str(provider), place.file, place.line, "", message)
 
 
-def _sentence(found: Problem, provider: str) -> str:
+def _sentence(found: Failure, provider: str) -> str:
     where = f"{found.file}:{found.line}" if found.file else found.consumer
     match found.kind:
-        case Kind.NAME:
+        case Topic.NAME:
             return f"{provider} has no {found.name} in {found.module}; {where} imports it"
-        case Kind.MODULE:
+        case Topic.MODULE:
             return f"{provider} has no module {found.module}; {where} imports it"
-        case Kind.ATTRIBUTE:
+        case Topic.ATTRIBUTE:
             return f"{provider} has no {found.name}; {where} reads it"
-        case Kind.MODEL_TYPE:
+        case Topic.MODEL_TYPE:
             return f"{provider} does not know the model type {found.name}"
-        case Kind.RAISES:
+        case Topic.RAISES:
             return f"{where} raises {found.error} for this model"
     return f"{provider}: {found.symbol} at {where}"

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.scan.answers.deadlock import SINCE
-from harness.scan.answers.findings import Outcome
+from harness.scan.answers.findings import Prediction
 from harness.scan.answers.grid import ENGINE_SINCE
-from harness.scan.answers.pair import Scanner
+from harness.scan.answers.scanner import Scanner
 from harness.scan.evaluation.engine import ROOT
-from harness.scan.evaluation.world import PROVIDER
+from harness.scan.evaluation.outside import PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from packaging.version import Version
 
-    from harness.scan.evaluation.target import Target
+    from harness.scan.evaluation.target import ScanTarget
     from harness.scan.sources.release import Library
 
 
@@ -26,7 +26,7 @@ class Suggested:
     """One transformers version that remains."""
 
     version: Version
-    verdict: Outcome
+    verdict: Prediction
     warned_about: bool
     """The engine's own check warns about it."""
 
@@ -59,7 +59,7 @@ class Suggestion:
 
 def suggestions(
     library: Library,
-    target: Target,
+    target: ScanTarget,
     lmdeploy: str | None = None,
     *,
     progress: Callable[[str], None] | None = None,
@@ -83,7 +83,7 @@ def suggestions(
             progress(f"{PROVIDER} {version}")
         for engine in engines:
             verdict, _ = scanner.verdict(engine, version)
-            if verdict in (Outcome.PASS, Outcome.WARN):
+            if verdict in (Prediction.PASS, Prediction.WARN):
                 warned = scanner.engine(engine).warned
                 outside = warned is not None and not warned.contains(version)
                 remaining[engine].append(Suggested(version, verdict, outside))
@@ -93,4 +93,4 @@ def suggestions(
 
 def _ranked(found: list[Suggested]) -> tuple[Suggested, ...]:
     newest_first = sorted(found, key=lambda each: each.version, reverse=True)
-    return tuple(sorted(newest_first, key=lambda each: (each.verdict is not Outcome.PASS, each.warned_about)))
+    return tuple(sorted(newest_first, key=lambda each: (each.verdict is not Prediction.PASS, each.warned_about)))

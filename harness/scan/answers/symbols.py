@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from harness.core.presence import Presence
 from harness.scan.evaluation.names import Names
-from harness.scan.evaluation.world import PROVIDER
+from harness.scan.evaluation.outside import PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

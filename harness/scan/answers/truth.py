@@ -19,14 +19,14 @@ from packaging.version import InvalidVersion, Version
 from harness.core.errors import HarnessError
 from harness.core.verdict import Reason, Stage, Status, Verdict
 from harness.engines import ENGINES, Backend
-from harness.scan.answers.findings import Outcome
+from harness.scan.answers.findings import Prediction
 from harness.scan.evaluation.target import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from harness.core.records import Record
-    from harness.scan.answers.pair import Scanner
+    from harness.scan.answers.scanner import Scanner
 
 MODEL = "canary"
 """The model a pair is run with unless its line names another: a real architecture that lies in the repository."""
@@ -50,7 +50,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredPair:
     """What was found out about a pair outside a run of the harness."""
 
     lmdeploy: str
@@ -71,7 +71,7 @@ class Comparison:
     transformers: str
     backend: str
     model: str
-    predicted: Outcome
+    predicted: Prediction
     names: tuple[str, ...]
     """What decided the prediction."""
     verdict: str
@@ -88,7 +88,7 @@ class Comparison:
         """``right``, ``miss``, ``false alarm`` or ``unknown``."""
         if self.truth is None:
             return "unknown"
-        foreseen = self.predicted in (Outcome.FAIL, Outcome.REFUSED)
+        foreseen = self.predicted in (Prediction.FAIL, Prediction.REFUSED)
         failed = self.truth == "fail"
         if foreseen == failed:
             return "right"
@@ -137,7 +137,7 @@ def read_pairs(path: Path = PAIRS) -> list[Group]:
     return [Group(*key, tuple(dict.fromkeys(providers))) for key, providers in found.items()]
 
 
-def read_measured(path: Path) -> list[Measured]:
+def read_measured(path: Path) -> list[MeasuredPair]:
     """What a file tells that a measurement outside the harness has written, or an earlier ``scan-truth.json``.
 
     Raises:
@@ -147,7 +147,7 @@ def read_measured(path: Path) -> list[Measured]:
     try:
         data = json.loads(path.read_text("utf-8"))
         rows = [usual | row for row in (data["pairs"] if isinstance(data, dict) else data)]
-        return [Measured(**{field.name: row[field.name] for field in fields(Measured)}) for row in rows]
+        return [MeasuredPair(**{field.name: row[field.name] for field in fields(MeasuredPair)}) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadPairs(f"{path} does not hold measured pairs: {error!r}") from error
 
@@ -167,7 +167,7 @@ def matrix_text(group: Group) -> str:
 
 
 def compare(
-    scanner_of: Callable[[str, str], Scanner | None], records: Iterable[Record], measured: Iterable[Measured] = ()
+    scanner_of: Callable[[str, str], Scanner | None], records: Iterable[Record], measured: Iterable[MeasuredPair] = ()
 ) -> list[Comparison]:
     """Predictions beside what was found, oldest engine first; of several attempts on a pair, the last that taught.
 
@@ -185,7 +185,7 @@ def compare(
         axes = record.axes
         if axes.get("python", PYTHON) == PYTHON and not axes.keys() & {"as_of", "launch"}:
             pair = (axes["lmdeploy"], axes["transformers"], axes["backend"], axes["model"])
-            seen.append((Measured(*pair, _deciding(record), "environment"), _deciding(record), record.verdict))
+            seen.append((MeasuredPair(*pair, _deciding(record), "environment"), _deciding(record), record.verdict))
     for each, decided, verdict in seen:
         key = (each.lmdeploy, each.transformers, each.backend, each.model)
         scanner, truth = scanner_of(each.model, each.backend), _truth_of(decided)

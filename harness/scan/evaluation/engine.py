@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from harness.engines import ENGINES, Backend
-from harness.scan.evaluation.values import EngineClass, EngineFunction, Known, Sources
+from harness.scan.evaluation.values import Constant, EngineClass, EngineFunction, Sources
 from harness.scan.sources.nodes import strings
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from harness.engines.engine import Architectures
     from harness.scan.evaluation.importing import Consumers
-    from harness.scan.evaluation.target import Target
+    from harness.scan.evaluation.target import ScanTarget
     from harness.scan.sources.release import Release
 
 ROOT = "lmdeploy"
@@ -37,7 +37,7 @@ class Place:
     line: int
 
 
-class Engine:
+class EngineRelease:
     """One lmdeploy release.
 
     Args:
@@ -51,7 +51,7 @@ class Engine:
         self.sources = Sources(consumers)
         self._maps: dict[str, dict[str, str]] = {}
 
-    def entries(self, target: Target) -> list[str]:
+    def entries(self, target: ScanTarget) -> list[str]:
         """The modules that a boot loads, as far as this release has them."""
         engine = target.engine
         modules = [*engine.modules, *(engine.vision_modules if target.vision else ()), *engine.own_modules]
@@ -59,7 +59,7 @@ class Engine:
             modules.append(own)
         return [module for module in modules if self.release.has(module)]
 
-    def supports(self, target: Target) -> bool:
+    def supports(self, target: ScanTarget) -> bool:
         """Whether the backend's list of architectures has the model's."""
         return target.architecture in self._map(target.backend)
 
@@ -141,7 +141,7 @@ class Engine:
 
     def _architectures(self, cls: EngineClass, node: ast.ClassDef) -> set[str]:
         given = self.sources.class_constant(cls, "_arch")
-        if isinstance(given, Known) and given.value:
+        if isinstance(given, Constant) and given.value:
             return {given.value} if isinstance(given.value, str) else set(given.value)  # type: ignore[call-overload] # a constant is a text or a tuple of texts
         match = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "match"), None)
         return set() if match is None else set(strings(match))

@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
+from harness.scan.evaluation.failures import Failure, Topic
 from harness.scan.evaluation.importing import Flow
-from harness.scan.evaluation.problems import Kind, Problem
-from harness.scan.evaluation.values import EngineClass, EngineFunction, Instance, Known, Object, Symbol, constant
-from harness.scan.evaluation.world import PROVIDER, holds
+from harness.scan.evaluation.outside import PROVIDER, holds
+from harness.scan.evaluation.values import Constant, EngineClass, EngineFunction, Instance, Object, Symbol, constant
 from harness.scan.sources.conditions import read_test
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from harness.scan.evaluation.importing import Consumers, Importer
-    from harness.scan.evaluation.shapes import ClassRef
-    from harness.scan.evaluation.target import Target
+    from harness.scan.evaluation.model_classes import ClassRef
+    from harness.scan.evaluation.outside import Outside
+    from harness.scan.evaluation.target import ScanTarget
     from harness.scan.evaluation.values import FunctionNode, Sources, Value
-    from harness.scan.evaluation.world import CheckRunner
 
 _CONFIG_MAKERS = {"AutoConfig", "PretrainedConfig", "PreTrainedConfig"}
 
@@ -43,8 +43,8 @@ class Expressions(ABC):
     consumers: Consumers
     sources: Sources
     importer: Importer
-    check_runner: CheckRunner
-    target: Target
+    outside: Outside
+    target: ScanTarget
     flow: Flow = field(default_factory=Flow)
     certain: bool = True
     """Whether what happens now certainly happens."""
@@ -59,7 +59,7 @@ class Expressions(ABC):
     def config(self) -> Object | None:
         """The model's configuration, if its type is known; one object, which the engine may add to."""
         if self._config is None:
-            ref = cast("ClassRef | None", self.check_runner.ask(("config", self.target.model_type)))
+            ref = cast("ClassRef | None", self.outside.ask(("config", self.target.model_type)))
             self._config = None if ref is None else Object(ref)
         return self._config
 
@@ -70,20 +70,20 @@ class Expressions(ABC):
         yield
         self.certain = certain
 
-    def note(self, problem: Problem, *, only_certain: bool = False) -> None:
+    def note(self, failure: Failure, *, only_certain: bool = False) -> None:
         """Something went wrong, certainly or possibly."""
         if self.certain:
-            self.flow.raised[problem] = None
+            self.flow.raised[failure] = None
         elif not only_certain:
-            self.flow.caught[replace(problem, guarded="if")] = None
+            self.flow.caught[replace(failure, guarded="if")] = None
 
-    def problem(  # noqa: PLR0913, PLR0917 - the parts of a problem
-        self, kind: Kind, module: str, name: str, error: str, line: int, frame: Frame
-    ) -> Problem:
-        """A problem at a line of the running function."""
+    def failure(  # noqa: PLR0913, PLR0917 - the parts of a failure
+        self, kind: Topic, module: str, name: str, error: str, line: int, frame: Frame
+    ) -> Failure:
+        """A failure at a line of the running function."""
         consumer = frame.function.module
         release = self.consumers.release(consumer)
-        return Problem(
+        return Failure(
             kind=kind,
             module=module,
             name=name,
@@ -99,7 +99,7 @@ class Expressions(ABC):
         """What an expression gives, its parts evaluated on the way."""
         match node:
             case ast.Constant(value=value):
-                return Known(value)
+                return Constant(value)
             case ast.Name(id=name):
                 return frame.names[name] if name in frame.names else self.sources.lookup(frame.function.module, name)
             case ast.Attribute(value=ast.Call(func=ast.Name(id="super"), args=[]), attr=name):
@@ -112,7 +112,7 @@ class Expressions(ABC):
                 return self._either(isinstance(op, ast.Or), values, frame)
             case ast.Compare():
                 truth = self.truth(node, frame)
-                return None if truth is None else Known(truth)
+                return None if truth is None else Constant(truth)
             case ast.IfExp(test=test, body=body, orelse=otherwise):
                 return self._choice(test, body, otherwise, frame)
             case ast.Subscript(value=inner, slice=index):
@@ -121,8 +121,8 @@ class Expressions(ABC):
                 return None
             case ast.List() | ast.Tuple() | ast.Set():
                 parts = [self.value(part, frame) for part in node.elts]
-                known = [part.value for part in parts if isinstance(part, Known)]
-                return Known(tuple(known)) if len(known) == len(parts) else constant(node)
+                known = [part.value for part in parts if isinstance(part, Constant)]
+                return Constant(tuple(known)) if len(known) == len(parts) else constant(node)
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
                 self.value(child, frame)
@@ -140,13 +140,13 @@ class Expressions(ABC):
                 found = _compared(self.value(left, frame), op, self.value(right, frame))
                 return found if found is not None else self._tested(node)
         value = self.value(node, frame)
-        if isinstance(value, Known):
+        if isinstance(value, Constant):
             return bool(value.value)
         return True if value is not None else self._tested(node)
 
     def _tested(self, node: ast.expr) -> bool | None:
         test = read_test(node)
-        return None if test == ("unknown",) else holds(self.check_runner, test)
+        return None if test == ("unknown",) else holds(self.outside, test)
 
     def _choice(self, test: ast.expr, body: ast.expr, otherwise: ast.expr, frame: Frame) -> Value:
         truth = self.truth(test, frame)
@@ -173,7 +173,7 @@ class Expressions(ABC):
         result: Value = None
         for value in values:
             result = self.value(value, frame)
-            decided = bool(result.value) if isinstance(result, Known) else True if result is not None else None
+            decided = bool(result.value) if isinstance(result, Constant) else True if result is not None else None
             if decided is any_:
                 break
             self.certain = self.certain and decided is not None
@@ -207,15 +207,15 @@ class Expressions(ABC):
     def _read(self, owner: Object, name: str, line: int, frame: Frame) -> Value:
         if name in owner.added:
             return None
-        if self.check_runner.ask(("has", owner.ref, owner.path, name)) is False:
+        if self.outside.ask(("has", owner.ref, owner.path, name)) is False:
             subject = f"{owner.ref.name}.{name}"
-            self.note(self.problem(Kind.ATTRIBUTE, owner.ref.module, subject, "AttributeError", line, frame))
+            self.note(self.failure(Topic.ATTRIBUTE, owner.ref.module, subject, "AttributeError", line, frame))
             return None
         if owner is self._config and name == "model_type":
-            return Known(self.target.model_type)
+            return Constant(self.target.model_type)
         if owner is self._config and name == "architectures":
-            return Known((self.target.architecture,))
-        part = cast("ClassRef | None", self.check_runner.ask(("part", owner.ref, name)))
+            return Constant((self.target.architecture,))
+        part = cast("ClassRef | None", self.outside.ask(("part", owner.ref, name)))
         if part is None:
             return None
         return owner.parts.setdefault(name, Object(part, (*owner.path, name)))
@@ -227,7 +227,7 @@ class Expressions(ABC):
             case ast.Name(id="setattr") if len(node.args) > 1:
                 owner, name = self.value(node.args[0], frame), self.value(node.args[1], frame)
                 self.value(node.args[-1], frame)
-                if isinstance(owner, Object) and isinstance(name, Known):
+                if isinstance(owner, Object) and isinstance(name, Constant):
                     owner.added.add(str(name.value))
                 return None
         function = self.value(node.func, frame)
@@ -260,13 +260,13 @@ class Expressions(ABC):
         owner, name = self.value(arguments[0], frame), self.value(arguments[1], frame)
         has_default = len(arguments) > 2  # noqa: PLR2004 - object, name, default
         default = self.value(arguments[2], frame) if has_default else None
-        if not isinstance(owner, Object) or not isinstance(name, Known):
+        if not isinstance(owner, Object) or not isinstance(name, Constant):
             return None
         attribute = str(name.value)
         asked_for = ("has", owner.ref, owner.path, attribute)
-        there = attribute in owner.added or cast("bool | None", self.check_runner.ask(asked_for))
+        there = attribute in owner.added or cast("bool | None", self.outside.ask(asked_for))
         if asked == "hasattr":
-            return None if there is None else Known(there)
+            return None if there is None else Constant(there)
         if there or not has_default:
             return self._read(owner, attribute, arguments[0].lineno, frame)
         return default if there is False else None
@@ -275,12 +275,12 @@ class Expressions(ABC):
         if function.module.split(".", maxsplit=1)[0] != PROVIDER or function.attribute != "from_pretrained":
             return None
         if function.name in _CONFIG_MAKERS:
-            known = self.check_runner.ask(("knows", self.target.model_type))
+            known = self.outside.ask(("knows", self.target.model_type))
             if function.name == "AutoConfig" and known is False and not self.target.remote_code:
-                self.note(self.problem(Kind.MODEL_TYPE, PROVIDER, self.target.model_type, "ValueError", line, frame))
+                self.note(self.failure(Topic.MODEL_TYPE, PROVIDER, self.target.model_type, "ValueError", line, frame))
             return self.config()
         if function.name == "AutoProcessor":
-            ref = cast("ClassRef | None", self.check_runner.ask(("processor", self.target.model_type)))
+            ref = cast("ClassRef | None", self.outside.ask(("processor", self.target.model_type)))
             return None if ref is None or self.target.remote_code else Object(ref)
         return None
 
@@ -292,10 +292,10 @@ def _positional(node: FunctionNode, *, bound: bool) -> list[str]:
 
 
 def _compared(left: Value, op: ast.cmpop, right: Value) -> bool | None:
-    if isinstance(op, ast.Is | ast.IsNot) and right == Known(None) and left is not None:
-        same = left == Known(None)
+    if isinstance(op, ast.Is | ast.IsNot) and right == Constant(None) and left is not None:
+        same = left == Constant(None)
         return same if isinstance(op, ast.Is) else not same
-    if not isinstance(left, Known) or not isinstance(right, Known):
+    if not isinstance(left, Constant) or not isinstance(right, Constant):
         return None
     match op:
         case ast.Eq() | ast.Is():
@@ -310,6 +310,6 @@ def _compared(left: Value, op: ast.cmpop, right: Value) -> bool | None:
 
 def _item(owner: Value, index: Value) -> Value:
     match owner, index:
-        case Known(value=tuple() as values), Known(value=int(place)) if -len(values) <= place < len(values):
-            return Known(values[place])
+        case Constant(value=tuple() as values), Constant(value=int(place)) if -len(values) <= place < len(values):
+            return Constant(values[place])
     return None

@@ -10,16 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from harness.scan.evaluation.problems import Kind, Problem
-from harness.scan.evaluation.provides import Answer, Found, Provider, absolute
-from harness.scan.evaluation.world import holds, module_there, name_there
+from harness.scan.evaluation.failures import Failure, Topic
+from harness.scan.evaluation.outside import holds, module_there, name_there
+from harness.scan.evaluation.provider import Found, Lookup, Provider, absolute
 from harness.scan.sources.conditions import Surroundings
 from harness.scan.sources.facts import Branch, FromImport, Import, ImportSiblings, Leave, Raise, Try
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from harness.scan.evaluation.world import CheckRunner
+    from harness.scan.evaluation.outside import Outside
     from harness.scan.sources.facts import Handler, Step
     from harness.scan.sources.release import Release
 
@@ -51,12 +51,12 @@ class Consumers:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ImportResult:
     """What importing one module meant."""
 
-    raised: tuple[Problem, ...] = ()
+    raised: tuple[Failure, ...] = ()
     """What ends the import; the first is what Python would report."""
-    caught: tuple[Problem, ...] = ()
+    caught: tuple[Failure, ...] = ()
     """What fails but is caught, here or in a module imported from here."""
 
 
@@ -64,32 +64,32 @@ class Outcome:
 class Flow:
     """What happened so far in a block."""
 
-    raised: dict[Problem, None] = field(default_factory=dict)
-    caught: dict[Problem, None] = field(default_factory=dict)
+    raised: dict[Failure, None] = field(default_factory=dict)
+    caught: dict[Failure, None] = field(default_factory=dict)
     left: bool = False
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: ImportResult) -> None:
         """Take over what an import meant."""
         self.raised.update(dict.fromkeys(outcome.raised))
         self.caught.update(dict.fromkeys(outcome.caught))
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ImportResult:
         """The block's meaning."""
-        return Outcome(tuple(self.raised), tuple(self.caught))
+        return ImportResult(tuple(self.raised), tuple(self.caught))
 
 
 class Importer:
     """Imports modules of some releases, asking about everything else."""
 
-    def __init__(self, consumers: Consumers, check_runner: CheckRunner) -> None:
+    def __init__(self, consumers: Consumers, outside: Outside) -> None:
         self._consumers = consumers
-        self._asker = check_runner
-        self._done: dict[str, Outcome] = {}
+        self._outside = outside
+        self._done: dict[str, ImportResult] = {}
         self.visited: dict[str, str] = {}
         """Every module that was imported, with the module that imported it first."""
 
-    def load(self, module: str, importer: str = "") -> Outcome:
+    def load(self, module: str, importer: str = "") -> ImportResult:
         """Import a module, its packages first."""
         flow = Flow()
         parts = module.split(".")
@@ -127,14 +127,14 @@ class Importer:
                 case Leave():
                     flow.left = True
 
-    def _load_one(self, module: str, importer: str) -> Outcome:
+    def _load_one(self, module: str, importer: str) -> ImportResult:
         if module in self._done:
             return self._done[module]
         release = self._consumers.release(module)
         if release is None or not release.has(module):
-            return Outcome()
+            return ImportResult()
         self.visited.setdefault(module, importer)
-        self._done[module] = Outcome()  # a module in the middle of its import counts as there
+        self._done[module] = ImportResult()  # a module in the middle of its import counts as there
         flow = Flow()
         self.run(module, release.facts(module).steps, flow)
         self._done[module] = flow.outcome
@@ -142,15 +142,15 @@ class Importer:
 
     def _branch(self, module: str, step: Branch, flow: Flow, function: str) -> None:
         """A test that cannot be decided: what fails in either part may fail, but need not."""
-        value = None if step.test == ("unknown",) else holds(self._asker, step.test)
+        value = None if step.test == ("unknown",) else holds(self._outside, step.test)
         if value is not None:
             self.run(module, step.steps if value else step.otherwise, flow, function)
             return
         for part in (step.steps, step.otherwise):
             inner = Flow()
             self.run(module, part, inner, function)
-            for problem in inner.raised:
-                flow.caught[replace(problem, guarded=problem.guarded or "if")] = None
+            for failure in inner.raised:
+                flow.caught[replace(failure, guarded=failure.guarded or "if")] = None
             flow.caught.update(inner.caught)
 
     def _try(self, module: str, step: Try, flow: Flow, function: str) -> None:
@@ -171,11 +171,11 @@ class Importer:
             flow.raised.update(body.raised)
             return
         again = next((inner for inner in handler.steps if isinstance(inner, Raise)), None)
-        for problem in body.raised:
+        for failure in body.raised:
             if again is not None:
-                flow.raised[replace(problem, error=again.error or first.error)] = None
+                flow.raised[replace(failure, error=again.error or first.error)] = None
             else:
-                flow.caught[replace(problem, guarded="try")] = None
+                flow.caught[replace(failure, guarded="try")] = None
         if again is None:
             self.run(module, handler.steps, flow, function)
 
@@ -191,7 +191,7 @@ class Importer:
         if answer:
             flow.add(self.load(target, module))
         else:
-            flow.raised[self.problem(module, line, function, target, "", answer)] = None
+            flow.raised[self.failure(module, line, function, target, "", answer)] = None
 
     def _from(self, module: str, step: FromImport, flow: Flow, function: str) -> None:
         release = self._consumers.release(module)
@@ -199,7 +199,7 @@ class Importer:
         answer = self._module(target)
         if not answer:
             for name, _ in step.names:
-                flow.raised[self.problem(module, step.line, function, target, name, answer)] = None
+                flow.raised[self.failure(module, step.line, function, target, name, answer)] = None
             return
         outcome = self.load(target, module)
         flow.add(outcome)
@@ -208,25 +208,25 @@ class Importer:
         for name, _ in step.names:
             found = self._name(target, name)
             if not found:
-                flow.raised[self.problem(module, step.line, function, target, name, found)] = None
+                flow.raised[self.failure(module, step.line, function, target, name, found)] = None
             elif found.found is Found.YES and found.where == f"{target}.{name}" and not found.name:
                 flow.add(self.load(found.where, module))  # the name is a module of the package
 
-    def _module(self, target: str) -> Answer:
+    def _module(self, target: str) -> Lookup:
         own = self._consumers.own(target)
-        return own.module(target) if own is not None else module_there(self._asker, target)
+        return own.module(target) if own is not None else module_there(self._outside, target)
 
-    def _name(self, target: str, name: str) -> Answer:
+    def _name(self, target: str, name: str) -> Lookup:
         own = self._consumers.own(target)
-        return own.name(target, name) if own is not None else name_there(self._asker, target, name)
+        return own.name(target, name) if own is not None else name_there(self._outside, target, name)
 
-    def problem(  # noqa: PLR0913, PLR0917 - the parts of a problem
-        self, module: str, line: int, function: str, target: str, name: str, answer: Answer
-    ) -> Problem:
-        """The problem that an import in a module does not find what it asks for."""
+    def failure(  # noqa: PLR0913, PLR0917 - the parts of a failure
+        self, module: str, line: int, function: str, target: str, name: str, answer: Lookup
+    ) -> Failure:
+        """The failure that an import in a module does not find what it asks for."""
         release = self._consumers.release(module)
-        return Problem(
-            kind=Kind.MODULE if answer.error == "ModuleNotFoundError" else Kind.NAME,
+        return Failure(
+            kind=Topic.MODULE if answer.error == "ModuleNotFoundError" else Topic.NAME,
             module=target,
             name=name,
             error=answer.error,

@@ -6,11 +6,11 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from harness.scan.evaluation.provides import AVAILABLE, Provider
-from harness.scan.evaluation.shapes import ClassRef, Shapes
+from harness.scan.evaluation.model_classes import ClassRef, ModelClasses
+from harness.scan.evaluation.provider import AVAILABLE, Provider
 from harness.scan.sources.conditions import Surroundings
 from harness.scan.sources.nodes import string_keys
-from harness.scan.sources.surface import parse
+from harness.scan.sources.parsing import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Names:
 
     def __init__(self, release: Release, root: str | None = None) -> None:
         self._provider = Provider(release, Surroundings(available=AVAILABLE), root)
-        self._shapes = Shapes(self._provider)
+        self._model_classes = ModelClasses(self._provider)
 
     def has(self, name: str) -> bool:
         """Whether the name is there, or may be: ``package.module.Class.field``, ``package.module.TABLE[key]``.
@@ -59,7 +59,7 @@ class Names:
                 return bool(self._provider.name(module, name))
             case [name, attribute]:
                 home = self._provider.definition(module, name)
-                return home is not None and self._shapes.has(ClassRef(*home), attribute, frozenset()) is True
+                return home is not None and self._model_classes.has(ClassRef(*home), attribute, frozenset()) is True
         return False
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from harness.engines import Engine
-    from harness.scan.evaluation.shapes import Checkpoint
+    from harness.scan.evaluation.model_classes import Checkpoint
 
 PYTHON = "3.11"
 """The interpreter every release looked at has wheels for; another one can be asked about."""
@@ -44,7 +44,7 @@ class UnknownModel(HarnessError):  # noqa: N818 - says what is wrong with the qu
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ScanTarget:
     """What is to be served, on what."""
 
     model: str
@@ -77,13 +77,13 @@ class Target:
         )
         return frozenset(canonicalize_name(Requirement(text).name) for text in (*self.packages, *extra))
 
-    def with_imports(self, modules: tuple[str, ...], packages: tuple[str, ...] = ()) -> Target:
+    def with_imports(self, modules: tuple[str, ...], packages: tuple[str, ...] = ()) -> ScanTarget:
         """The same, needing further modules, which further packages may bring."""
         imports, required = (*self.imports, *modules), (*self.packages, *packages)
         return replace(self, imports=tuple(dict.fromkeys(imports)), packages=tuple(dict.fromkeys(required)))
 
 
-QWEN2_VL = Target(
+QWEN2_VL = ScanTarget(
     model=DEFAULT_MODEL,
     architecture="Qwen2VLForConditionalGeneration",
     model_type="qwen2_vl",
@@ -93,7 +93,7 @@ QWEN2_VL = Target(
 """The matrix's Qwen2-VL, known without any spec."""
 
 
-def target_of(spec: ModelSpec) -> Target:
+def target_of(spec: ModelSpec) -> ScanTarget:
     """What a model spec says about the model."""
     config = spec.config_folder
     keys: Checkpoint = None
@@ -104,7 +104,7 @@ def target_of(spec: ModelSpec) -> Target:
         vision = any("vision" in key or key == "visual" for key in table)
     elif spec.model_type == QWEN2_VL.model_type:
         keys = QWEN2_VL.checkpoint
-    return Target(
+    return ScanTarget(
         model=spec.name,
         architecture=spec.architecture,
         model_type=spec.model_type,
@@ -125,7 +125,7 @@ def _keys(table: Mapping[str, Any], within: str = "") -> Iterator[str]:
             yield from _keys(value, f"{within}{key}.")
 
 
-def find_target(name: str, models: Path, backend: str = Backend.PYTORCH, python: str = PYTHON) -> Target:
+def find_target(name: str, models: Path, backend: str = Backend.PYTORCH, python: str = PYTHON) -> ScanTarget:
     """The target for a model by its spec's name, or the start of it; ``qwen2-vl`` is known without a spec.
 
     Raises:
@@ -134,10 +134,10 @@ def find_target(name: str, models: Path, backend: str = Backend.PYTORCH, python:
     """
     specs = load_models(models) if models.is_dir() and any(models.glob("*.yaml")) else {}
     wanted = name.lower()
-    if wanted in specs:
-        found = target_of(specs[wanted])
-    elif wanted == DEFAULT_MODEL:
+    if wanted == DEFAULT_MODEL:
         found = QWEN2_VL
+    elif wanted in specs:
+        found = target_of(specs[wanted])
     else:
         close = [known for known in specs if known.startswith(wanted)]
         if len(close) != 1:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, cast
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from harness.scan.evaluation.declared import applying, ranges_of, torch_release
+from harness.scan.evaluation.failures import Topic
 from harness.scan.evaluation.importing import Consumers, Importer
-from harness.scan.evaluation.problems import Kind
-from harness.scan.evaluation.provides import Answer, Found
+from harness.scan.evaluation.metadata import applying, ranges_of, torch_release
+from harness.scan.evaluation.provider import Found, Lookup
 from harness.scan.sources.conditions import Surroundings, decide
 from harness.scan.sources.release import NoSuchRelease
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.version import Version
 
-    from harness.scan.evaluation.problems import Problem
-    from harness.scan.evaluation.world import Question
+    from harness.scan.evaluation.failures import Failure
+    from harness.scan.evaluation.outside import Question
     from harness.scan.sources.facts import Test
     from harness.scan.sources.release import Library, Release
 
@@ -38,7 +38,7 @@ _GONE = {"distutils": (3, 12), "imp": (3, 12), "asyncore": (3, 12), "asynchat": 
 _KIND = "stack-1"
 
 
-class Stack:
+class EngineStack:
     """What an installer puts beside an engine release, as far as that is asked.
 
     Args:
@@ -55,13 +55,13 @@ class Stack:
         self._python = python
         self._all: frozenset[str] | None = None
 
-    def undeclared(self) -> list[Problem]:
+    def undeclared(self) -> list[Failure]:
         """Imports of modules that no package of the stack brings.
 
         Raises:
             IndexUnavailable: metadata or sources cannot be fetched.
         """
-        found: dict[Problem, None] = {}
+        found: dict[Failure, None] = {}
         for package, modules in _FOLLOWED.items():
             release = self._release(package)
             if release is not None:
@@ -70,9 +70,9 @@ class Stack:
                     if release.has(module):
                         found.update(dict.fromkeys(importer.load(module).raised))
         return [
-            problem
-            for problem in found
-            if problem.kind is Kind.MODULE and problem.module.partition(".")[0] not in _FOLLOWED  # made while it loads
+            failure
+            for failure in found
+            if failure.kind is Topic.MODULE and failure.module.partition(".")[0] not in _FOLLOWED  # made while it loads
         ]
 
     def ask(self, question: Question) -> Hashable:
@@ -81,8 +81,8 @@ class Stack:
             return decide(cast("Test", question[1]), Surroundings({"python": self._python}))
         root = cast("str", question[1]).partition(".")[0]
         if self._in_standard_library(root):
-            return Answer(Found.YES)
-        return Answer(Found.PERHAPS) if self._brings(root) else Answer(Found.NO, "ModuleNotFoundError")
+            return Lookup(Found.YES)
+        return Lookup(Found.PERHAPS) if self._brings(root) else Lookup(Found.NO, "ModuleNotFoundError")
 
     def _in_standard_library(self, root: str) -> bool:
         version = tuple(int(part) for part in self._python.split(".")[:2])

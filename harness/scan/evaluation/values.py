@@ -9,11 +9,11 @@ from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from harness.scan.evaluation.importing import Consumers
-    from harness.scan.evaluation.shapes import ClassRef
+    from harness.scan.evaluation.model_classes import ClassRef
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Constant:
     """A constant: text, number, truth value, None, or a tuple of such."""
 
     value: object
@@ -66,7 +66,7 @@ class EngineFunction:
     bound: Instance | EngineClass | None = None
 
 
-Value: TypeAlias = "Known | Object | Symbol | EngineClass | Instance | EngineFunction | None"
+Value: TypeAlias = "Constant | Object | Symbol | EngineClass | Instance | EngineFunction | None"
 """None: nothing is known."""
 
 _EMPTY = ast.Module([], [])
@@ -178,7 +178,7 @@ def constant(node: ast.expr) -> Value:
         value = ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
-    return Known(tuple(value)) if isinstance(value, list | set | tuple) else Known(value)
+    return Constant(tuple(value)) if isinstance(value, list | set | tuple) else Constant(value)
 
 
 def _defined(node: ast.Module | ast.ClassDef | FunctionNode) -> dict[str, ast.ClassDef | FunctionNode]:

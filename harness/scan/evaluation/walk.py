@@ -13,11 +13,11 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from harness.scan.evaluation.expressions import Expressions, Frame
+from harness.scan.evaluation.failures import Topic
 from harness.scan.evaluation.importing import Flow, catches
-from harness.scan.evaluation.problems import Kind
-from harness.scan.evaluation.provides import absolute
-from harness.scan.evaluation.values import Instance, Known, Object, Symbol, Value, constant
-from harness.scan.sources.syntax import caught, error_name, from_import_of, imports_of
+from harness.scan.evaluation.provider import absolute
+from harness.scan.evaluation.values import Constant, Instance, Object, Symbol, Value, constant
+from harness.scan.sources.reading import caught, error_name, from_import_of, imports_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -74,12 +74,13 @@ class Walk(Expressions):
             case ast.Import() | ast.ImportFrom():
                 self._import(node, frame)
             case ast.Return(value=value):
-                frame.returned = self.value(value, frame) if value is not None else Known(None)
+                frame.returned = self.value(value, frame) if value is not None else Constant(None)
                 return _End.LEFT
             case ast.Raise(exc=error):
                 if error is not None:
                     self.note(
-                        self.problem(Kind.RAISES, "", "", error_name(error), node.lineno, frame), only_certain=True
+                        self.failure(Topic.RAISES, "", "", error_name(error), node.lineno, frame),
+                        only_certain=True,
                     )
                 return _End.RAISED
             case ast.Assign(targets=targets, value=value):
@@ -148,19 +149,19 @@ class Walk(Expressions):
             return _End.RAISED
         again = next((inner for inner in handler.body if isinstance(inner, ast.Raise)), None)
         if again is not None:
-            for problem in body.raised:
-                self.flow.raised[replace(problem, error=error_name(again.exc) or first.error)] = None
+            for failure in body.raised:
+                self.flow.raised[replace(failure, error=error_name(again.exc) or first.error)] = None
             return _End.RAISED
-        for problem in body.raised:
-            self.flow.caught[replace(problem, guarded="try")] = None
+        for failure in body.raised:
+            self.flow.caught[replace(failure, guarded="try")] = None
         return self._block(handler.body, frame)
 
     def _import(self, node: ast.Import | ast.ImportFrom, frame: Frame) -> None:
         module = frame.function.module
         inner = Flow()
         self.importer.run(module, imports_of(node), inner, frame.function.name)
-        for problem in inner.raised:
-            self.note(problem)
+        for failure in inner.raised:
+            self.note(failure)
         self.flow.caught.update(inner.caught)
         if isinstance(node, ast.ImportFrom):
             release = self.consumers.release(module)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.scan.sources.surface import parse, parse_headers
+from harness.scan.sources.parsing import parse, parse_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class CallSignature:
     """What a function accepts by name."""
 
     parameters: frozenset[str]
@@ -56,11 +56,11 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Signatures:
+class CallSignatures:
     """The functions of a source, and the methods of its classes."""
 
-    functions: dict[str, Signature]
-    methods: dict[str, dict[str, Signature]]
+    functions: dict[str, CallSignature]
+    methods: dict[str, dict[str, CallSignature]]
     generated: dict[str, frozenset[str] | None]
     """Fields of classes whose constructor is generated from them; None where a decorator may do anything."""
 
@@ -81,17 +81,17 @@ def calls_of(release: Release, provider: str) -> list[Call]:
     return found
 
 
-def signatures_of(release: Release, module: str) -> Signatures:
+def signatures_of(release: Release, module: str) -> CallSignatures:
     """The signatures in one module.
 
     Raises:
         IndexUnavailable: its source cannot be fetched.
     """
     data = release.reading(module, _SIGNATURES, _read_signatures)
-    return Signatures(
-        {name: Signature(frozenset(p), anything) for name, (p, anything) in data["functions"].items()},
+    return CallSignatures(
+        {name: CallSignature(frozenset(p), anything) for name, (p, anything) in data["functions"].items()},
         {
-            cls: {name: Signature(frozenset(p), anything) for name, (p, anything) in methods.items()}
+            cls: {name: CallSignature(frozenset(p), anything) for name, (p, anything) in methods.items()}
             for cls, methods in data["methods"].items()
         },
         {cls: None if fields is None else frozenset(fields) for cls, fields in data["generated"].items()},

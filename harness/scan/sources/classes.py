@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from harness.scan.sources.nodes import string_keys, strings
-from harness.scan.sources.surface import parse_classes
+from harness.scan.sources.parsing import parse_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

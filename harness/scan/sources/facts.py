@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, Union
 
 READER = 5
-"""Raised whenever :mod:`harness.scan.sources.syntax` would read a file differently; older readings are made again."""
+"""Raised whenever :mod:`harness.scan.sources.reading` would read a file differently; older readings are made again."""
 
 Json: TypeAlias = Any
 Test: TypeAlias = tuple[Any, ...]

@@ -19,8 +19,8 @@ from harness.index.download import IndexUnavailable
 from harness.index.files import choose_file
 from harness.index.package_index import PackageIndex
 from harness.scan.sources.facts import READER, ModuleFacts, OpenNames, from_json, to_json
-from harness.scan.sources.surface import condensed, parse
-from harness.scan.sources.syntax import read_module
+from harness.scan.sources.parsing import condensed, parse
+from harness.scan.sources.reading import read_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.core.records import MachineRecord, Record, StageRecord
 from harness.core.verdict import Stage
 from harness.scan.answers import truth
-from harness.scan.answers.pair import Scanner
+from harness.scan.answers.scanner import Scanner
 from harness.scan.evaluation.target import QWEN2_VL
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ BAD = ("pass/resolve", "fail/import/symbol-removed-or-not-yet-added(x)")
 
 
 def compare(
-    library: Library, records: Iterable[Record], measured: Iterable[truth.Measured] = ()
+    library: Library, records: Iterable[Record], measured: Iterable[truth.MeasuredPair] = ()
 ) -> list[truth.Comparison]:
     scanner = Scanner(library, QWEN2_VL)
     return truth.compare(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.scan.answers.deadlock import settle
-from harness.scan.answers.pair import Scanner
+from harness.scan.answers.scanner import Scanner
 from harness.scan.evaluation.target import QWEN2_VL
 from harness.scan.sources.release import Library
 from tests.scan.answers.samples import GEN, LLAMA4, NO_BEAMS, NO_KWARGS

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.version import Version
 
-from harness.scan.answers.findings import Outcome
+from harness.scan.answers.findings import Prediction
 from harness.scan.answers.grid import make_grid
-from harness.scan.answers.pair import Scanner
+from harness.scan.answers.scanner import Scanner
 from harness.scan.evaluation.target import QWEN2_VL
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ def test_the_map_holds_every_pair(library: Library, jobs: int) -> None:
     grid = make_grid(library, QWEN2_VL, jobs=jobs)
     verdicts = {(str(a), str(b)): cell.verdict for (a, b), cell in grid.cells.items()}
     assert len(verdicts) == 10
-    assert verdicts["0.9.0", "4.40.0"] is Outcome.FAIL
-    assert verdicts["0.9.0", "4.42.0"] is Outcome.PASS
-    assert verdicts["0.9.1", "4.42.0"] is Outcome.REFUSED
+    assert verdicts["0.9.0", "4.40.0"] is Prediction.FAIL
+    assert verdicts["0.9.0", "4.42.0"] is Prediction.PASS
+    assert verdicts["0.9.1", "4.42.0"] is Prediction.REFUSED
     assert grid.cells[Version("0.9.0"), Version("4.41.0")].names[0] == "transformers.processing_utils.ImagesKwargs"
     assert grid.evaluations < len(verdicts)
 

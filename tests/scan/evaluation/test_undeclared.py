@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.engines import Backend
-from harness.scan.answers.pair import Scanner
+from harness.scan.answers.scanner import Scanner
 from harness.scan.evaluation.target import QWEN2_VL
 from harness.scan.sources.release import Library
 from tests.scan.miniatures import TABLE, engine, publish, wheel

@@ -6,7 +6,7 @@ import json
 from textwrap import dedent
 
 from harness.scan.sources.facts import from_json, to_json
-from harness.scan.sources.syntax import read_module
+from harness.scan.sources.reading import read_module
 
 
 def test_facts_survive_the_store() -> None:

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar, cast
 
-from harness.scan.evaluation.provides import Answer, Found
-from harness.scan.evaluation.shapes import keys_of_part
+from harness.scan.evaluation.model_classes import keys_of_part
+from harness.scan.evaluation.provider import Found, Lookup
 from harness.scan.sources.conditions import Surroundings, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from harness.scan.evaluation.provides import Provider
-    from harness.scan.evaluation.shapes import Checkpoint, ClassRef, Shapes
+    from harness.scan.evaluation.model_classes import Checkpoint, ClassRef, ModelClasses
+    from harness.scan.evaluation.provider import Provider
     from harness.scan.sources.facts import Test
 
 Question: TypeAlias = tuple[Hashable, ...]
@@ -29,7 +29,7 @@ PROVIDER = "transformers"
 """The package whose classes models are made of."""
 
 
-class CheckRunner(Protocol):
+class Outside(Protocol):
     """Whoever answers questions."""
 
     def ask(self, question: Question) -> Hashable:
@@ -37,12 +37,12 @@ class CheckRunner(Protocol):
         ...
 
 
-class World:
+class Packages:
     """The packages around the engine, in given versions.
 
     Args:
         providers: top-level module to the release that names are looked up in.
-        shapes: the classes of transformers.
+        model_classes: the classes of transformers.
         surroundings: versions of everything, for tests in the engine's code.
         checkpoint: keys of the model's configuration file; None when they are not known.
         absent: top-level modules that nothing installs.
@@ -51,7 +51,7 @@ class World:
     def __init__(
         self,
         providers: Mapping[str, Provider],
-        shapes: Shapes,
+        model_classes: ModelClasses,
         surroundings: Surroundings,
         checkpoint: Checkpoint = None,
         absent: frozenset[str] = frozenset(),
@@ -60,7 +60,7 @@ class World:
         self._surroundings = surroundings
         self._checkpoint = checkpoint
         self._absent = absent
-        self._shapes = shapes
+        self._model_classes = model_classes
         self._known: dict[Question, Hashable] = {}
 
     def ask(self, question: Question) -> Hashable:
@@ -78,27 +78,27 @@ class World:
             return self._answer(cast("str", question[1]), "")
         if kind == "test":
             return decide(cast("Test", question[1]), self._surroundings)
-        shapes = self._shapes
+        model_classes = self._model_classes
         if kind == "has":
             _, ref, parts, attribute = cast("tuple[str, ClassRef, tuple[str, ...], str]", question)
-            return shapes.has(ref, attribute, reduce(keys_of_part, parts, self._checkpoint))
+            return model_classes.has(ref, attribute, reduce(keys_of_part, parts, self._checkpoint))
         if kind == "accepts":
             _, module, name, attribute, keyword = cast("tuple[str, str, str, str, str]", question)
-            return shapes.accepts(module, name, attribute, keyword)
+            return model_classes.accepts(module, name, attribute, keyword)
         if kind == "part":
-            return shapes.part(cast("ClassRef", question[1]), cast("str", question[2]))
+            return model_classes.part(cast("ClassRef", question[1]), cast("str", question[2]))
         model_type = cast("str", question[1])
         if kind == "knows":
-            return shapes.knows(model_type)
-        return shapes.config(model_type) if kind == "config" else shapes.processor(model_type)
+            return model_classes.knows(model_type)
+        return model_classes.config(model_type) if kind == "config" else model_classes.processor(model_type)
 
-    def _answer(self, module: str, name: str) -> Answer:
+    def _answer(self, module: str, name: str) -> Lookup:
         root = module.split(".", maxsplit=1)[0]
         if root in self._absent:
-            return Answer(Found.NO, "ModuleNotFoundError")
+            return Lookup(Found.NO, "ModuleNotFoundError")
         provider = self._providers.get(root)
         if provider is None:
-            return Answer(Found.PERHAPS)
+            return Lookup(Found.PERHAPS)
         return provider.name(module, name) if name else provider.module(module)
 
 
@@ -106,7 +106,7 @@ class World:
 class Recorder:
     """Asks another, and notes every question once, with its answer."""
 
-    world: CheckRunner
+    world: Outside
     noted: dict[Question, Hashable] = field(default_factory=dict)
 
     def ask(self, question: Question) -> Hashable:
@@ -116,14 +116,14 @@ class Recorder:
         return self.noted[question]
 
 
-class Memory(Generic[R]):
+class Evaluations(Generic[R]):
     """Results of an evaluation by the answers it was given."""
 
-    def __init__(self, evaluate: Callable[[CheckRunner], R]) -> None:
+    def __init__(self, evaluate: Callable[[Outside], R]) -> None:
         self._evaluate = evaluate
         self._known: list[tuple[list[tuple[Question, Hashable]], R]] = []
 
-    def result(self, world: CheckRunner) -> R:
+    def result(self, world: Outside) -> R:
         """The evaluation's result in a world, evaluated only when no earlier world answered alike."""
         for place, (noted, result) in enumerate(self._known):
             if all(world.ask(question) == answer for question, answer in noted):
@@ -141,16 +141,16 @@ class Memory(Generic[R]):
         return len(self._known)
 
 
-def module_there(check_runner: CheckRunner, module: str) -> Answer:
+def module_there(outside: Outside, module: str) -> Lookup:
     """Whether a module is there."""
-    return cast("Answer", check_runner.ask(("module", module)))
+    return cast("Lookup", outside.ask(("module", module)))
 
 
-def name_there(check_runner: CheckRunner, module: str, name: str) -> Answer:
+def name_there(outside: Outside, module: str, name: str) -> Lookup:
     """Whether a name is there."""
-    return cast("Answer", check_runner.ask(("name", module, name)))
+    return cast("Lookup", outside.ask(("name", module, name)))
 
 
-def holds(check_runner: CheckRunner, test: Test) -> bool | None:
+def holds(outside: Outside, test: Test) -> bool | None:
     """Whether a test holds; None when it cannot be told."""
-    return cast("bool | None", check_runner.ask(("test", test)))
+    return cast("bool | None", outside.ask(("test", test)))

@@ -28,7 +28,7 @@ from harness.scan.sources.facts import (
     Try,
 )
 from harness.scan.sources.nodes import is_function, last_name, string_keys, string_pairs, strings, targets
-from harness.scan.sources.surface import parse, parse_around, parse_surface
+from harness.scan.sources.parsing import parse, parse_around, parse_surface
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

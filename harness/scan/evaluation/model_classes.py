@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
-from harness.scan.sources.calls import Signatures, signatures_of
+from harness.scan.sources.calls import CallSignatures, signatures_of
 from harness.scan.sources.classes import KIND, ClassFacts, Keywords, class_from_json, read_classes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.scan.evaluation.provides import Provider
+    from harness.scan.evaluation.provider import Provider
 
 Checkpoint: TypeAlias = "frozenset[str] | None"
 """Keys of a model's configuration file, those of a nested table behind its own name: ``text_config.bos_token_id``."""
@@ -39,13 +39,13 @@ class _ModuleClasses:
     aliases: Mapping[str, str]
 
 
-class Shapes:
+class ModelClasses:
     """The configuration and processor classes of one release."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self._read: dict[str, _ModuleClasses] = {}
-        self._called: dict[str, Signatures] = {}
+        self._called: dict[str, CallSignatures] = {}
         self._lines: dict[ClassRef, list[tuple[ClassRef, ClassFacts]]] = {}
 
     def knows(self, model_type: str) -> bool:
@@ -121,7 +121,7 @@ class Shapes:
             fields |= generated if method == "__init__" else set()
         return keyword in fields if fields else None
 
-    def _signatures(self, module: str) -> Signatures:
+    def _signatures(self, module: str) -> CallSignatures:
         if module not in self._called:
             self._called[module] = signatures_of(self._provider.release, module)
         return self._called[module]

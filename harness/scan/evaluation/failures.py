@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class Topic(StrEnum):
     """What a finding is about."""
 
     NAME = "name-missing"
@@ -25,10 +25,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Failure:
     """Something on the path that does not give what is asked of it."""
 
-    kind: Kind
+    kind: Topic
     module: str
     """What is imported or read from: a module, or the module of a class."""
     name: str

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from harness.scan.answers import messages
 from harness.scan.answers.findings import Severity
-from harness.scan.answers.pair import Scanner
+from harness.scan.answers.scanner import Scanner
 from harness.scan.evaluation.engine import ROOT
-from harness.scan.evaluation.problems import Kind
-from harness.scan.evaluation.provides import Answer
-from harness.scan.evaluation.world import PROVIDER
+from harness.scan.evaluation.failures import Topic
+from harness.scan.evaluation.outside import PROVIDER
+from harness.scan.evaluation.provider import Lookup
 from harness.scan.sources.release import Library
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from harness.index.download import Traffic
-    from harness.scan.answers.pair import EngineScan
-    from harness.scan.evaluation.problems import Problem
-    from harness.scan.evaluation.provides import Provider
-    from harness.scan.evaluation.target import Target
-    from harness.scan.evaluation.world import Question, World
+    from harness.scan.answers.scanner import EngineScan
+    from harness.scan.evaluation.failures import Failure
+    from harness.scan.evaluation.outside import Packages, Question
+    from harness.scan.evaluation.provider import Provider
+    from harness.scan.evaluation.target import ScanTarget
 
 _AHEAD = 32
 """Versions whose tables of contents are fetched before their turn."""
@@ -47,7 +47,7 @@ class Requirement:
 
     subject: str
     """``transformers.processing_utils.ImagesKwargs``, ``model type qwen2_vl``, ``transformers>=4.56.0``."""
-    kind: Kind
+    kind: Topic
     package: str
     """The release that requires it: ``lmdeploy 0.11.1``."""
     file: str
@@ -60,7 +60,7 @@ class Requirement:
 
 
 @dataclass
-class Evidence:
+class Observations:
     """What was found out, version by version."""
 
     considered: set[Version] = field(default_factory=set)
@@ -77,23 +77,23 @@ class Evidence:
 
     def meets(self, requirement: Requirement) -> set[Version]:
         """The versions found to satisfy a requirement: of metadata, all that it was not found to refuse."""
-        if requirement.kind is Kind.RESOLVER:
+        if requirement.kind is Topic.RESOLVER:
             return self.considered - self.misses[requirement]
         return self.has.get(requirement, set())
 
     def complete_attributes(self) -> None:
         """Where everything was asked: an attribute was found unless it was missed, or its class is not there at all."""
-        attributes = [requirement for requirement in self.misses if requirement.kind is Kind.ATTRIBUTE]
+        attributes = [requirement for requirement in self.misses if requirement.kind is Topic.ATTRIBUTE]
         for version, lacking in self.lacks.items():
             kinds = {requirement.kind for requirement in lacking}
             for requirement in attributes:
-                if Kind.MODEL_TYPE in kinds:
+                if Topic.MODEL_TYPE in kinds:
                     lacking.append(requirement)
                     self.note(version, requirement, there=False)
-                elif requirement not in lacking and Kind.RESOLVER not in kinds:
+                elif requirement not in lacking and Topic.RESOLVER not in kinds:
                     self.note(version, requirement, there=True)
 
-    def add(self, other: Evidence) -> None:
+    def add(self, other: Observations) -> None:
         """Take over what was found out about other versions."""
         self.considered |= other.considered
         self.lacks.update(other.lacks)
@@ -109,7 +109,7 @@ class _Settling:
 
     scanner: Scanner
     own: EngineScan
-    evidence: Evidence = field(default_factory=Evidence)
+    evidence: Observations = field(default_factory=Observations)
     _helpful: set[str] = field(default_factory=set)
     """Modules that witnesses were looked up in: fetched together from the next version."""
     _looked_for: set[Version] = field(default_factory=set)
@@ -142,11 +142,11 @@ class _Settling:
         """All that a version lacks."""
         provider = self.scanner.provider(version)
         world = self.scanner.world(self.own, provider)
-        problems = self.scanner.problems(self.own, provider)
+        failures = self.scanner.failures(self.own, provider)
         lacking = [*self._refused(provider)]
-        for problem in problems:
-            requirement = self._requirement(problem)
-            question = _unconditional(problem)
+        for failure in failures:
+            requirement = self._requirement(failure)
+            question = _unconditional(failure)
             if question is not None:
                 self.evidence.witnesses.setdefault(requirement, question)
             self.evidence.note(version, requirement, there=False)
@@ -160,9 +160,9 @@ class _Settling:
                 self._asked(world, version, requirement, question)
         return list(dict.fromkeys(lacking))
 
-    def _asked(self, world: World, version: Version, requirement: Requirement, question: Question) -> bool:
+    def _asked(self, world: Packages, version: Version, requirement: Requirement, question: Question) -> bool:
         answer = world.ask(question)
-        there = bool(answer) if isinstance(answer, Answer) else answer is not False
+        there = bool(answer) if isinstance(answer, Lookup) else answer is not False
         self.evidence.note(version, requirement, there=there)
         return there
 
@@ -176,10 +176,10 @@ class _Settling:
             self.evidence.note(provider.release.version, found[-1], there=False)
         return found
 
-    def _requirement(self, problem: Problem) -> Requirement:
-        release = self.own.engine.consumers.release(problem.consumer)
+    def _requirement(self, failure: Failure) -> Requirement:
+        release = self.own.engine.consumers.release(failure.consumer)
         package = str(release) if release is not None else self.scanner.target.model
-        return Requirement(messages.subject(problem), problem.kind, package, problem.file, problem.line)
+        return Requirement(messages.subject(failure), failure.kind, package, failure.file, failure.line)
 
 
 def never_met(own: EngineScan) -> tuple[Requirement, ...]:
@@ -195,11 +195,11 @@ def look_at(  # noqa: PLR0913 - what is looked at, what is known, and how
     scanner: Scanner,
     own: EngineScan,
     versions: Sequence[Version],
-    known: Evidence | None = None,
+    known: Observations | None = None,
     *,
     jobs: int | None = None,
     progress: Callable[[str], None] | None = None,
-) -> Evidence:
+) -> Observations:
     """What each version lacks.
 
     Args:
@@ -222,7 +222,7 @@ def look_at(  # noqa: PLR0913 - what is looked at, what is known, and how
     library.store.flush()
     where = _Where(library.store.folder, library.index_url, scanner.target, own.engine.release.version)
     shares = [versions[len(versions) * i // count : len(versions) * (i + 1) // count] for i in range(count)]
-    found = Evidence()
+    found = Observations()
     with ProcessPoolExecutor(count) as pool:
         for part in [pool.submit(_in_process, where, share, known) for share in shares]:
             evidence, traffic = part.result()
@@ -237,11 +237,11 @@ class _Where:
 
     cache: Path
     index_url: str | None
-    target: Target
+    target: ScanTarget
     lmdeploy: Version
 
 
-def _in_process(where: _Where, versions: Sequence[Version], known: Evidence | None) -> tuple[Evidence, Traffic]:
+def _in_process(where: _Where, versions: Sequence[Version], known: Observations | None) -> tuple[Observations, Traffic]:
     library = Library(where.cache, index_url=where.index_url)
     try:
         scanner = Scanner(library, where.target)
@@ -255,9 +255,9 @@ def _look_at(
     scanner: Scanner,
     own: EngineScan,
     versions: Sequence[Version],
-    known: Evidence | None,
+    known: Observations | None,
     progress: Callable[[str], None] | None,
-) -> Evidence:
+) -> Observations:
     settling = _Settling(scanner, own)
     if known is not None:
         settling.evidence.witnesses.update(known.witnesses)
@@ -279,10 +279,10 @@ def _effort(witness: tuple[Requirement, Question]) -> bool:
     return question[0] == "name" and question[1] == PROVIDER
 
 
-def _unconditional(problem: Problem) -> Question | None:
-    """The question whose answer alone makes the problem, for what is asked on every path."""
-    if problem.kind is Kind.MODEL_TYPE:
-        return ("knows", problem.name)
-    if problem.kind in (Kind.NAME, Kind.MODULE) and not problem.function:
-        return ("name", problem.module, problem.name) if problem.name else ("module", problem.module)
+def _unconditional(failure: Failure) -> Question | None:
+    """The question whose answer alone makes the failure, for what is asked on every path."""
+    if failure.kind is Topic.MODEL_TYPE:
+        return ("knows", failure.name)
+    if failure.kind in (Topic.NAME, Topic.MODULE) and not failure.function:
+        return ("name", failure.module, failure.name) if failure.name else ("module", failure.module)
     return None

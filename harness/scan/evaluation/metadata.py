@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from harness.scan.evaluation.engine import ROOT, Place
-from harness.scan.evaluation.world import PROVIDER
+from harness.scan.evaluation.outside import PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

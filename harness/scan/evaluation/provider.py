@@ -64,7 +64,7 @@ class Found(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Lookup:
     """Whether a name is there, and what stands in its place."""
 
     found: Found
@@ -79,7 +79,7 @@ class Answer:
         return self.found is not Found.NO
 
 
-_HERE = Answer(Found.YES)
+_HERE = Lookup(Found.YES)
 
 
 @dataclass(slots=True)
@@ -117,23 +117,23 @@ class Provider:
         self.root = root or release.package.replace("-", "_")
         self._surroundings = surroundings
         self._namespaces: dict[str, _Namespace] = {}
-        self._answers: dict[tuple[str, str], Answer] = {}
+        self._answers: dict[tuple[str, str], Lookup] = {}
         self._asking: set[tuple[str, str]] = set()
 
-    def module(self, module: str) -> Answer:
+    def module(self, module: str) -> Lookup:
         """Whether ``import module`` finds one, by its own name or by a legacy alias."""
         if self._target(module) is not None:
             return _HERE
         if self._inside_compiled(module):
-            return Answer(Found.PERHAPS)
-        return Answer(Found.NO, "ModuleNotFoundError")
+            return Lookup(Found.PERHAPS)
+        return Lookup(Found.NO, "ModuleNotFoundError")
 
-    def name(self, module: str, name: str) -> Answer:
+    def name(self, module: str, name: str) -> Lookup:
         """Whether ``from module import name`` works."""
         key = (module, name)
         if key not in self._answers:
             if key in self._asking:
-                return Answer(Found.PERHAPS)  # two modules that take a name from one another
+                return Lookup(Found.PERHAPS)  # two modules that take a name from one another
             self._asking.add(key)
             try:
                 self._answers[key] = self._ask(module, name)
@@ -146,7 +146,7 @@ class Provider:
         answer = self.name(module, name)
         return (answer.where, answer.name) if answer and answer.name else None
 
-    def _ask(self, module: str, name: str) -> Answer:  # noqa: PLR0911 - one answer per place a name can be
+    def _ask(self, module: str, name: str) -> Lookup:  # noqa: PLR0911 - one answer per place a name can be
         target = self._target(module)
         if target is None:
             return self.module(module)
@@ -160,30 +160,30 @@ class Provider:
         if found:
             return found
         if self.release.has(f"{module}.{name}") or (f"{module}.{name}" in self._module_aliases):
-            return Answer(Found.YES, where=f"{module}.{name}")
+            return Lookup(Found.YES, where=f"{module}.{name}")
         if name in space.hooks:
             return _HERE
         if space.open or (space.hooked and not space.hooks):
-            return Answer(Found.PERHAPS)
-        return Answer(Found.NO, "ImportError")
+            return Lookup(Found.PERHAPS)
+        return Lookup(Found.NO, "ImportError")
 
-    def _bound(self, module: str, space: _Namespace, name: str) -> Answer | None:
+    def _bound(self, module: str, space: _Namespace, name: str) -> Lookup | None:
         if name in space.bound:
             source = space.bound[name]
             if source is None:
-                return Answer(Found.YES, where=module, name=name)
+                return Lookup(Found.YES, where=module, name=name)
             answer = self.name(*source) if source[1] else self.module(source[0])
             return answer or None
         if name in ("__version__", "__file__", "__name__", "__path__", "__doc__", "__spec__", "__dict__"):
             return _HERE
         for star in space.stars:
             if star.split(".")[0] != self.root:
-                return Answer(Found.PERHAPS)
+                return Lookup(Found.PERHAPS)
             if name in self.public(star) and (answer := self.name(star, name)):
                 return answer
         return None
 
-    def _on_demand(self, module: str, space: _Namespace, name: str) -> Answer | None:
+    def _on_demand(self, module: str, space: _Namespace, name: str) -> Lookup | None:
         if not space.is_lazy:
             return None
         for target in self._listed(module, space, name):

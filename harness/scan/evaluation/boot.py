@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from harness.engines import Backend
 from harness.scan.evaluation.engine import BUILDER, ROOT
+from harness.scan.evaluation.failures import Failure, Topic
 from harness.scan.evaluation.importing import Importer
-from harness.scan.evaluation.problems import Kind, Problem
-from harness.scan.evaluation.values import EngineFunction, Instance, Known
+from harness.scan.evaluation.outside import PROVIDER, module_there, name_there
+from harness.scan.evaluation.values import Constant, EngineFunction, Instance
 from harness.scan.evaluation.walk import Walk
-from harness.scan.evaluation.world import PROVIDER, module_there, name_there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.scan.evaluation.engine import Engine
-    from harness.scan.evaluation.target import Target
+    from harness.scan.evaluation.engine import EngineRelease
+    from harness.scan.evaluation.outside import Outside
+    from harness.scan.evaluation.target import ScanTarget
     from harness.scan.evaluation.values import Value
-    from harness.scan.evaluation.world import CheckRunner
 
 _PREPARE = ("build_preprocessor", "preprocess")
 
@@ -28,27 +28,27 @@ _PREPARE = ("build_preprocessor", "preprocess")
 class Reached:
     """The outcome of one evaluation."""
 
-    certain: tuple[Problem, ...]
+    certain: tuple[Failure, ...]
     """What ends the boot; nothing catches it."""
-    possible: tuple[Problem, ...]
+    possible: tuple[Failure, ...]
     """What is caught, or stands behind a test that cannot be decided."""
     modules: frozenset[str]
     """Everything that is loaded."""
 
 
-def evaluate(engine: Engine, target: Target, check_runner: CheckRunner) -> Reached:
+def evaluate(engine: EngineRelease, target: ScanTarget, outside: Outside) -> Reached:
     """Load what a boot loads and walk what the model passes."""
-    importer = Importer(engine.consumers, check_runner)
-    certain: dict[Problem, None] = {}
-    possible: dict[Problem, None] = {}
+    importer = Importer(engine.consumers, outside)
+    certain: dict[Failure, None] = {}
+    possible: dict[Failure, None] = {}
     if target.engine.architectures is None:
-        certain.update(dict.fromkeys(_reference(target, check_runner)))
+        certain.update(dict.fromkeys(_reference(target, outside)))
     else:
         for entry in engine.entries(target):
             outcome = importer.load(entry)
             certain.update(dict.fromkeys(outcome.raised))
             possible.update(dict.fromkeys(outcome.caught))
-        walk = Walk(engine.consumers, engine.sources, importer, check_runner, target)
+        walk = Walk(engine.consumers, engine.sources, importer, outside, target)
         _walk_model(engine, target, walk)
         certain.update(walk.flow.raised)
         possible.update(walk.flow.caught)
@@ -56,12 +56,12 @@ def evaluate(engine: Engine, target: Target, check_runner: CheckRunner) -> Reach
         outcome = importer.load(module)
         certain.update(dict.fromkeys(outcome.raised))
         possible.update(dict.fromkeys(outcome.caught))
-    remaining = [problem for problem in possible if problem not in certain]
+    remaining = [failure for failure in possible if failure not in certain]
     return Reached(tuple(certain), tuple(remaining), frozenset(importer.visited))
 
 
-def _walk_model(engine: Engine, target: Target, walk: Walk) -> None:
-    if not walk.check_runner.ask(("knows", target.model_type)) and not target.remote_code:
+def _walk_model(engine: EngineRelease, target: ScanTarget, walk: Walk) -> None:
+    if not walk.outside.ask(("knows", target.model_type)) and not target.remote_code:
         _unknown_type(engine, target, walk)
     elif target.backend == Backend.PYTORCH:
         _walk_config(engine, walk)
@@ -70,11 +70,11 @@ def _walk_model(engine: Engine, target: Target, walk: Walk) -> None:
         _walk_vision(engine, target, walk)
 
 
-def _unknown_type(engine: Engine, target: Target, walk: Walk) -> None:
+def _unknown_type(engine: EngineRelease, target: ScanTarget, walk: Walk) -> None:
     """No configuration class: everything that needs one is beside the point then."""
     module = f"{ROOT}.archs"
-    problem = Problem(
-        kind=Kind.MODEL_TYPE,
+    failure = Failure(
+        kind=Topic.MODEL_TYPE,
         module=PROVIDER,
         name=target.model_type,
         error="ValueError",
@@ -84,10 +84,10 @@ def _unknown_type(engine: Engine, target: Target, walk: Walk) -> None:
         function="get_model_arch",
         chain=(module,),
     )
-    walk.flow.raised[problem] = None
+    walk.flow.raised[failure] = None
 
 
-def _walk_config(engine: Engine, walk: Walk) -> None:
+def _walk_config(engine: EngineRelease, walk: Walk) -> None:
     """The engine's own configuration, by the builder whose condition holds for the model."""
     config = walk.config()
     if config is None:
@@ -95,12 +95,12 @@ def _walk_config(engine: Engine, walk: Walk) -> None:
     for cls, condition, build in engine.config_builders():
         given: Mapping[str, Value] = {"hf_config": config}
         condition, build = replace(condition, bound=cls), replace(build, bound=cls)  # noqa: PLW2901 - now of this class
-        if cls.name.startswith("Default") or walk.probe(condition, given) == Known(True):
+        if cls.name.startswith("Default") or walk.probe(condition, given) == Constant(True):
             walk.call(build, given)
             return
 
 
-def _walk_graph(engine: Engine, target: Target, walk: Walk) -> None:
+def _walk_graph(engine: EngineRelease, target: ScanTarget, walk: Walk) -> None:
     """The pytorch engine's own class of the model, constructed from the configuration."""
     cls = engine.model_class(target.architecture)
     constructor = None if cls is None else engine.sources.method(cls, "__init__")
@@ -108,15 +108,15 @@ def _walk_graph(engine: Engine, target: Target, walk: Walk) -> None:
         walk.call(replace(constructor, bound=Instance(cls)), {"config": walk.config()})
 
 
-def _walk_vision(engine: Engine, target: Target, walk: Walk) -> None:
+def _walk_vision(engine: EngineRelease, target: ScanTarget, walk: Walk) -> None:
     """The class that prepares images: built as the builder builds it, then shown one."""
     cls = engine.vision_class(target.architecture)
     if cls is None:
         return
     attributes: dict[str, Value] = {
         "hf_config": walk.config(),
-        "with_llm": Known(False),
-        "backend": Known(target.backend),
+        "with_llm": Constant(False),
+        "backend": Constant(target.backend),
     }
     own = Instance(cls, attributes)
     sources = engine.sources
@@ -128,21 +128,21 @@ def _walk_vision(engine: Engine, target: Target, walk: Walk) -> None:
             walk.call(replace(function, bound=own), {})
 
 
-def _reference(target: Target, check_runner: CheckRunner) -> list[Problem]:
+def _reference(target: ScanTarget, outside: Outside) -> list[Failure]:
     """What plain transformers needs: the model's class and the processor."""
     if target.remote_code:
         return []
     found = []
     for name in (target.architecture, "AutoProcessor"):
-        answer = name_there(check_runner, PROVIDER, name)
+        answer = name_there(outside, PROVIDER, name)
         if not answer:
-            found.append(Problem(Kind.NAME, PROVIDER, name, answer.error, target.model, "", 0))
-    if not check_runner.ask(("knows", target.model_type)) and module_there(check_runner, PROVIDER):
-        found.append(Problem(Kind.MODEL_TYPE, PROVIDER, target.model_type, "ValueError", target.model, "", 0))
+            found.append(Failure(Topic.NAME, PROVIDER, name, answer.error, target.model, "", 0))
+    if not outside.ask(("knows", target.model_type)) and module_there(outside, PROVIDER):
+        found.append(Failure(Topic.MODEL_TYPE, PROVIDER, target.model_type, "ValueError", target.model, "", 0))
     return found
 
 
-def _line_of(engine: Engine, function: EngineFunction) -> int:
+def _line_of(engine: EngineRelease, function: EngineFunction) -> int:
     node = engine.sources.definition(function.module, function.name)
     return 1 if node is None else node.lineno
 

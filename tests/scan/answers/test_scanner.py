@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.scan.answers.findings import Outcome, Severity
-from harness.scan.answers.pair import Scanner
-from harness.scan.evaluation.problems import Kind
-from harness.scan.evaluation.target import QWEN2_VL, Target, UnknownModel, find_target
+from harness.scan.answers.findings import Prediction, Severity
+from harness.scan.answers.scanner import Scanner
+from harness.scan.evaluation.failures import Topic
+from harness.scan.evaluation.target import QWEN2_VL, ScanTarget, UnknownModel, find_target
 from harness.scan.sources.release import Library
 from tests.scan.miniatures import TABLE, engine, provider, publish, wheel
 
@@ -31,7 +31,7 @@ NO_KWARGS = "class ProcessorMixin:\n    pass\n"
 def scan(tmp_path: Path) -> Callable[..., PairScan]:
     """Scan one engine with one transformers, for a target."""
 
-    def run(own: tuple[str, bytes], other: tuple[str, bytes], target: Target = QWEN2_VL) -> PairScan:
+    def run(own: tuple[str, bytes], other: tuple[str, bytes], target: ScanTarget = QWEN2_VL) -> PairScan:
         index = tmp_path / "index"
         publish(index, "lmdeploy", own)
         publish(index, "transformers", other)
@@ -51,7 +51,7 @@ def errors(found: PairScan) -> list[Finding]:
 
 def test_a_complete_pair_passes(scan: Callable[..., PairScan]) -> None:
     found = scan(engine("0.15"), COMPLETE)
-    assert found.verdict is Outcome.PASS
+    assert found.verdict is Prediction.PASS
     assert found.findings == ()
     assert found.declared["torch_newest"] == "2.8.0"
     assert found.declared["inside_warned_range"] is True
@@ -60,9 +60,9 @@ def test_a_complete_pair_passes(scan: Callable[..., PairScan]) -> None:
 
 def test_a_name_missing_in_another_models_module_fails_the_boot(scan: Callable[..., PairScan]) -> None:
     found = scan(engine("1.0"), provider("4.3", processing_utils=NO_KWARGS))
-    assert found.verdict is Outcome.FAIL
+    assert found.verdict is Prediction.FAIL
     finding = errors(found)[0]
-    assert finding.kind is Kind.NAME
+    assert finding.kind is Topic.NAME
     assert finding.name == "transformers.processing_utils.ImagesKwargs"
     assert (finding.consumer_file, finding.line) == ("lmdeploy/vl/model/gemma3.py", 1)
     assert finding.provider == "transformers 4.3"
@@ -71,24 +71,24 @@ def test_a_name_missing_in_another_models_module_fails_the_boot(scan: Callable[.
 
 def test_a_name_missing_off_the_path_is_a_warning(scan: Callable[..., PairScan]) -> None:
     found = scan(engine("1.0"), provider("4.3"))
-    assert found.verdict is Outcome.WARN
+    assert found.verdict is Prediction.WARN
     finding = found.findings[0]
     assert not finding.on_path
     assert finding.consumer_file == "lmdeploy/pytorch/models/llama.py"
-    assert finding.kind is Kind.MODULE
+    assert finding.kind is Topic.MODULE
 
 
 def test_what_a_function_off_the_path_needs_is_a_note(scan: Callable[..., PairScan]) -> None:
     own = engine("1.0", llama="def f():\n    from transformers.models.llama4 import Llama4Config\n")
     found = scan(own, provider("4.3"))
-    assert found.verdict is Outcome.PASS
+    assert found.verdict is Prediction.PASS
     assert [finding.severity for finding in found.findings] == [Severity.NOTE]
 
 
 def test_a_guarded_import_is_no_failure(scan: Callable[..., PairScan]) -> None:
     guarded = "try:\n    from transformers.processing_utils import Nothing\nexcept ImportError:\n    Nothing = None\n"
     found = scan(engine("1.0", gemma3=f"{guarded}ImagesKwargs = Nothing\n"), COMPLETE)
-    assert found.verdict is Outcome.PASS
+    assert found.verdict is Prediction.PASS
     assert [(finding.guarded, finding.severity) for finding in found.findings] == [("try", Severity.NOTE)]
 
 
@@ -108,7 +108,7 @@ def test_a_version_check_decides_which_import_is_made(scan: Callable[..., PairSc
         else:
             from transformers.processing_utils import OldKwargs as ImagesKwargs
     """
-    assert scan(engine("1.0", gemma3=text.format(bound="4.2")), COMPLETE).verdict is Outcome.PASS
+    assert scan(engine("1.0", gemma3=text.format(bound="4.2")), COMPLETE).verdict is Prediction.PASS
     found = scan(engine("1.1", gemma3=text.format(bound="4.9")), COMPLETE)
     assert errors(found)[0].name == "transformers.processing_utils.OldKwargs"
 
@@ -122,7 +122,7 @@ def test_modules_behind_a_failed_package_are_not_reached(scan: Callable[..., Pai
 def test_an_unknown_model_type_fails(scan: Callable[..., PairScan]) -> None:
     found = scan(engine("1.0"), provider("4.3", configuration_auto="CONFIG_MAPPING_NAMES = {}\nAutoConfig = 1\n"))
     kinds = {finding.kind for finding in errors(found)}
-    assert Kind.MODEL_TYPE in kinds
+    assert Topic.MODEL_TYPE in kinds
 
 
 def test_an_attribute_that_moved_fails_where_the_engine_reads_it(scan: Callable[..., PairScan]) -> None:
@@ -134,10 +134,10 @@ def test_an_attribute_that_moved_fails_where_the_engine_reads_it(scan: Callable[
                 self.num_attention_heads = self.rms_norm_eps = 1
     """
     found = scan(engine("1.0"), provider("4.3", configuration_qwen2_vl=moved))
-    reads = [(f.name, f.consumer_file, f.line) for f in errors(found) if f.kind is Kind.ATTRIBUTE]
+    reads = [(f.name, f.consumer_file, f.line) for f in errors(found) if f.kind is Topic.ATTRIBUTE]
     assert reads == []  # a parameter of the constructor counts as kept
     found = scan(engine("1.1"), provider("4.4", configuration_qwen2_vl=moved.replace(", hidden_size=None", "")))
-    reads = [(f.name, f.consumer_file, f.line) for f in errors(found) if f.kind is Kind.ATTRIBUTE]
+    reads = [(f.name, f.consumer_file, f.line) for f in errors(found) if f.kind is Topic.ATTRIBUTE]
     assert reads == [("Qwen2VLConfig.hidden_size", "lmdeploy/pytorch/configurations/default.py", 12)]
 
 
@@ -173,10 +173,10 @@ def test_a_key_of_the_checkpoints_nested_table_is_an_attribute_of_that_part(
         (tmp_path / "nested" / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 1}))
         target = find_target("nested-random", tmp_path)
         found = scan(engine(version, default=reads), provider(f"4.{version}", configuration_qwen2_vl=nested), target)
-        assert [each.name for each in errors(found) if each.kind is Kind.ATTRIBUTE] == missing
+        assert [each.name for each in errors(found) if each.kind is Topic.ATTRIBUTE] == missing
     unread = replace(target, checkpoint=None)
     found = scan(engine("1.3", default=reads), provider("4.1.3", configuration_qwen2_vl=nested), unread)
-    assert not any(each.kind is Kind.ATTRIBUTE for each in found.findings)
+    assert not any(each.kind is Topic.ATTRIBUTE for each in found.findings)
 
 
 def test_an_attribute_asked_for_politely_is_no_failure(scan: Callable[..., PairScan]) -> None:
@@ -192,7 +192,7 @@ def test_an_attribute_asked_for_politely_is_no_failure(scan: Callable[..., PairS
             def condition(cls, hf_config):
                 return True
     """
-    assert scan(engine("1.0", default=polite), COMPLETE).verdict is Outcome.PASS
+    assert scan(engine("1.0", default=polite), COMPLETE).verdict is Prediction.PASS
 
 
 def test_the_builder_whose_condition_holds_is_followed(scan: Callable[..., PairScan]) -> None:
@@ -217,7 +217,7 @@ def test_the_builder_whose_condition_holds_is_followed(scan: Callable[..., PairS
 def test_a_processor_without_the_attribute_fails(scan: Callable[..., PairScan]) -> None:
     bare = "from ...processing_utils import ProcessorMixin\nclass Qwen2VLProcessor(ProcessorMixin):\n    pass\n"
     found = scan(engine("1.0"), provider("4.3", processing_qwen2_vl=bare))
-    finding = next(f for f in errors(found) if f.kind is Kind.ATTRIBUTE)
+    finding = next(f for f in errors(found) if f.kind is Topic.ATTRIBUTE)
     assert finding.name.startswith("Qwen2VLProcessor.")
     assert finding.function == "Qwen2VLModel.build_preprocessor"
 
@@ -244,22 +244,22 @@ def test_what_stands_behind_an_unknown_test_is_possible_only(scan: Callable[...,
                     self.width = config.absent
     """
     found = scan(engine("1.0", qwen2_vl=model), COMPLETE)
-    assert found.verdict is Outcome.WARN
+    assert found.verdict is Prediction.WARN
     assert [(finding.guarded, finding.severity) for finding in found.findings] == [("if", Severity.WARNING)]
 
 
 def test_an_architecture_the_backend_does_not_list_fails(scan: Callable[..., PairScan]) -> None:
     target = replace(QWEN2_VL, architecture="OtherForConditionalGeneration")
     finding = errors(scan(engine("1.0"), COMPLETE, target))[0]
-    assert finding.kind is Kind.ARCHITECTURE
+    assert finding.kind is Topic.ARCHITECTURE
     assert finding.consumer_file == "lmdeploy/pytorch/models/module_map.py"
 
 
 def test_a_quantisation_the_engine_never_mentions_fails(scan: Callable[..., PairScan]) -> None:
     target = replace(QWEN2_VL, quantisation="gptq-int4")
-    assert errors(scan(engine("1.0"), COMPLETE, target))[0].kind is Kind.QUANTISATION
+    assert errors(scan(engine("1.0"), COMPLETE, target))[0].kind is Topic.QUANTISATION
     knowing = engine("1.1", config="METHODS = ['awq', 'gptq']\nclass ModelConfig:\n    pass\n")
-    assert scan(knowing, COMPLETE, target).verdict is Outcome.PASS
+    assert scan(knowing, COMPLETE, target).verdict is Prediction.PASS
 
 
 def test_a_transformers_that_switches_torch_off_fails(scan: Callable[..., PairScan]) -> None:
@@ -267,33 +267,33 @@ def test_a_transformers_that_switches_torch_off_fails(scan: Callable[..., PairSc
     files = TABLE | LLAMA4
     files["transformers/utils/import_utils.py"] += "        " + floor.replace("\n", "\n        ")
     found = scan(engine("1.0"), wheel("transformers", "4.3", files))
-    assert [finding.kind for finding in errors(found)] == [Kind.TORCH]
+    assert [finding.kind for finding in errors(found)] == [Topic.TORCH]
 
 
 def test_a_pair_the_resolver_refuses_is_refused_whatever_else_is_wrong(scan: Callable[..., PairScan]) -> None:
     found = scan(engine("1.0", requires=("transformers<4.3",)), provider("4.3", processing_utils=NO_KWARGS))
-    assert found.verdict is Outcome.REFUSED
-    assert errors(found)[0].kind is Kind.RESOLVER
+    assert found.verdict is Prediction.REFUSED
+    assert errors(found)[0].kind is Topic.RESOLVER
     assert found.declared["resolver"] == "refuses"
 
 
 def test_ranges_on_a_shared_package_that_do_not_meet_are_refused(scan: Callable[..., PairScan], tmp_path: Path) -> None:
     publish(tmp_path / "index", "numpy", wheel("numpy", "1.26.4", {}), wheel("numpy", "2.4.0", {}))
     other = wheel("transformers", "4.3", TABLE | LLAMA4, ["numpy>=2"])
-    assert scan(engine("1.0", requires=("transformers", "numpy<2.0.0")), other).verdict is Outcome.REFUSED
-    assert scan(engine("1.1", requires=("transformers", "numpy")), other).verdict is Outcome.PASS
+    assert scan(engine("1.0", requires=("transformers", "numpy<2.0.0")), other).verdict is Prediction.REFUSED
+    assert scan(engine("1.1", requires=("transformers", "numpy")), other).verdict is Prediction.PASS
 
 
 def test_a_python_without_wheels_is_refused(scan: Callable[..., PairScan]) -> None:
     found = scan(engine("1.0"), COMPLETE, replace(QWEN2_VL, python="3.14"))
-    assert found.verdict is Outcome.REFUSED
-    assert errors(found)[0].kind is Kind.PYTHON
+    assert found.verdict is Prediction.REFUSED
+    assert errors(found)[0].kind is Topic.PYTHON
 
 
 def test_the_engines_own_warning_decides_nothing(scan: Callable[..., PairScan]) -> None:
     found = scan(engine("1.0"), wheel("transformers", "4.9", TABLE | LLAMA4))
-    assert found.verdict is Outcome.PASS
-    assert [finding.kind for finding in found.findings] == [Kind.DECLARED]
+    assert found.verdict is Prediction.PASS
+    assert [finding.kind for finding in found.findings] == [Topic.DECLARED]
 
 
 def test_a_keyword_that_is_not_accepted_is_a_warning(scan: Callable[..., PairScan]) -> None:
@@ -306,7 +306,7 @@ def test_a_keyword_that_is_not_accepted_is_a_warning(scan: Callable[..., PairSca
     other = provider("4.3", processing_utils="class ProcessorMixin: pass\nclass ImagesKwargs: pass\ndef load(p): ...\n")
     own = engine("1.0", gemma3=caller, llama="")
     found = scan(own, other)
-    assert found.verdict is Outcome.WARN
+    assert found.verdict is Prediction.WARN
     assert found.findings[0].name == "transformers.processing_utils.load(map_location=)"
 
 
@@ -314,7 +314,7 @@ def test_the_models_own_modules_are_followed(scan: Callable[..., PairScan], tmp_
     files = {"gen/__init__.py": "", "gen/main.py": "from transformers import BeamSearchScorer\n"}
     publish(tmp_path / "index", "gen", wheel("gen", "0.1", files))
     target = QWEN2_VL.with_imports(("gen.main",))
-    assert scan(engine("1.0"), COMPLETE, target).verdict is Outcome.PASS
+    assert scan(engine("1.0"), COMPLETE, target).verdict is Prediction.PASS
     without = wheel("transformers", "4.5", TABLE | LLAMA4 | {"transformers/generation/__init__.py": ""})
     finding = errors(scan(engine("1.1"), without, target))[0]
     assert (finding.name, finding.consumer_file) == ("transformers.BeamSearchScorer", "gen/main.py")
@@ -322,7 +322,7 @@ def test_the_models_own_modules_are_followed(scan: Callable[..., PairScan], tmp_
 
 def test_plain_transformers_needs_the_models_class_only(scan: Callable[..., PairScan]) -> None:
     target = replace(QWEN2_VL, backend="transformers")
-    assert scan(engine("1.0"), provider("4.3", processing_utils=NO_KWARGS), target).verdict is not Outcome.FAIL
+    assert scan(engine("1.0"), provider("4.3", processing_utils=NO_KWARGS), target).verdict is not Prediction.FAIL
     found = scan(engine("1.1"), provider("4.4", modeling_qwen2_vl=""), target)
     assert errors(found)[0].name == "transformers.Qwen2VLForConditionalGeneration"
 
@@ -330,9 +330,9 @@ def test_plain_transformers_needs_the_models_class_only(scan: Callable[..., Pair
 def test_turbomind_falls_back_where_it_does_not_list_the_architecture(scan: Callable[..., PairScan]) -> None:
     listed = {"turbomind/supported_models": "SUPPORTED_ARCHS = dict(Qwen2VLForConditionalGeneration='qwen2-vl')\n"}
     target = replace(QWEN2_VL, backend="turbomind")
-    assert scan(engine("1.0", **listed), COMPLETE, target).verdict is not Outcome.FAIL
+    assert scan(engine("1.0", **listed), COMPLETE, target).verdict is not Prediction.FAIL
     found = scan(engine("1.1", **{"turbomind/supported_models": "SUPPORTED_ARCHS = dict()\n"}), COMPLETE, target)
-    assert errors(found)[0].kind is Kind.ARCHITECTURE
+    assert errors(found)[0].kind is Topic.ARCHITECTURE
 
 
 def test_the_answer_is_plain_data_and_says_that_it_is_a_prediction(scan: Callable[..., PairScan]) -> None:

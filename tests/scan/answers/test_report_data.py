@@ -10,7 +10,7 @@ import pytest
 from harness.report.extras import ScanView
 from harness.scan.answers import truth
 from harness.scan.answers.grid import make_grid
-from harness.scan.answers.page import map_context, outcome_of
+from harness.scan.answers.report_data import map_context, outcome_of
 from harness.scan.evaluation.target import QWEN2_VL
 from tests.scan.answers.samples import BAD, GOOD, compare, record
 

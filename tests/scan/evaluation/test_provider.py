@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.scan.evaluation.provides import AVAILABLE, Found, Provider
-from harness.scan.evaluation.shapes import Shapes
+from harness.scan.evaluation.model_classes import ModelClasses
+from harness.scan.evaluation.provider import AVAILABLE, Found, Provider
 from harness.scan.sources.conditions import Surroundings
 from harness.scan.sources.release import Library
 from tests.scan.miniatures import AUTO, SCAN_INIT, TABLE, UTILS, exporting, publish, wheel
@@ -225,36 +225,38 @@ def test_a_key_of_the_checkpoint_is_an_attribute_unless_it_is_handed_to_a_part(
     provide: Callable[[Mapping[str, str]], Provider], source: str, flat: bool
 ) -> None:
     path = "transformers/models/qwen2_vl/configuration_qwen2_vl.py"
-    shapes = Shapes(provide(TABLE | {path: source}))
-    config = shapes.config("qwen2_vl")
+    model_classes = ModelClasses(provide(TABLE | {path: source}))
+    config = model_classes.config("qwen2_vl")
     assert config is not None
-    assert shapes.has(config, "hidden_size", CHECKPOINT) is flat
-    assert shapes.has(config, "text_config", CHECKPOINT)
-    assert shapes.has(config, "rms_norm_eps", CHECKPOINT)  # no part takes it
-    assert shapes.has(config, "return_dict", CHECKPOINT)  # from the base class
-    assert shapes.has(config, "dtype", CHECKPOINT) is False
-    part = shapes.part(config, "text_config")
+    assert model_classes.has(config, "hidden_size", CHECKPOINT) is flat
+    assert model_classes.has(config, "text_config", CHECKPOINT)
+    assert model_classes.has(config, "rms_norm_eps", CHECKPOINT)  # no part takes it
+    assert model_classes.has(config, "return_dict", CHECKPOINT)  # from the base class
+    assert model_classes.has(config, "dtype", CHECKPOINT) is False
+    part = model_classes.part(config, "text_config")
     assert part is not None
-    assert shapes.has(part, "hidden_size", CHECKPOINT)
+    assert model_classes.has(part, "hidden_size", CHECKPOINT)
 
 
 def test_a_class_with_an_unknown_base_may_have_anything(provide: Callable[[Mapping[str, str]], Provider]) -> None:
     path = "transformers/models/qwen2_vl/configuration_qwen2_vl.py"
-    shapes = Shapes(provide(TABLE | {path: "from elsewhere import Base\nclass Qwen2VLConfig(Base):\n    pass\n"}))
-    config = shapes.config("qwen2_vl")
+    model_classes = ModelClasses(
+        provide(TABLE | {path: "from elsewhere import Base\nclass Qwen2VLConfig(Base):\n    pass\n"})
+    )
+    config = model_classes.config("qwen2_vl")
     assert config is not None
-    assert shapes.has(config, "hidden_size", frozenset()) is None
+    assert model_classes.has(config, "hidden_size", frozenset()) is None
 
 
 def test_a_processor_has_what_it_is_made_of(provide: Callable[[Mapping[str, str]], Provider]) -> None:
-    shapes = Shapes(provide(TABLE))
-    processor = shapes.processor("qwen2_vl")
+    model_classes = ModelClasses(provide(TABLE))
+    processor = model_classes.processor("qwen2_vl")
     assert processor is not None
     for name in ("image_token", "tokenizer", "image_processor"):
-        assert shapes.has(processor, name, frozenset()), name
-    assert shapes.has(processor, "video_token", frozenset()) is False
-    assert shapes.knows("qwen2_vl")
-    assert not shapes.knows("qwen3_vl")
+        assert model_classes.has(processor, name, frozenset()), name
+    assert model_classes.has(processor, "video_token", frozenset()) is False
+    assert model_classes.knows("qwen2_vl")
+    assert not model_classes.knows("qwen3_vl")
 
 
 def test_keywords_are_looked_up_in_signatures(provide: Callable[[Mapping[str, str]], Provider]) -> None:
@@ -271,13 +273,13 @@ def test_keywords_are_looked_up_in_signatures(provide: Callable[[Mapping[str, st
                 def make(cls, *, second): ...
         """
     }
-    shapes = Shapes(provide(files))
+    model_classes = ModelClasses(provide(files))
     module = "transformers.modeling_utils"
-    assert shapes.accepts(module, "load_state_dict", "", "weights_only")
-    assert shapes.accepts(module, "load_state_dict", "", "map_location") is False
-    assert shapes.accepts(module, "loose", "", "anything")
-    assert shapes.accepts(module, "unknown", "", "b")
-    assert shapes.accepts(module, "Output", "", "first")
-    assert shapes.accepts(module, "Output", "", "other") is False
-    assert shapes.accepts(module, "Output", "make", "second")
-    assert shapes.accepts(module, "Absent", "", "x") is None
+    assert model_classes.accepts(module, "load_state_dict", "", "weights_only")
+    assert model_classes.accepts(module, "load_state_dict", "", "map_location") is False
+    assert model_classes.accepts(module, "loose", "", "anything")
+    assert model_classes.accepts(module, "unknown", "", "b")
+    assert model_classes.accepts(module, "Output", "", "first")
+    assert model_classes.accepts(module, "Output", "", "other") is False
+    assert model_classes.accepts(module, "Output", "make", "second")
+    assert model_classes.accepts(module, "Absent", "", "x") is None

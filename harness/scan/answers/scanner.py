@@ -13,24 +13,24 @@ from packaging.version import Version
 
 from harness.engines import Backend
 from harness.scan.answers import messages
-from harness.scan.answers.findings import Finding, Outcome, PairScan, Severity, judge
-from harness.scan.evaluation import declared
-from harness.scan.evaluation.engine import ROOT, Engine
+from harness.scan.answers.findings import Finding, PairScan, Prediction, Severity, judge
+from harness.scan.evaluation import metadata
+from harness.scan.evaluation.boot import Reached, evaluate
+from harness.scan.evaluation.engine import ROOT, EngineRelease
+from harness.scan.evaluation.failures import Failure, Topic
 from harness.scan.evaluation.importing import Consumers
+from harness.scan.evaluation.model_classes import ModelClasses
 from harness.scan.evaluation.needs import Guard, Need, needs_of
-from harness.scan.evaluation.problems import Kind, Problem
-from harness.scan.evaluation.provides import AVAILABLE, Provider
-from harness.scan.evaluation.reach import Reached, evaluate
-from harness.scan.evaluation.shapes import Shapes
-from harness.scan.evaluation.undeclared import Stack
-from harness.scan.evaluation.world import PROVIDER, Memory, World, module_there, name_there
+from harness.scan.evaluation.outside import PROVIDER, Evaluations, Packages, module_there, name_there
+from harness.scan.evaluation.provider import AVAILABLE, Provider
+from harness.scan.evaluation.undeclared import EngineStack
 from harness.scan.sources.calls import Call, calls_of
 from harness.scan.sources.conditions import Surroundings
 from harness.scan.sources.release import NoSuchRelease
 
 if TYPE_CHECKING:
-    from harness.scan.evaluation.target import Target
-    from harness.scan.evaluation.world import CheckRunner
+    from harness.scan.evaluation.outside import Outside
+    from harness.scan.evaluation.target import ScanTarget
     from harness.scan.sources.release import Library, Release
 
 _TORCH_FLOOR = re.compile(rb"Disabling PyTorch because PyTorch >= (\d+(?:\.\d+)*) is required")
@@ -40,11 +40,11 @@ _TORCH_FLOOR = re.compile(rb"Disabling PyTorch because PyTorch >= (\d+(?:\.\d+)*
 class EngineScan:
     """One engine release with everything that does not depend on transformers."""
 
-    engine: Engine
-    target: Target
+    engine: EngineRelease
+    target: ScanTarget
     torch: Version | None
-    stack: Stack
-    memory: Memory[Reached]
+    stack: EngineStack
+    memory: Evaluations[Reached]
 
     @cached_property
     def needs(self) -> list[Need]:
@@ -57,9 +57,9 @@ class EngineScan:
         return calls_of(self.engine.release, PROVIDER)
 
     @cached_property
-    def warned(self) -> declared.WarnedRange | None:
+    def warned(self) -> metadata.WarnedRange | None:
         """The range of transformers that the release does not warn about."""
-        return declared.warned_range(self.engine.release)
+        return metadata.warned_range(self.engine.release)
 
     @cached_property
     def own_findings(self) -> tuple[Finding, ...]:
@@ -76,9 +76,9 @@ class EngineScan:
         if target.backend == Backend.PYTORCH:
             provided = target.provided(engine.release.version)
             found += [
-                messages.undeclared(problem)
-                for problem in self.stack.undeclared()
-                if canonicalize_name(problem.module.partition(".")[0]) not in provided
+                messages.undeclared(failure)
+                for failure in self.stack.undeclared()
+                if canonicalize_name(failure.module.partition(".")[0]) not in provided
             ]
         return tuple(found)
 
@@ -88,19 +88,19 @@ class Scanner:
     """Scans pairs for one target; what it has read of releases is kept for the next pair."""
 
     library: Library
-    target: Target
+    target: ScanTarget
     _engines: dict[Version, EngineScan] = field(default_factory=dict)
     _providers: dict[Version, Provider] = field(default_factory=dict)
-    _shapes: dict[Version, Shapes] = field(default_factory=dict)
-    _worlds: dict[Version, dict[Version | None, World]] = field(default_factory=dict)
+    _model_classes: dict[Version, ModelClasses] = field(default_factory=dict)
+    _worlds: dict[Version, dict[Version | None, Packages]] = field(default_factory=dict)
     """By transformers release and torch, which is all that differs between engine releases."""
     _floors: dict[str, Version | None] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
     """Modules of transformers that were read in any release: fetched together from the next one."""
 
     @cached_property
-    def _metadata(self) -> declared.Metadata:
-        return declared.Metadata(self.library, self.target.python)
+    def _metadata(self) -> metadata.Metadata:
+        return metadata.Metadata(self.library, self.target.python)
 
     def scan(self, lmdeploy: str | Version, transformers: str | Version, *, full: bool = True) -> PairScan:
         """The verdict on a pair, with its findings.
@@ -122,8 +122,8 @@ class Scanner:
         found += self._of_release(own, provider)
         world = self.world(own, provider)
         reached = own.memory.result(world)
-        found += [messages.problem(p, provider.release, certain=True) for p in self._missing(reached.certain, own)]
-        found += [messages.problem(p, provider.release, certain=False) for p in self._missing(reached.possible, own)]
+        found += [messages.failure(p, provider.release, certain=True) for p in self._missing(reached.certain, own)]
+        found += [messages.failure(p, provider.release, certain=False) for p in self._missing(reached.possible, own)]
         found += self._off_path(own, reached, world, provider.release)
         found += self._keywords(own, reached, world, provider.release)
         findings = tuple(sorted(dict.fromkeys(found), key=_order))
@@ -138,19 +138,19 @@ class Scanner:
             declared=self.declared_facts(own, provider, refused=refused) if full else {},
         )
 
-    def verdict(self, lmdeploy: Version, transformers: Version) -> tuple[Outcome, list[str]]:
+    def verdict(self, lmdeploy: Version, transformers: Version) -> tuple[Prediction, list[str]]:
         """The verdict on a pair with the names that decided it; as :meth:`scan`, but quick."""
         own, provider = self.engine(lmdeploy), self.provider(transformers)
         if self.conflicts(own, provider):
-            return Outcome.REFUSED, []
+            return Prediction.REFUSED, []
         provider.release.fetch(self._used)
         world = self.world(own, provider)
         reached = own.memory.result(world)
         self._used.update(provider.release.read)
         errors = [f.name for f in self._of_release(own, provider) if f.severity is Severity.ERROR]
-        errors += [problem.symbol for problem in self._missing(reached.certain, own)]
+        errors += [failure.symbol for failure in self._missing(reached.certain, own)]
         if errors:
-            return Outcome.FAIL, list(dict.fromkeys(errors))
+            return Prediction.FAIL, list(dict.fromkeys(errors))
         risks = [f.name for f in own.own_findings if f.severity is Severity.WARNING]
         risks += [p.symbol for p in self._missing(reached.possible, own) if messages.is_risk(p)]
         risks += [
@@ -159,9 +159,9 @@ class Scanner:
         risks += [
             f.name for f in self._keywords(own, reached, world, provider.release) if f.severity is Severity.WARNING
         ]
-        return (Outcome.WARN if risks else Outcome.PASS), list(dict.fromkeys(risks))
+        return (Prediction.WARN if risks else Prediction.PASS), list(dict.fromkeys(risks))
 
-    def problems(self, own: EngineScan, provider: Provider) -> list[Problem]:
+    def failures(self, own: EngineScan, provider: Provider) -> list[Failure]:
         """What certainly ends a boot with a transformers release, on the path."""
         provider.release.fetch(self._used)
         reached = own.memory.result(self.world(own, provider))
@@ -172,7 +172,7 @@ class Scanner:
         """Errors that no single import is to blame for."""
         return [finding for finding in self._of_release(own, provider) if finding.severity is Severity.ERROR]
 
-    def conflicts(self, own: EngineScan, provider: Provider) -> list[declared.Conflict]:
+    def conflicts(self, own: EngineScan, provider: Provider) -> list[metadata.Conflict]:
         """Why a resolver refuses the pair; none when it accepts it."""
         return self._metadata.conflicts(own.engine.release, provider.release)
 
@@ -187,10 +187,10 @@ class Scanner:
         if release.version not in self._engines:
             release.fetch(release.modules)
             consumers = Consumers({ROOT: release} | self._model_packages())
-            engine = Engine(release, consumers)
-            _, torch = declared.newest_torch(self.library, release, self.target.python)
-            stack = Stack(self.library, release, torch, self.target.python)
-            memory = Memory(partial(evaluate, engine, self.target))
+            engine = EngineRelease(release, consumers)
+            _, torch = metadata.newest_torch(self.library, release, self.target.python)
+            stack = EngineStack(self.library, release, torch, self.target.python)
+            memory = Evaluations(partial(evaluate, engine, self.target))
             self._engines[release.version] = EngineScan(engine, self.target, torch, stack, memory)
         return self._engines[release.version]
 
@@ -209,23 +209,23 @@ class Scanner:
     def forget(self, version: Version) -> None:
         """Drop what is known of a transformers release from memory."""
         self._providers.pop(version, None)
-        self._shapes.pop(version, None)
+        self._model_classes.pop(version, None)
         self._worlds.pop(version, None)
         self.library.forget(PROVIDER, version)
 
-    def world(self, own: EngineScan, provider: Provider) -> World:
+    def world(self, own: EngineScan, provider: Provider) -> Packages:
         """The packages around an engine release."""
         versions = {PROVIDER: str(provider.release.version), "python": self.target.python}
         if own.torch is not None:
             versions["torch"] = str(own.torch)
         surroundings = Surroundings(versions, AVAILABLE)
         version = provider.release.version
-        if version not in self._shapes:
-            self._shapes[version] = Shapes(provider)
+        if version not in self._model_classes:
+            self._model_classes[version] = ModelClasses(provider)
         worlds = self._worlds.setdefault(version, {})
         if own.torch not in worlds:
-            shapes = self._shapes[version]
-            worlds[own.torch] = World({PROVIDER: provider}, shapes, surroundings, self.target.checkpoint)
+            model_classes = self._model_classes[version]
+            worlds[own.torch] = Packages({PROVIDER: provider}, model_classes, surroundings, self.target.checkpoint)
         return worlds[own.torch]
 
     def torch_floor(self, provider: Provider) -> Version | None:
@@ -243,7 +243,7 @@ class Scanner:
         """What the metadata says, as plain data."""
         release = own.engine.release
         warned = own.warned
-        pin = declared.torch_pin(self.library, release, self.target.python)
+        pin = metadata.torch_pin(self.library, release, self.target.python)
         wanted = [str(r) for r in release.requirements if canonicalize_name(r.name) == PROVIDER]
         return {
             "resolver": "refuses" if refused else "accepts",
@@ -251,7 +251,7 @@ class Scanner:
             "warns_outside": None if warned is None else str(warned.specifier),
             "inside_warned_range": None if warned is None else warned.contains(provider.release.version),
             "warned_range_at": None if warned is None else f"{warned.place.file}:{warned.place.line}",
-            "wheels_for": declared.wheel_pythons(self.library, ROOT, release.version),
+            "wheels_for": metadata.wheel_pythons(self.library, ROOT, release.version),
             "transformers_requires_python": provider.release.requires_python,
             "torch": pin.requirement or None,
             "torch_newest": None if pin.newest is None else str(pin.newest),
@@ -291,42 +291,36 @@ class Scanner:
             found.append(messages.outside_range(engine.release, provider.release, warned))
         return found
 
-    def _missing(self, problems: tuple[Problem, ...], own: EngineScan) -> list[Problem]:
+    def _missing(self, failures: tuple[Failure, ...], own: EngineScan) -> list[Failure]:
         """Without modules of packages that the model's lock adds."""
         provided = self.target.provided(own.engine.release.version)
         return [
-            p for p in problems if not (p.kind is Kind.MODULE and canonicalize_name(p.module.split(".")[0]) in provided)
+            p
+            for p in failures
+            if not (p.kind is Topic.MODULE and canonicalize_name(p.module.split(".")[0]) in provided)
         ]
 
     def _undeclared(self, own: EngineScan) -> set[str]:
         declared_names = {canonicalize_name(r.name) for r in own.engine.release.requirements}
         return {name for name in self.target.provided(own.engine.release.version) if name not in declared_names}
 
-    def _keywords(
-        self, own: EngineScan, reached: Reached, check_runner: CheckRunner, provider: Release
-    ) -> list[Finding]:
+    def _keywords(self, own: EngineScan, reached: Reached, outside: Outside, provider: Release) -> list[Finding]:
         """Keywords that functions and classes of the provider no longer accept, or do not accept yet."""
         return [
             messages.refused_keyword(call, keyword, provider, loaded=call.consumer in reached.modules)
             for call in own.calls
-            if name_there(check_runner, call.module, call.name)
+            if name_there(outside, call.module, call.name)
             for keyword in call.keywords
-            if check_runner.ask(("accepts", call.module, call.name, call.attribute, keyword)) is False
+            if outside.ask(("accepts", call.module, call.name, call.attribute, keyword)) is False
         ]
 
-    def _off_path(
-        self, own: EngineScan, reached: Reached, check_runner: CheckRunner, provider: Release
-    ) -> list[Finding]:
+    def _off_path(self, own: EngineScan, reached: Reached, outside: Outside, provider: Release) -> list[Finding]:
         """Names that the release imports where this model does not come by."""
         found = []
         for need in own.needs:
             if need.consumer in reached.modules and not need.function:
                 continue
-            answer = (
-                name_there(check_runner, need.module, need.name)
-                if need.name
-                else module_there(check_runner, need.module)
-            )
+            answer = name_there(outside, need.module, need.name) if need.name else module_there(outside, need.module)
             if not answer:
                 found.append(messages.off_path(need, answer, provider))
         return found

@@ -6,9 +6,10 @@ import ast
 
 import pytest
 
+from harness.scan.sources import reading
 from harness.scan.sources.facts import Bind, FromImport
-from harness.scan.sources.surface import condensed, parse, parse_around, parse_classes, parse_headers, surface_of
-from harness.scan.sources.syntax import read_module
+from harness.scan.sources.parsing import condensed, parse, parse_around, parse_classes, parse_headers, surface_of
+from harness.scan.sources.reading import read_module
 
 SURFACES = (
     "x = 1\ndef f(a,\n      b\n) -> int:\n    import y\n    return 1\nz = 2\n",
@@ -23,11 +24,9 @@ SURFACES = (
 
 @pytest.mark.parametrize("source", SURFACES)
 def test_cutting_bodies_out_changes_nothing_of_what_is_read(source: str) -> None:
-    from harness.scan.sources import syntax  # noqa: PLC0415 - its reader is called with the whole tree
-
     quick = read_module(source.encode(), functions=False)
-    whole = syntax._ModuleReader().block(parse(source.encode()).body)
-    assert quick.steps == syntax._merged(whole)
+    whole = reading._ModuleReader().block(parse(source.encode()).body)
+    assert quick.steps == reading._merged(whole)
 
 
 DANGLING = 'def f():\n    """Text\nnot indented\n    """\n\n\nclass C:\n    """More\n"""\n\n\nfrom a import b\n'

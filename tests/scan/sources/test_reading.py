@@ -18,7 +18,7 @@ from harness.scan.sources.facts import (
     OpenNames,
     Try,
 )
-from harness.scan.sources.syntax import read_module
+from harness.scan.sources.reading import read_module
 
 
 def read(text: str, *, functions: bool = False) -> ModuleFacts:
