@@ -83,6 +83,19 @@ def scan(session: nox.Session) -> None:
     _harness(session, "scan", "--write", str(ROOT / "reports"))
 
 
+@nox.session(venv_backend="none")
+def models(session: nox.Session) -> None:
+    """Try a miniature of every architecture on every stack of matrices/models.yaml: emulated, number by number."""
+    _harness(
+        session,
+        "run",
+        "--matrix",
+        str(ROOT / "matrices" / "models.yaml"),
+        "--reports",
+        str(ROOT / "reports" / "models"),
+    )
+
+
 @nox.session(name="scan-truth", venv_backend="none")
 def scan_truth(session: nox.Session) -> None:
     """Measure the scan: import for real what it predicts, on real environments."""

@@ -36,13 +36,14 @@ from harness.cli.options import (
 from harness.core.errors import ExitCode
 from harness.matrix.models import RandomWeights
 from harness.matrix.project import Project
-from harness.pipeline.checkpoints import make_random_weights
+from harness.pipeline.checkpoints import MADE, find_checkpoint, make_random_weights
 from harness.scheduling.budget import Budget
 from harness.scheduling.merge import merge, part_of, write_part
 from harness.scheduling.shards import parse_shard
 from harness.session.execute import run_all
 from harness.session.executor import make_executor
 from harness.session.garbage import collect_garbage
+from harness.session.miniatures import make_missing
 from harness.session.plan import make_plan
 from harness.session.publish import Publisher
 from harness.session.session import Session
@@ -248,15 +249,19 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
 @matrix_option
 @guarded
 def weights(name: str, matrix_file: Path) -> int:
-    """Make the random weights of model NAME: the architecture at its real size, for boot and latency."""
+    """Make the weights of model NAME: random ones of its real size, for boot and latency, or its miniature."""
     session = Session(Project.of(matrix_file))
     spec = session.models.get(name)
-    if spec is None or not isinstance(spec.weights, RandomWeights):
-        random = ", ".join(each for each, spec in session.models.items() if isinstance(spec.weights, RandomWeights))
-        raise click.UsageError(f"{name!r} is no model with random weights; those are: {random or 'none'}")
-    made = make_random_weights(spec, session.project)
-    click.echo(made)
-    return ExitCode.OK
+    if spec is None or spec.weights.kind not in MADE:
+        makeable = ", ".join(each for each, spec in session.models.items() if spec.weights.kind in MADE)
+        raise click.UsageError(f"the weights of {name!r} are not made here; those of these are: {makeable or 'none'}")
+    if isinstance(spec.weights, RandomWeights):
+        make_random_weights(spec, session.project)
+    else:
+        make_missing(session, [spec])
+    found = find_checkpoint(spec, session.project.weights)
+    click.echo(found.folder or f"harness: {found.missing}", err=found.folder is None)
+    return ExitCode.OK if found.folder is not None else ExitCode.USAGE
 
 
 @main.command()

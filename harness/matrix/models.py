@@ -419,7 +419,7 @@ def _facts(found: Configuration, name: str, weights: Mapping[str, Any]) -> dict[
         "title": f"{name}, miniature" if miniature else str(weights.get("hub_id") or name),
         "architecture": found.architecture,
         "model_type": found.model_type or name,
-        "quantisation": found.quantisation,
+        "quantisation": "none" if miniature else found.quantisation,
         "licence": "not said",
         "memory": {"weights_gib": round(gib, 2), "gpu_gib": math.ceil(gib * 1.2 + 2)},
         "smoke": _smoke(str(weights.get("kind")), sees=found.sees),

@@ -56,10 +56,23 @@ def find_checkpoint(spec: ModelSpec, weights_folder: Path) -> Checkpoint:
                 return Checkpoint(found, revision=found.name)
             return Checkpoint(None, hub_id, f"download the weights: {download_command(spec)}")
         case _:
-            kind, made = spec.weights.kind, weights_folder / spec.name
-            if (made / MADE[kind]).exists():
-                return Checkpoint(made)
-            return Checkpoint(None, f"{kind} weights of {spec.name}", f"make them: harness weights {spec.name}")
+            return _made(spec, weights_folder)
+
+
+def _made(spec: ModelSpec, weights_folder: Path) -> Checkpoint:
+    """Weights that are made on the spot."""
+    kind, made = spec.weights.kind, weights_folder / spec.name
+    if (made / MADE[kind]).exists():
+        return Checkpoint(made)
+    problem = problem_file(weights_folder, spec.name)
+    if problem.exists():
+        return Checkpoint(None, problem.read_text(encoding="utf-8"))
+    return Checkpoint(None, f"{kind} weights of {spec.name}", f"make them: harness weights {spec.name}")
+
+
+def problem_file(weights_folder: Path, name: str) -> Path:
+    """The file that says why a model's weights could not be made on the spot."""
+    return weights_folder / f"{name}.problem.txt"
 
 
 def _folder(folder: Path | None, remedy: str) -> Checkpoint:

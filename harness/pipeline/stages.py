@@ -156,7 +156,7 @@ class Pipeline:
     def _lacking(self, stage: Stage) -> Verdict | None:
         """The verdict when this machine lacks what the stage needs, known without asking."""
         if needs_weights(self.combination, stage) and self.checkpoint.folder is None:
-            lacking = f"{self.checkpoint.missing} is not on this machine"
+            lacking = f"not on this machine: {self.checkpoint.missing}"
             remedy = self.checkpoint.remedy
             return self._harness_stage(
                 stage, Status.BLOCKED, Reason.WEIGHTS, lacking, 0.0, detail=self.checkpoint.missing, remedy=remedy

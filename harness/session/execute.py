@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness.scheduling.run import LeftOver
+from harness.session.miniatures import make_missing
 from harness.session.publish import Publisher
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ def run_all(session: Session, chosen: Sequence[Combination], display: Display, *
 
     Raises:
         RunBroken: the harness could not go on.
+        HarnessError: a miniature that the run needs could not be tried to be made.
         KeyboardInterrupt: stopped from the keyboard; no child is left.
     """
+    make_missing(session, {each.model: session.models[each.model] for each in chosen if each.excluded is None}.values())
     publisher = Publisher(session.store, session)
     with display(len(chosen)) as shown:
         running = session.run(chosen, Announcer(shown, publisher if publish else None))
