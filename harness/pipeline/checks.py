@@ -39,6 +39,8 @@ def checks_of(combination: Combination, spec: ModelSpec, stage: Stage) -> Iterat
         yield style.check
         if style.only_check:
             return
+    if stage is Stage.PREPROCESS and isinstance(spec.weights, MiniatureWeights):
+        return  # its words mean nothing; what the engine makes of its image is seen in its logits
     for check in combination.backend.engine.checks:
         silent = Needs.IMPORTS in check.needs and not spec.imports  # a model that imports nothing of its own
         if check.stages[0] is stage and not silent and (stage is not Stage.EMULATE or is_emulated(spec)):

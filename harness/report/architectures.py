@@ -65,12 +65,14 @@ def _cell(
     entry = combinations[index]
     asked = next((stage for stage in entry.stages if stage.stage is Stage.EMULATE), None)
     facts = checks[asked.checks[0]].facts if asked is not None and asked.checks else {}
+    compared = facts.get("comparison")
+    compared = compared if isinstance(compared, dict) else {}
     agrees = asked is not None and asked.status is Status.PASS
     return ArchitectureCell(
         combination=index,
         state=Status.PASS if agrees else entry.status,
         agrees=agrees,
-        ratio=_number(facts.get("ratio")),
+        ratio=_number(compared.get("ratio")),
         reason=None if agrees or entry.reason is None else str(entry.reason),
     )
 

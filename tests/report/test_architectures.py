@@ -31,7 +31,7 @@ EXTRAS: dict[str, JsonValue] = {
 def emulated(lmdeploy: str, transformers: str, model: str, ratio: float, status: Status = Status.PASS) -> Record:
     axes = {"python": "3.11", "lmdeploy": lmdeploy, "transformers": transformers, "backend": "pytorch", "model": model}
     verdict = Verdict(status, Stage.EMULATE, None if status is Status.PASS else Reason.WRONG_ANSWER)
-    check = CheckRecord(name="emulation", outcome=status, key="0", seconds=4.0, facts={"ratio": ratio})
+    check = CheckRecord(name="emulation", outcome=status, key="0", seconds=4.0, facts={"comparison": {"ratio": ratio}})
     stage = StageRecord(stage=Stage.EMULATE, verdict=str(verdict), seconds=4.0, checks=[check])
     record = record_of(axes)
     reached = [each for each in record.stages if each.stage.position < Stage.EMULATE.position]
