@@ -2,33 +2,26 @@
 
 Only what a hand-written configuration needs is understood: mappings with text keys, sequences, plain values,
 anchors and aliases. Tags, merge keys, several documents in one file, recursion and aliases that multiply into
-something huge are refused with their position. The parser's events are composed here, without recursion, because
-a composed tree would have lost duplicate keys and would overflow on deep nesting.
+something huge are refused with their position.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import (
-    AliasEvent,
-    CollectionEndEvent,
-    DocumentStartEvent,
-    Event,
-    MappingStartEvent,
-    NodeEvent,
-    ScalarEvent,
-    SequenceStartEvent,
-)
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from harness.matrix.problems import MatrixError, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 MAX_BYTES = 1_000_000
@@ -41,7 +34,8 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _PLAIN_TAGS = {
-    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "merge", "value")
 }
 
 
@@ -141,22 +135,28 @@ def parse_document(raw: bytes, name: str) -> Document:
         MatrixError: not the YAML described above.
     """
     text = _decode(raw, name)
-    composer = _Composer(name)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.max_depth = MAX_DEPTH
+    yaml.composer.warn_double_anchors = False
     try:
-        for event in YAML(typ="safe", pure=True).parse(text):
-            composer.take(event)
+        composed = yaml.compose(text)
     except ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         message = f"the character {chr(error.character)!r} may not stand in YAML"
         raise MatrixError([Problem(name, line, column, "", message, "remove it or write it as an escape")]) from None
-    except (YAMLError, ValueError, OverflowError) as error:  # the last two: escapes beyond the last character
-        raise MatrixError([_syntax_problem(error, name, composer)]) from None
-    if composer.problems:
-        raise MatrixError(composer.problems)
-    if composer.root is None:
+    except YAMLError as error:
+        raise MatrixError([_syntax_problem(error, name)]) from None
+    except (ValueError, OverflowError):
+        message = "not valid YAML: an escape in double quotes names no character"
+        raise MatrixError([Problem(name, *_last_place(text), "", message, "check the quotes after this")]) from None
+    if composed is None:
         raise MatrixError([Problem(name, 1, 1, "", "the file is empty")])
-    return Document(name, composer.root)
+    reading = _Reading(name)
+    root = reading.node(composed)
+    if reading.problems:
+        raise MatrixError(reading.problems)
+    return Document(name, root)
 
 
 def _decode(raw: bytes, name: str) -> str:
@@ -170,149 +170,120 @@ def _decode(raw: bytes, name: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _syntax_problem(error: Exception, name: str, composer: _Composer) -> Problem:
+def _last_place(text: str) -> tuple[int, int]:
+    """Where the last thing stands that can be read."""
+    line, column = 1, 1
+    with suppress(ValueError, OverflowError):
+        for event in YAML(typ="safe", pure=True).parse(text):
+            line, column = event.start_mark.line + 1, event.start_mark.column + 1
+    return line, column
+
+
+def _syntax_problem(error: YAMLError, name: str) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    line, column = (mark.line + 1, mark.column + 1) if mark else composer.last
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     message = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
     context = getattr(error, "context", None)
-    if not isinstance(error, YAMLError):
-        message = "an escape in double quotes names no character"
-    elif "<document start>" in message:
+    if isinstance(error, MaxDepthExceededError):
+        return Problem(name, line, column, "", f"nested deeper than {MAX_DEPTH} levels", "flatten the file")
+    if "another document" in message:
+        return Problem(name, line, column, "", "a second document starts here", "keep one document per file")
+    if "undefined alias" in message:
+        anchor = message.rsplit(" ", 1)[-1].strip("'")
+        hint = f"define &{anchor} before it is used"
+        return Problem(name, line, column, "", f"the alias *{anchor} has no anchor", hint)
+    if "<document start>" in message:
         message = "this belongs to no key"
     what = f"not valid YAML: {message}" + (f" {context}" if context else "")
     hint = "indent with spaces, not tabs" if "\\t" in message else "check indentation, quotes and brackets here"
     return Problem(name, line, column, "", what, hint)
 
 
-class _Composer:
-    """Builds nodes from events with a stack of the collections that are open."""
+class _Reading:
+    """Turns composed nodes into :class:`Node`: each once, however many aliases lead to it."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
-        self.root: Node | None = None
         self.problems: list[Problem] = []
-        self.last = (1, 1)
-        self._documents = 0
-        self._anchors: dict[str, Node | None] = {}
-        self._open: list[_OpenCollection] = []
+        self._name = name
+        self._read: dict[int, Node | None] = {}
+        """By identity; None while it is being read."""
 
-    def take(self, event: Event) -> None:
-        """Advance by one event.
+    def node(self, composed: ScalarNode | MappingNode | SequenceNode) -> Node:
+        """The node, with everything in it.
 
         Raises:
-            MatrixError: what follows cannot be read with any sense (too deep, too large, a second document).
+            MatrixError: it contains itself, or its aliases multiply into something huge.
         """
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
-        self.last = (line, column)
-        if isinstance(event, DocumentStartEvent):
-            self._documents += 1
-            if self._documents > 1:
-                self._stop("a second document starts here", "keep one document per file")
-        elif isinstance(event, AliasEvent):
-            self._add(self._aliased(str(event.anchor)), event)
-        elif isinstance(event, ScalarEvent):
-            node = Node(line, column, self._scalar(event))
-            self._name(event, node)
-            self._add(node, event)
-        elif isinstance(event, (MappingStartEvent, SequenceStartEvent)):
-            self._refuse_tag(event)
-            if len(self._open) >= MAX_DEPTH:
-                self._stop(f"nested deeper than {MAX_DEPTH} levels", "flatten the file")
-            node = Node(line, column, {} if isinstance(event, MappingStartEvent) else [])
-            anchor = str(event.anchor) if event.anchor else None
-            if anchor is not None:
-                self._anchors[anchor] = None  # open: an alias to it now would be a recursion
-            self._open.append(_OpenCollection(node, anchor))
-        elif isinstance(event, CollectionEndEvent):
-            done = self._open.pop()
-            if done.anchor is not None:
-                self._anchors[done.anchor] = done.node
-            self._add(done.node, event)
-
-    def _add(self, node: Node, event: Event) -> None:
-        if not self._open:
-            self.root = node
-            return
-        parent = self._open[-1]
-        if isinstance(parent.node.value, list):
-            parent.node.value.append(node)
-        elif isinstance(parent.node.value, dict):
-            if not parent.has_key:
-                self._take_key(parent, node, event)
-                return
-            if parent.key is not None:
-                parent.node.value[parent.key] = node
-            parent.key, parent.has_key = None, False
-        parent.node.size += node.size
-        parent.node.height = max(parent.node.height, node.height + 1)
-        if parent.node.size > MAX_NODES or len(self._open) + node.height > MAX_DEPTH + 1:
-            self._stop("the aliases of this file multiply into something huge", "write the values out")
-
-    def _take_key(self, parent: _OpenCollection, node: Node, event: Event) -> None:
-        parent.has_key = True
-        at_end = isinstance(event, CollectionEndEvent)
-        place = (node.line, node.column) if at_end else (event.start_mark.line + 1, event.start_mark.column + 1)
-        key = event.value if isinstance(event, ScalarEvent) else node.value if isinstance(node.value, str) else None
-        if not isinstance(key, str) or not key:
-            self._note("a key must be text", "write `name: value`", place)
-        elif key == "<<":
-            self._note("merge keys are not supported", "write the keys out", place)
-        elif key in parent.node.keys:
-            first = parent.node.keys[key]
-            self._note(
-                f"the key '{key}' stands here a second time; first on line {first[0]}",
-                "keep one of the two",
-                place,
-            )
+        place = _place(composed)
+        if id(composed) in self._read:
+            known = self._read[id(composed)]
+            if known is None:
+                self._stop(place, f"the alias *{composed.anchor} contains itself", "write the value out")
+            return known
+        self._read[id(composed)] = None
+        self._refuse_tag(composed)
+        node = Node(*place)
+        if isinstance(composed, ScalarNode):
+            node.value = _scalar(composed)
+        elif isinstance(composed, SequenceNode):
+            node.value = [self.node(item) for item in composed.value]
+            _measure(node, node.value)
         else:
-            parent.key = key
-            parent.node.keys[key] = place
-
-    def _aliased(self, anchor: str) -> Node:
-        if anchor not in self._anchors:
-            self._note(f"the alias *{anchor}' has no anchor".replace("'", ""), f"define &{anchor} before it is used")
-            return Node(*self.last)
-        node = self._anchors[anchor]
-        if node is None:
-            self._stop(f"the alias *{anchor} contains itself", "write the value out")
-            raise AssertionError  # _stop always raises; said for the type checker
+            node.value = self._members(composed, node)
+            _measure(node, node.value.values())
+        if node.size > MAX_NODES or node.height > MAX_DEPTH + 1:
+            self._stop(place, "the aliases of this file multiply into something huge", "write the values out")
+        self._read[id(composed)] = node
         return node
 
-    def _name(self, event: NodeEvent, node: Node) -> None:
-        if event.anchor:
-            self._anchors[str(event.anchor)] = node
+    def _members(self, composed: MappingNode, node: Node) -> dict[str, Node]:
+        members: dict[str, Node] = {}
+        for written, value in composed.value:
+            place = _place(written)
+            key = written.value if isinstance(written, ScalarNode) else ""
+            inner = self.node(value)
+            self._refuse_tag(written)
+            if not key:
+                self._note(place, "a key must be text", "write `name: value`")
+            elif key == "<<":
+                self._note(place, "merge keys are not supported", "write the keys out")
+            elif key in members:
+                message = f"the key '{key}' stands here a second time; first on line {node.keys[key][0]}"
+                self._note(place, message, "keep one of the two")
+            else:
+                members[key], node.keys[key] = inner, place
+        return members
 
-    def _refuse_tag(self, event: MappingStartEvent | SequenceStartEvent | ScalarEvent) -> None:
-        tag = str(event.tag) if event.tag else ""
-        if tag and tag != "!" and tag not in _PLAIN_TAGS:
-            self._note(f"the tag {tag} is not supported", "remove the tag and write the plain value")
+    def _refuse_tag(self, composed: ScalarNode | MappingNode | SequenceNode) -> None:
+        if str(composed.tag) not in _PLAIN_TAGS:
+            message = f"the tag {composed.tag} is not supported"
+            self._note(_place(composed), message, "remove the tag and write the plain value")
 
-    def _scalar(self, event: ScalarEvent) -> bool | int | str | WrittenNumber | None:
-        self._refuse_tag(event)
-        text: str = event.value
-        if not event.implicit[0]:  # quoted, a block, or tagged: text as it stands
-            return text
-        if text in _NULLS:
-            return None
-        if text in _BOOLS:
-            return _BOOLS[text]
-        if _INT.fullmatch(text):
-            return int(text)
-        return WrittenNumber(text) if _FLOAT.fullmatch(text) and len(text) <= 40 else text  # noqa: PLR2004 - longer is no number a person writes
+    def _note(self, place: tuple[int, int], message: str, hint: str) -> None:
+        self.problems.append(Problem(self._name, *place, "", message, hint))
 
-    def _note(self, message: str, hint: str, place: tuple[int, int] | None = None) -> None:
-        line, column = place or self.last
-        self.problems.append(Problem(self.name, line, column, "", message, hint))
-
-    def _stop(self, message: str, hint: str) -> None:
-        self._note(message, hint)
+    def _stop(self, place: tuple[int, int], message: str, hint: str) -> NoReturn:
+        self._note(place, message, hint)
         raise MatrixError(self.problems)
 
 
-@dataclass(slots=True)
-class _OpenCollection:
-    node: Node
-    anchor: str | None
-    key: str | None = None
-    has_key: bool = False
-    """A key was read and its value comes next; ``key`` is None when that key was refused."""
+def _place(composed: ScalarNode | MappingNode | SequenceNode) -> tuple[int, int]:
+    return composed.start_mark.line + 1, composed.start_mark.column + 1
+
+
+def _measure(node: Node, inner: Collection[Node]) -> None:
+    node.size += sum(each.size for each in inner)
+    node.height += max((each.height for each in inner), default=0)
+
+
+def _scalar(composed: ScalarNode) -> bool | int | str | WrittenNumber | None:
+    text: str = composed.value
+    if composed.style or str(composed.tag) == "tag:yaml.org,2002:str":  # quoted, a block, or a word
+        return text
+    if text in _NULLS:
+        return None
+    if text in _BOOLS:
+        return _BOOLS[text]
+    if _INT.fullmatch(text):
+        return int(text)
+    return WrittenNumber(text) if _FLOAT.fullmatch(text) and len(text) <= 40 else text  # noqa: PLR2004 - longer is no number a person writes
