@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from harness.core.records import Record
     from harness.matrix.models import ModelSpec
-    from harness.report.model import Answer
+    from harness.report.model import Recommendation
 
 LEVELS = ("proven", "partial")
 
@@ -44,7 +44,7 @@ class TestedStack:
 
     record: Record
     lock: Lock
-    answer: Answer
+    answer: Recommendation
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def _lock(record: Record, locks: Path) -> Lock | None:
     return lock if whole else None
 
 
-def _answers(records: Sequence[Record], extras: Mapping[str, JsonValue]) -> list[Answer]:
+def _answers(records: Sequence[Record], extras: Mapping[str, JsonValue]) -> list[Recommendation]:
     return build_context(records, generated=datetime.now(UTC), extras=extras).answers
 
 

@@ -8,14 +8,14 @@ from harness.core.verdict import Stage, Status
 from harness.engines import configuration_of
 from harness.report.axes import backend_key, version_key
 from harness.report.commands import commands_for
-from harness.report.model import Answer, Support
+from harness.report.model import Recommendation, Support
 from harness.report.wording import CLAIMS, FAMILIES, REFERENCE_CLAIM, UNJUDGED_CLAIM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.report.extras import Choice
-    from harness.report.model import CheckEntry, Combination, Level, Machine, ModelFacts, Stack
+    from harness.report.model import CheckEntry, CombinationEntry, Level, Machine, ModelFacts, Stack
 
 KEY_PACKAGES = (
     "lmdeploy",
@@ -39,7 +39,7 @@ _PROOF = (Stage.BOOT, Stage.SEE, Stage.STRUCTURE)
 class Findings(NamedTuple):
     """What an answer is chosen from."""
 
-    combinations: Sequence[Combination]
+    combinations: Sequence[CombinationEntry]
     stacks: Sequence[Stack]
     machines: Sequence[Machine]
     checks: Sequence[CheckEntry]
@@ -48,7 +48,7 @@ class Findings(NamedTuple):
     """Folder of the locks, relative to where the commands are run."""
 
 
-def answers_of(findings: Findings, choice: Choice | None) -> list[Answer]:
+def answers_of(findings: Findings, choice: Choice | None) -> list[Recommendation]:
     """One answer for each model and backend met, the one to lead with first.
 
     Leading: the reader's choice if there is one; otherwise LMDeploy's engines before the transformers reference,
@@ -63,7 +63,9 @@ def answers_of(findings: Findings, choice: Choice | None) -> list[Answer]:
     return sorted(answers, key=lambda answer: _lead(answer, choice))
 
 
-def _lead(answer: Answer, choice: Choice | None) -> tuple[bool, bool, bool, bool, bool, int, str, tuple[int, str]]:
+def _lead(
+    answer: Recommendation, choice: Choice | None
+) -> tuple[bool, bool, bool, bool, bool, int, str, tuple[int, str]]:
     is_model = choice is not None and choice.model == answer.model
     is_backend = is_model and choice is not None and choice.backend == answer.backend
     return (
@@ -89,7 +91,7 @@ class _Chooser:
             if entry.status is Status.PASS and _complete(entry):
                 self._supporters.setdefault(_versions_key(entry), []).append(index)
 
-    def answer(self, model: str, backend: str, indices: Sequence[int]) -> Answer:
+    def answer(self, model: str, backend: str, indices: Sequence[int]) -> Recommendation:
         """The answer for one model on one backend."""
         findings, choice = self._findings, self._choice
         level, candidates = _best(indices, findings.combinations)
@@ -98,7 +100,7 @@ class _Chooser:
         best = max(candidates or indices, key=lambda index: self._merit(index, support))
         entry = findings.combinations[best]
         stack = None if entry.stack is None else findings.stacks[entry.stack]
-        return Answer(
+        return Recommendation(
             model=model,
             backend=backend,
             level=level,
@@ -115,7 +117,7 @@ class _Chooser:
             differences=entry.differences if found else {},
         )
 
-    def _claim(self, level: Level, entry: Combination) -> str:
+    def _claim(self, level: Level, entry: CombinationEntry) -> str:
         if level != "proven":
             return CLAIMS[level]
         indices = {index for stage in entry.stages for index in stage.checks}
@@ -130,7 +132,7 @@ class _Chooser:
         return (height, not entry.differences, len(support[index]), newest)
 
 
-def _best(indices: Sequence[int], combinations: Sequence[Combination]) -> tuple[Level, list[int]]:
+def _best(indices: Sequence[int], combinations: Sequence[CombinationEntry]) -> tuple[Level, list[int]]:
     passed = [index for index in indices if combinations[index].status is Status.PASS]
     complete = [index for index in passed if _complete(combinations[index])]
     if complete:
@@ -140,22 +142,22 @@ def _best(indices: Sequence[int], combinations: Sequence[Combination]) -> tuple[
     return ("partial", partial) if partial else ("none", [])
 
 
-def _blocked_late(entry: Combination) -> bool:
+def _blocked_late(entry: CombinationEntry) -> bool:
     """Whether something was learned of the versions before the machine's lack stopped it."""
     imported = entry.height is not None and entry.height.position >= Stage.IMPORT.position
     return entry.status is Status.BLOCKED and imported
 
 
-def _complete(entry: Combination) -> bool:
+def _complete(entry: CombinationEntry) -> bool:
     return set(_PROOF) <= {stage.stage for stage in entry.stages if stage.status is Status.PASS}
 
 
-def _versions_key(entry: Combination) -> tuple[str, ...]:
+def _versions_key(entry: CombinationEntry) -> tuple[str, ...]:
     return (entry.axes.get("lmdeploy", ""), entry.axes.get("transformers", ""))
 
 
 def _support(
-    index: int, combinations: Sequence[Combination], supporters: Mapping[tuple[str, ...], Sequence[int]]
+    index: int, combinations: Sequence[CombinationEntry], supporters: Mapping[tuple[str, ...], Sequence[int]]
 ) -> list[Support]:
     """Whole passes of others with the same lmdeploy and transformers: same backend, or same model on the reference."""
     entry = combinations[index]
@@ -183,7 +185,7 @@ def _rank(level: Level, count: int) -> str:
     return f"Of {count:,} combinations that {group}: the one that came furthest, then best supported, then newest."
 
 
-def _proven(entry: Combination, machine: Machine) -> list[str]:
+def _proven(entry: CombinationEntry, machine: Machine) -> list[str]:
     passed = [stage.stage for stage in entry.stages if stage.status is Status.PASS]
     where = ", ".join(machine.gpus) if machine.gpus else "no GPU"
     names = ", ".join(f"{stage} (emulated)" if stage is Stage.EMULATE else stage for stage in passed)
@@ -195,7 +197,7 @@ def _proven(entry: Combination, machine: Machine) -> list[str]:
     ]
 
 
-def _memory(entry: Combination) -> list[str]:
+def _memory(entry: CombinationEntry) -> list[str]:
     gpu = entry.gpu
     if gpu is None or gpu.peak_mib is None or gpu.budget_mib is None:
         return []
@@ -204,7 +206,7 @@ def _memory(entry: Combination) -> list[str]:
     return [f"Took {room}: fits, {apart:.1f} GiB to spare." if gpu.fits else f"Took {room}: {apart:.1f} GiB too much."]
 
 
-def _unlike_lock(entry: Combination) -> list[str]:
+def _unlike_lock(entry: CombinationEntry) -> list[str]:
     """What the run says nothing of because the machine's own packages took the place of the lock's."""
     if not entry.differences:
         return []
@@ -216,7 +218,7 @@ def _unlike_lock(entry: Combination) -> list[str]:
     return [f"{count} {'package' if count == 1 else 'packages'} {verb} not the lock's when it ran: {words}{rest}."]
 
 
-def _not_proven(entry: Combination) -> list[str]:
+def _not_proven(entry: CombinationEntry) -> list[str]:
     passed = {stage.stage for stage in entry.stages if stage.status is Status.PASS}
     missing = [stage for stage in _PROOF if stage not in passed]
     if not missing:
@@ -228,7 +230,7 @@ def _not_proven(entry: Combination) -> list[str]:
     return [f"{verb} at {entry.stage}: {FAMILIES[entry.reason]}", f"So nothing is known of {words}."]
 
 
-def _versions(entry: Combination, stack: Stack | None) -> dict[str, str]:
+def _versions(entry: CombinationEntry, stack: Stack | None) -> dict[str, str]:
     versions = {"python": entry.axes["python"]} if "python" in entry.axes else {}
     packages = stack.packages if stack else {name: entry.axes[name] for name in KEY_PACKAGES if name in entry.axes}
     ran = {name: entry.differences.get(name, version) for name, version in packages.items()}

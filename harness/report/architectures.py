@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from harness.report.model import CheckEntry, Combination, ModelFacts
+    from harness.report.model import CheckEntry, CombinationEntry, ModelFacts
 
 LIMITS = (
     "A miniature has its model's own structure, tiny sizes and random weights. It shows that an engine computes what "
@@ -23,7 +23,7 @@ LIMITS = (
 
 
 def architectures_of(
-    combinations: Sequence[Combination], checks: Sequence[CheckEntry], models: Mapping[str, ModelFacts]
+    combinations: Sequence[CombinationEntry], checks: Sequence[CheckEntry], models: Mapping[str, ModelFacts]
 ) -> ArchitectureMap | None:
     """The map of all miniatures; None where there are none."""
     cells: dict[str, dict[tuple[str, str, str], int]] = {}
@@ -58,7 +58,7 @@ def _stack_key(stack: tuple[str, str, str]) -> tuple[object, ...]:
 
 
 def _cell(
-    index: int | None, combinations: Sequence[Combination], checks: Sequence[CheckEntry]
+    index: int | None, combinations: Sequence[CombinationEntry], checks: Sequence[CheckEntry]
 ) -> ArchitectureCell | None:
     if index is None:
         return None

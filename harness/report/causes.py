@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.verdict import Status
 from harness.report.axes import sorted_values
-from harness.report.model import CauseGroup, Combination
+from harness.report.model import CauseGroup, CombinationEntry
 from harness.report.wording import FAMILIES
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class CauseFinder:
 
 
 def cause_groups(
-    combinations: Sequence[Combination], checks: Sequence[CheckEntry], remedies: Sequence[RemedyView]
+    combinations: Sequence[CombinationEntry], checks: Sequence[CheckEntry], remedies: Sequence[RemedyView]
 ) -> list[CauseGroup]:
     """Every root cause met: failures first, then infrastructure, then what was not tested; larger groups first."""
     members: dict[str, list[int]] = {}
@@ -58,7 +58,7 @@ def cause_groups(
 def _group(
     name: str,
     indices: Sequence[int],
-    combinations: Sequence[Combination],
+    combinations: Sequence[CombinationEntry],
     checks: Sequence[CheckEntry],
     tried: Mapping[str, Sequence[RemedyView]],
 ) -> CauseGroup:
@@ -85,7 +85,7 @@ def _group(
     )
 
 
-def _title(first: Combination, diagnosis: DiagnosisEntry | None) -> str:
+def _title(first: CombinationEntry, diagnosis: DiagnosisEntry | None) -> str:
     if diagnosis is not None and diagnosis.title:
         return diagnosis.title
     if first.reason is None:
@@ -94,14 +94,14 @@ def _title(first: Combination, diagnosis: DiagnosisEntry | None) -> str:
     return f"{family}: {first.detail}" if first.detail else family
 
 
-def _line(first: Combination, checks: Sequence[CheckEntry], diagnosis: DiagnosisEntry | None) -> str:
+def _line(first: CombinationEntry, checks: Sequence[CheckEntry], diagnosis: DiagnosisEntry | None) -> str:
     if diagnosis is not None and diagnosis.line:
         return diagnosis.line
     chain = [] if first.decisive is None else checks[first.decisive].exceptions
     return f"{chain[-1].type}: {chain[-1].message}" if chain else first.note
 
 
-def _where(entries: Sequence[Combination]) -> dict[str, list[str]]:
+def _where(entries: Sequence[CombinationEntry]) -> dict[str, list[str]]:
     seen: dict[str, set[str]] = {}
     for entry in entries:
         for name, value in entry.axes.items():

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.report.extras import PreviousRun
-    from harness.report.model import Combination
+    from harness.report.model import CombinationEntry
 
 
-def changes_since(previous: PreviousRun, combinations: Sequence[Combination]) -> Changes:
+def changes_since(previous: PreviousRun, combinations: Sequence[CombinationEntry]) -> Changes:
     """What moved since the previous run.
 
     Raises:

@@ -12,7 +12,7 @@ from harness.core.visible import bounded, shown, visible
 from harness.report.axes import point_key
 from harness.report.checks import CheckTable
 from harness.report.engine import engine_of, gpu_of
-from harness.report.model import AttemptEntry, Combination, Machine, Stack, StageEntry
+from harness.report.model import AttemptEntry, CombinationEntry, Machine, Stack, StageEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -93,14 +93,14 @@ def combination(
     cause_of: CauseOf,
     *,
     beside: bool = False,
-) -> Combination:
+) -> CombinationEntry:
     """One record as the report shows it."""
     verdict = parsed(record.verdict)
     stages = [_stage(stage, tables) for stage in record.stages]
     passed = [entry.stage for entry in stages if entry.status is Status.PASS]
     decisive = _decisive(verdict, stages, tables)
     facts = [check.facts for stage in record.stages if stage.stage is Stage.BOOT for check in stage.checks]
-    return Combination(
+    return CombinationEntry(
         id=shown(record.id, 500),
         attempt=record.attempt,
         axes={shown(name, 100): shown(value) for name, value in record.axes.items()},

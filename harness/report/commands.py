@@ -10,12 +10,12 @@ from harness.engines.launch_script import question_in_python, server_command
 from harness.report.model import Command
 
 if TYPE_CHECKING:
-    from harness.report.model import Combination, ModelFacts, Stack
+    from harness.report.model import CombinationEntry, ModelFacts, Stack
 
 INSTALL = "Install exactly what was tested"
 
 
-def commands_for(entry: Combination, stack: Stack | None, facts: ModelFacts | None, locks: str) -> list[Command]:
+def commands_for(entry: CombinationEntry, stack: Stack | None, facts: ModelFacts | None, locks: str) -> list[Command]:
     """Install, launch, and the same from Python; the reference backend has nothing of LMDeploy's to launch."""
     commands = [*_install(entry, stack, locks)]
     configuration = configuration_of(entry.axes.get("backend", ""))
@@ -36,7 +36,7 @@ def requirements(stack: Stack) -> str:
     return "".join(f"{name}=={version}\n" for name, version in stack.packages.items())
 
 
-def _install(entry: Combination, stack: Stack | None, locks: str) -> list[Command]:
+def _install(entry: CombinationEntry, stack: Stack | None, locks: str) -> list[Command]:
     if stack is None:
         return []
     python = shlex.quote(entry.axes.get("python", "3.11"))

@@ -14,7 +14,7 @@ from harness.report.changes import changes_since
 from harness.report.combinations import Tables, combination, last_attempts, utc
 from harness.report.extras import Extras, ModelSpecFacts, read_extras
 from harness.report.heatmap import counts_of, facets_of
-from harness.report.model import Combination, ModelFacts, ReportContext
+from harness.report.model import CombinationEntry, ModelFacts, ReportContext
 from harness.report.quantisation import method_cells
 from harness.report.runs import before_last, runs_of, trend_of
 
@@ -104,7 +104,7 @@ def _visible_all(value: JsonValue) -> JsonValue:
     return value
 
 
-def _models(combinations: Sequence[Combination], extras: Extras) -> dict[str, ModelFacts]:
+def _models(combinations: Sequence[CombinationEntry], extras: Extras) -> dict[str, ModelFacts]:
     names = sorted({entry.axes["model"] for entry in combinations if "model" in entry.axes})
     return {name: _model(name, extras.models.get(name) or ModelSpecFacts()) for name in names}
 
@@ -122,7 +122,7 @@ def _model(name: str, spec: ModelSpecFacts) -> ModelFacts:
     )
 
 
-def _flaky(entry: Combination) -> bool:
+def _flaky(entry: CombinationEntry) -> bool:
     """Attempts of one combination that disagree: only real verdicts count, infrastructure trouble never does."""
     told = {it.verdict for it in entry.earlier} | {entry.verdict}
     return len({verdict for verdict in told if verdict.split("/")[0] in ("pass", "fail")}) > 1

@@ -11,10 +11,10 @@ from harness.report.wording import STATES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.report.model import Combination
+    from harness.report.model import CombinationEntry
 
 
-def facets_of(combinations: Sequence[Combination], models: Sequence[str]) -> list[Facet]:
+def facets_of(combinations: Sequence[CombinationEntry], models: Sequence[str]) -> list[Facet]:
     """One facet for each backend and model met: ``models`` in their order, LMDeploy's engines before the reference."""
     order = {model: place for place, model in reversed(list(enumerate(models)))}
     members: dict[tuple[str, str], list[int]] = {}
@@ -30,7 +30,7 @@ def no_counts() -> dict[str, int]:
     return {str(status): 0 for status in STATES}
 
 
-def counts_of(combinations: Iterable[Combination]) -> dict[str, int]:
+def counts_of(combinations: Iterable[CombinationEntry]) -> dict[str, int]:
     """Combinations by status, each present."""
     counts = no_counts()
     for entry in combinations:
@@ -38,7 +38,7 @@ def counts_of(combinations: Iterable[Combination]) -> dict[str, int]:
     return counts
 
 
-def _facet(backend: str, model: str, indices: Sequence[int], combinations: Sequence[Combination]) -> Facet:
+def _facet(backend: str, model: str, indices: Sequence[int], combinations: Sequence[CombinationEntry]) -> Facet:
     crossings: dict[tuple[str, str], list[int]] = {}
     for index in indices:
         axes = combinations[index].axes

@@ -12,7 +12,7 @@ from harness.report.wording import STATES, stage_word
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.report.model import Answer, CauseGroup, Changes, Facet, ReportContext
+    from harness.report.model import CauseGroup, Changes, Facet, Recommendation, ReportContext
 
 LIMIT = 900_000
 """Bytes; GitHub refuses a step's summary above 1 MiB as a whole."""
@@ -68,7 +68,7 @@ def _answer(context: ReportContext) -> Iterable[str]:
     yield "## What works\n\n" + table(("Model", "Backend", "", "Best", "Others"), rows)
 
 
-def _evidence(answer: Answer) -> str:
+def _evidence(answer: Recommendation) -> str:
     text = ""
     if answer.level != "none":
         names = list(answer.versions)
@@ -78,11 +78,11 @@ def _evidence(answer: Answer) -> str:
     return text + "".join(f"{block(command.text, 'sh')}\n" for command in answer.commands[:2])
 
 
-def _level(answer: Answer) -> str:
+def _level(answer: Recommendation) -> str:
     return {"proven": "✓ proven here", "partial": "◐ not shown to work", "none": "✕ nothing passed"}[answer.level]
 
 
-def _pair(answer: Answer) -> str:
+def _pair(answer: Recommendation) -> str:
     if answer.level == "none":
         return plain(answer.not_proven[0]) if answer.not_proven else ABSENT
     versions = answer.versions

@@ -159,7 +159,7 @@ class AttemptEntry(Entry):
     finished: str
 
 
-class Combination(Entry):
+class CombinationEntry(Entry):
     """One point of the matrix, as its last attempt left it."""
 
     id: str
@@ -240,7 +240,7 @@ class Support(Entry):
     combination: int
 
 
-class Answer(Entry):
+class Recommendation(Entry):
     """What to use for one model on one backend."""
 
     model: str
@@ -403,7 +403,7 @@ class ReportContext(Entry):
     """Combinations whose attempts disagreed."""
     axes: list[Axis]
     models: dict[str, ModelFacts]
-    answers: list[Answer]
+    answers: list[Recommendation]
     """The one to lead with comes first."""
     facets: list[Facet]
     architectures: ArchitectureMap | None
@@ -415,7 +415,7 @@ class ReportContext(Entry):
     causes: list[CauseGroup]
     """Failures first, then what was not tested, each by number of combinations."""
     changes: Changes | None
-    combinations: list[Combination]
+    combinations: list[CombinationEntry]
     checks: list[CheckEntry]
     stacks: list[Stack]
     machines: list[Machine]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.verdict import Status
 from harness.report.axes import backend_key, version_key
-from harness.report.model import Combination, MethodCell
+from harness.report.model import CombinationEntry, MethodCell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _ORDER = (Status.SKIPPED, Status.INFRA, Status.FAIL, Status.BLOCKED, Status.PASS
 """Worst first. A skipped or disturbed combination says less than one that failed."""
 
 
-def method_cells(combinations: Sequence[Combination], models: Mapping[str, ModelFacts]) -> list[MethodCell]:
+def method_cells(combinations: Sequence[CombinationEntry], models: Mapping[str, ModelFacts]) -> list[MethodCell]:
     """One cell for each method and backend met; none where all models have one method."""
     best: dict[tuple[str, str], dict[str, int]] = {}
     for index, entry in enumerate(combinations):
@@ -40,7 +40,7 @@ def method_cells(combinations: Sequence[Combination], models: Mapping[str, Model
     ]
 
 
-def _reach(entry: Combination) -> tuple[int, int]:
+def _reach(entry: CombinationEntry) -> tuple[int, int]:
     """How far it came: a failure higher up tells more of the quantisation than one at resolve."""
     stage = -1 if entry.height is None else entry.height.position
     return (_ORDER.index(entry.status), stage)

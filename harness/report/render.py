@@ -24,7 +24,7 @@ from harness.report.pack import page_data
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.report.model import CheckEntry, Combination, ReportContext
+    from harness.report.model import CheckEntry, CombinationEntry, ReportContext
 
 HERE = Path(__file__).resolve().parent
 HEAD_SCRIPT = "head.js"
@@ -145,7 +145,7 @@ def _environment() -> Environment:
     return environment
 
 
-def place(entry: Combination) -> str:
+def place(entry: CombinationEntry) -> str:
     """The stage that a cell names: where it failed, or the last that passed before it was blocked."""
     if entry.status is Status.BLOCKED:
         return wording.stage_word(entry.height)
@@ -172,7 +172,7 @@ class Samples(NamedTuple):
     title: str
 
 
-def samples(entry: Combination, checks: Sequence[CheckEntry], stage: str) -> Samples | None:
+def samples(entry: CombinationEntry, checks: Sequence[CheckEntry], stage: str) -> Samples | None:
     """The median of a pass's warm requests; None where it was not asked twice."""
     indices = (index for reached in entry.stages for index in reached.checks)
     for found in (found for index in indices for found in checks[index].passes):
