@@ -15,20 +15,19 @@ from harness.bisect.trial import Trials
 from harness.cli.bisect_output import culprit_json, drift_json, print_culprit, print_drift, print_trial
 from harness.cli.console import make_console
 from harness.cli.guard import guarded
-from harness.cli.options import format_option, matrix_option, reports_option
+from harness.cli.options import format_option, project_options
 from harness.core.errors import ExitCode
 from harness.core.verdict import Stage
 from harness.matrix import Backend, Combination
-from harness.matrix.project import Project
 from harness.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from typing import TypeVar
 
     from harness.bisect.coupling import Requirements
     from harness.environments.lock import Lock
+    from harness.matrix.project import Project
 
     F = TypeVar("F", bound=Callable[..., object])
 
@@ -54,8 +53,7 @@ def _subject_options(command: F) -> F:
 @_subject_options
 @click.option("--stage", type=click.Choice([str(each) for each in Stage]), help="Go no further than this stage.")
 @click.option("--fresh", is_flag=True, help="Try again what was tried before.")
-@matrix_option
-@reports_option
+@project_options
 @format_option
 @guarded
 def bisect(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -68,8 +66,7 @@ def bisect(  # noqa: PLR0913, PLR0917 - one parameter for each option
     model: str | None,
     stage: str | None,
     fresh: bool,
-    matrix_file: Path,
-    reports: Path | None,
+    project: Project,
     form: str,
 ) -> int:
     """Find the smallest set of package changes between stack GREEN and stack RED that turns the verdict.
@@ -78,7 +75,7 @@ def bisect(  # noqa: PLR0913, PLR0917 - one parameter for each option
     'today'. Stacks between the two are installed and tried; what a change brings along by its own requirements moves
     with it. Every trial is remembered, so an interrupted search goes on where it was.
     """
-    session = Session(Project.of(matrix_file, reports), fresh=fresh)
+    session = Session(project, fresh=fresh)
     subject = _Subject(session, lmdeploy, transformers, python, backend, model)
     first, second = subject.ends(green, red)
     combination = subject.combination(first, second)
@@ -108,8 +105,7 @@ def bisect(  # noqa: PLR0913, PLR0917 - one parameter for each option
 @click.argument("red", metavar="AFTER")
 @_subject_options
 @click.option("--locks-only", is_flag=True, help="Compare the packages and run nothing.")
-@matrix_option
-@reports_option
+@project_options
 @format_option
 @guarded
 def drift(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -121,15 +117,14 @@ def drift(  # noqa: PLR0913, PLR0917 - one parameter for each option
     backend: str | None,
     model: str | None,
     locks_only: bool,
-    matrix_file: Path,
-    reports: Path | None,
+    project: Project,
     form: str,
 ) -> int:
     """The same combination as of two days, side by side: both verdicts, and the packages that moved.
 
     BEFORE and AFTER take the same forms as the ends of 'harness bisect'; usually they are days.
     """
-    session = Session(Project.of(matrix_file, reports))
+    session = Session(project)
     subject = _Subject(session, lmdeploy, transformers, python, backend, model)
     ends = subject.ends(green, red)
     verdicts = None

@@ -27,8 +27,7 @@ from harness.bundle.manifest import Manifest, PackedCombination, PackedStack
 from harness.bundle.merge import merge
 from harness.bundle.pack import write_bundle
 from harness.cli.guard import guarded
-from harness.cli.options import matrix_option, patterns_option, reports_option, tags_option, words_option
-from harness.core.errors import ExitCode
+from harness.cli.options import Selection, matrix_option, project_options, selection_options
 from harness.core.verdict import Stage
 from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import ResolveRequest
@@ -53,10 +52,8 @@ FOR_WEIGHTS = ("ml-dtypes", "safetensors", "numpy")
 
 
 @click.command("bundle")
-@patterns_option
+@selection_options
 @matrix_option
-@tags_option
-@words_option
 @click.option(
     "--host-packages",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -82,10 +79,8 @@ FOR_WEIGHTS = ("ml-dtypes", "safetensors", "numpy")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("bundle"), show_default=True)
 @guarded
 def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    patterns: tuple[str, ...],
+    selection: Selection,
     matrix_file: Path,
-    tags: tuple[str, ...],
-    words: tuple[str, ...],
     host_packages: Path | None,
     python: str | None,
     keep: tuple[str, ...],
@@ -96,34 +91,30 @@ def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     trim: tuple[str, ...],
     part_mb: int,
     out: Path,
-) -> int:
+) -> None:
     """Pack the chosen combinations for a host without a network.
 
     Copy the parts, SHA256SUMS and unpack.py to the host and run 'python3 unpack.py' there; bring results.tar.gz back
     and give it to 'harness import'.
     """
     session = Session(Project.of(matrix_file))
-    chosen = [each for each in session.select(patterns, tags, words) if each.excluded is None]
+    chosen = [each for each in session.select(*selection) if each.excluded is None]
     luggage = Luggage(_host(host_packages), keep or HOST_KEEPS, leave_out, carry, trim=_trims(trim))
     parts = _pack(session, chosen, python, luggage, lend, out, part_mb * 1_000_000, compress=compress)
     size = sum(path.stat().st_size for path in parts)
     click.echo(f"{len(chosen)} combinations in {len(parts)} parts, {size / 1e6:.1f} MB, in {out}")
-    return ExitCode.OK
 
 
 @click.command("import")
 @click.argument("archive", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@matrix_option
-@reports_option
+@project_options
 @guarded
-def import_command(archive: Path, matrix_file: Path, reports: Path | None) -> int:
+def import_command(archive: Path, project: Project) -> None:
     """Merge the records that a bundle's run wrote on its host, and render the report."""
-    project = Project.of(matrix_file, reports)
     store = ResultStore(project.reports)
     merged = merge(archive, store)
     page = Publisher(store, Session(project)).publish_if_older()
     click.echo(f"{len(merged.added)} records taken, {merged.known} were here already; {page}")
-    return ExitCode.OK
 
 
 def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of

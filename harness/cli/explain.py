@@ -30,14 +30,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 @guarded
-def explain(logfile: Path, stack: Path | None, form: Format) -> int:
+def explain(logfile: Path, stack: Path | None, form: Format) -> None:
     """Say what went wrong in LOGFILE, and what to do about it ("-" reads standard input).
 
     Any log will do: a traceback, a server's log of any size, what pip or uv printed, or text pasted from an issue.
     """
     packages = read_stack(stack) if stack else None
     click.echo(explain_log(sys.stdin.buffer if str(logfile) == "-" else logfile, packages, form))
-    return ExitCode.OK
 
 
 @click.group()
@@ -72,7 +71,7 @@ def health(cases: Path | None) -> int:
 @catalogue.command()
 @click.argument("names", nargs=-1)
 @guarded
-def boundaries(names: tuple[str, ...]) -> int:
+def boundaries(names: tuple[str, ...]) -> None:
     """Derive the table of version boundaries anew from the index, with further NAMES of any packages."""
     from harness.diagnose.boundaries import Boundaries, shipped, write  # noqa: PLC0415 - only this command needs them
     from harness.scan.answers.symbols import presence_of  # noqa: PLC0415 - as above
@@ -92,7 +91,6 @@ def boundaries(names: tuple[str, ...]) -> int:
         library.close()
     write(Boundaries(datetime.now(UTC).date().isoformat(), found))
     click.echo(f"{len(found)} names of {', '.join(sorted({each.package for each in found.values()}))}")
-    return ExitCode.OK
 
 
 def _health_text(report: Health) -> str:

@@ -16,11 +16,11 @@ from harness.cli import gate_output
 from harness.cli.console import display, make_console
 from harness.cli.guard import guarded
 from harness.cli.options import (
+    Selection,
     format_option,
     jobs_option,
-    matrix_option,
-    patterns_option,
-    reports_option,
+    project_options,
+    selection_options,
     tags_option,
     verbose_option,
     words_option,
@@ -36,7 +36,6 @@ from harness.gate.outcome import GateOutcome
 from harness.gate.shards import make_plan, merge, parse_shard, part_of, read_outcome
 from harness.gate.trial import run_candidates, sample_again
 from harness.index.package_index import PackageIndex
-from harness.matrix.project import Project
 from harness.session.publish import Publisher
 from harness.session.session import NothingSelected, Session
 
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
 
     from harness.gate.baseline import Baseline
     from harness.matrix import Combination
+    from harness.matrix.project import Project
 
 file_option = click.option(
     "--baseline", "file", type=click.Path(path_type=Path), help=f"The baseline [default: {FILE} beside the matrix]."
@@ -52,28 +52,22 @@ file_option = click.option(
 
 
 @click.command()
-@patterns_option
-@matrix_option
-@reports_option
-@tags_option
-@words_option
+@selection_options
+@project_options
 @file_option
 @guarded
-def baseline(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    patterns: tuple[str, ...],
-    matrix_file: Path,
-    reports: Path | None,
-    tags: tuple[str, ...],
-    words: tuple[str, ...],
+def baseline(
+    selection: Selection,
+    project: Project,
     file: Path | None,
-) -> int:
+) -> None:
     """Accept the latest run as the baseline: a small, sorted file to commit and review.
 
     With ID, -t or -k only those combinations are accepted anew. `must` and `limits` in the file stay as they are.
     """
-    session = Session(Project.of(matrix_file, reports))
+    session = Session(project)
     file = file or session.project.matrix_file.with_name(FILE)
-    chosen = session.select(patterns, tags, words)
+    chosen = session.select(*selection)
     latest = {each.id: each for each in session.store.records()}
     present = [latest[each.id] for each in chosen if each.id in latest]
     if not present:
@@ -95,15 +89,13 @@ def baseline(  # noqa: PLR0913, PLR0917 - one parameter for each option
     untested = len(chosen) - len(present)
     words_on += f"; {untested} have no record and were left out" if untested else ""
     click.echo(f"accepted {len(present)} combinations in {file}{words_on}")
-    return ExitCode.OK
 
 
 @click.command()
 @click.argument("bumps", nargs=-1, metavar="[PACKAGE==VERSION]...")
 @click.option("--from-diff", "diff", metavar="FILE|-|REV", help="Take the bumps from a unified diff, or from git.")
 @click.option("--from", "before", metavar="VERSION", help="The bump is from this version: only its combinations.")
-@matrix_option
-@reports_option
+@project_options
 @tags_option
 @words_option
 @file_option
@@ -120,8 +112,7 @@ def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
     bumps: tuple[str, ...],
     diff: str | None,
     before: str | None,
-    matrix_file: Path,
-    reports: Path | None,
+    project: Project,
     tags: tuple[str, ...],
     words: tuple[str, ...],
     file: Path | None,
@@ -142,7 +133,6 @@ def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
     tested could not be, 130 interrupted.
     """
     shard = parse_shard(share) if share is not None else None
-    project = Project.of(matrix_file, reports)
     folder = out or project.reports / "gate"
     file = file or project.matrix_file.with_name(FILE)
     if not file.exists():
@@ -184,14 +174,12 @@ def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 @click.command("gate-merge")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False), metavar="GATE.JSON...")
-@matrix_option
-@reports_option
+@project_options
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the outputs [reports/gate].")
 @format_option
 @guarded
-def gate_merge(files: tuple[Path, ...], matrix_file: Path, reports: Path | None, out: Path | None, form: str) -> int:
+def gate_merge(files: tuple[Path, ...], project: Project, out: Path | None, form: str) -> int:
     """Put the shards of one gate together; incomplete or inconsistent ones are refused."""
-    project = Project.of(matrix_file, reports)
     outcome = merge([read_outcome(each) for each in files])
     return _publish(project, out or project.reports / "gate", outcome, form)
 

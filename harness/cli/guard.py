@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 
-def guarded(command: Callable[P, int]) -> Callable[P, None]:
-    """Turn what a user can cause into one clear message and an exit code."""
+def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
+    """Turn what a user can cause into one clear message and an exit code; a command that returns none ended well."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         _stop_on_request()
         logging.getLogger("stamina").addHandler(logging.NullHandler())  # that it tries again is nobody's concern
         try:
-            code = command(*args, **kwargs)
+            code = command(*args, **kwargs) or ExitCode.OK
         except HarnessError as error:
             click.echo(error.told(), err=True)
             code = error.exit_code

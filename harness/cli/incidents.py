@@ -11,23 +11,21 @@ import click
 from harness.cli import incidents_output as log
 from harness.cli.console import display, make_console
 from harness.cli.guard import guarded
-from harness.cli.options import format_option, jobs_option, matrix_option, reports_option, verbose_option
+from harness.cli.options import format_option, jobs_option, project_options, verbose_option
 from harness.core.errors import ExitCode
 from harness.core.files import write_atomically
 from harness.core.verdict import Status, Verdict
 from harness.incidents import load_incidents
 from harness.incidents.verify import NO_HELP
-from harness.matrix.project import Project
 from harness.session.execute import run_all
 from harness.session.session import Session
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from harness.matrix.project import Project
 
 
 @click.command()
-@matrix_option
-@reports_option
+@project_options
 @jobs_option
 @click.option("--list", "only_list", is_flag=True, help="Name the incidents and run nothing.")
 @click.option("--fresh", is_flag=True, help="Run again what is known already.")
@@ -35,8 +33,7 @@ if TYPE_CHECKING:
 @verbose_option
 @guarded
 def incidents(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    matrix_file: Path,
-    reports: Path | None,
+    project: Project,
     jobs: int | None,
     only_list: bool,
     fresh: bool,
@@ -52,7 +49,7 @@ def incidents(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if only_list:
         log.list_incidents(console)
         return ExitCode.OK
-    project = replace(Project.of(matrix_file, reports), matrix_file=log.MATRIX)
+    project = replace(project, matrix_file=log.MATRIX)
     session = Session(project, jobs or 0, fresh=fresh)
     entries = load_incidents()
     chosen = log.chosen_combinations(entries, session.combinations)

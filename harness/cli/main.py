@@ -17,6 +17,7 @@ from harness import __version__
 from harness.cli.console import display, make_console, print_plan, print_summary, tell_left
 from harness.cli.guard import exit_code, guarded
 from harness.cli.options import (
+    Selection,
     address_option,
     budget_option,
     executor_option,
@@ -24,14 +25,12 @@ from harness.cli.options import (
     gpu_hours_option,
     jobs_option,
     matrix_option,
-    patterns_option,
+    project_options,
     quiet_option,
     refresh_option,
-    reports_option,
+    selection_options,
     shard_option,
-    tags_option,
     verbose_option,
-    words_option,
 )
 from harness.core.errors import ExitCode
 from harness.matrix.models import RandomWeights
@@ -105,11 +104,8 @@ def main() -> None:
 
 
 @main.command()
-@patterns_option
-@matrix_option
-@reports_option
-@tags_option
-@words_option
+@selection_options
+@project_options
 @jobs_option
 @click.option("--fresh", is_flag=True, help="Run again what is known already.")
 @refresh_option
@@ -126,11 +122,8 @@ def main() -> None:
 @quiet_option
 @guarded
 def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    patterns: tuple[str, ...],
-    matrix_file: Path,
-    reports: Path | None,
-    tags: tuple[str, ...],
-    words: tuple[str, ...],
+    selection: Selection,
+    project: Project,
     jobs: int | None,
     fresh: bool,
     refresh: bool,
@@ -150,8 +143,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     probes is not asked again.
     """
     allowed = Budget(budget, gpu_hours * 3600 if gpu_hours is not None else None) if budget or gpu_hours else None
-    session = Session(Project.of(matrix_file, reports), jobs or 0, fresh=fresh, refresh=refresh, budget=allowed)
-    chosen = session.select(patterns, tags, words)
+    session = Session(project, jobs or 0, fresh=fresh, refresh=refresh, budget=allowed)
+    chosen = session.select(*selection)
     if skip_impossible:
         chosen = session.without_impossible(chosen)
     if share is not None:
@@ -173,38 +166,30 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 @main.command("merge")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path, file_okay=False), metavar="REPORTS...")
-@matrix_option
-@reports_option
+@project_options
 @guarded
-def merge_shards(folders: tuple[Path, ...], matrix_file: Path, reports: Path | None) -> int:
+def merge_shards(folders: tuple[Path, ...], project: Project) -> None:
     """Put the shards of one run together; incomplete ones, or shards of different runs, are refused.
 
     REPORTS are the folders that 'harness run --shard K/N --reports FOLDER' wrote, one for each shard.
     """
-    session = Session(Project.of(matrix_file, reports))
+    session = Session(project)
     merged = merge(folders, session.store)
     page = Publisher(session.store, session).publish()
     click.echo(f"{len(merged.added)} records added to {session.store.file}, {merged.known} were there; report: {page}")
-    return ExitCode.OK
 
 
 @main.command()
-@patterns_option
-@matrix_option
-@reports_option
-@tags_option
-@words_option
+@selection_options
+@project_options
 @jobs_option
 @refresh_option
 @format_option
 @verbose_option
 @guarded
 def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    patterns: tuple[str, ...],
-    matrix_file: Path,
-    reports: Path | None,
-    tags: tuple[str, ...],
-    words: tuple[str, ...],
+    selection: Selection,
+    project: Project,
     jobs: int | None,
     refresh: bool,
     form: str,
@@ -214,8 +199,8 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     Every combination is resolved (seconds), nothing is downloaded. -v lists each one.
     """
-    session = Session(Project.of(matrix_file, reports), jobs or 0, refresh=refresh)
-    chosen = session.select(patterns, tags, words)
+    session = Session(project, jobs or 0, refresh=refresh)
+    chosen = session.select(*selection)
     made = make_plan(
         chosen,
         session.models,
@@ -265,28 +250,23 @@ def weights(name: str, matrix_file: Path) -> int:
 
 
 @main.command()
-@matrix_option
-@reports_option
+@project_options
 @click.option("--all", "everything", is_flag=True, help="Every record, whatever matrix it came from.")
 @guarded
-def report(matrix_file: Path, reports: Path | None, everything: bool) -> int:
+def report(project: Project, everything: bool) -> None:
     """Render reports/index.html from the records of the matrix's combinations."""
-    project = Project.of(matrix_file, reports)
     session = Session(project)
     for complaint in session.store.damage():
         click.echo(f"harness: {complaint}", err=True)
     click.echo(Publisher(session.store, session, everything=everything).publish())
-    return ExitCode.OK
 
 
 @main.command()
-@matrix_option
-@reports_option
+@project_options
 @click.option("--all", "everything", is_flag=True, help="Also environments and answers that are still in use.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @guarded
-def gc(matrix_file: Path, reports: Path | None, everything: bool, dry_run: bool) -> int:
+def gc(project: Project, everything: bool, dry_run: bool) -> None:
     """Delete environments, answers and locks that no latest record refers to. Records are never deleted."""
-    freed = collect_garbage(Project.of(matrix_file, reports), everything=everything, dry_run=dry_run)
+    freed = collect_garbage(project, everything=everything, dry_run=dry_run)
     click.echo(f"{'would free' if dry_run else 'freed'} {freed.bytes / 1e9:.2f} GB: {freed.what}")
-    return ExitCode.OK

@@ -96,7 +96,7 @@ def list_models(matrix_file: Path, form: str) -> int:
 @click.option("--name", help="Name of the model; default: the source's own.")
 @matrix_option
 @guarded
-def add(source: str, name: str | None, matrix_file: Path) -> int:
+def add(source: str, name: str | None, matrix_file: Path) -> None:
     """Write the spec of a model: SOURCE is a hub id, a folder with a checkpoint, or a config.json.
 
     What the spec does not say follows from config.json. Where no weights are on this machine, the published
@@ -122,7 +122,6 @@ def add(source: str, name: str | None, matrix_file: Path) -> int:
         load_model(spec_file)
         click.echo(f"wrote {spec_file}")
     _tell(found, chosen if weights is not None else f"{chosen}-miniature")
-    return ExitCode.OK
 
 
 def _looked_up(source: str) -> _Source:

@@ -9,7 +9,6 @@ import click
 
 from harness.cli.guard import guarded
 from harness.cli.options import matrix_option
-from harness.core.errors import ExitCode
 from harness.core.machine import machine
 from harness.matrix.project import Project
 from harness.scheduling.executors.ray_resources import advertised
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @matrix_option
 @guarded
-def node(matrix_file: Path) -> int:
+def node(matrix_file: Path) -> None:
     """Print this machine's resources for the matrix's targets: ray start --resources "$(harness node)"."""
     session = Session(Project.of(matrix_file))
     click.echo(json.dumps(advertised(machine(), session.combinations)))
-    return ExitCode.OK

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
+from harness.matrix.project import Project
 from harness.matrix.quantities import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 
 class _Duration(click.ParamType[float]):
@@ -68,3 +76,38 @@ shard_option = click.option(
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only what is unexpected.")
 patterns_option = click.argument("patterns", nargs=-1, metavar="[ID]...")
+
+
+class Selection(NamedTuple):
+    """Which combinations a command is about; see :meth:`harness.session.session.Session.select`."""
+
+    patterns: tuple[str, ...]
+    tags: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+def project_options(command: Callable[..., T]) -> Callable[..., T]:
+    """--matrix and --reports; the command is given the ``project`` that they name."""
+
+    @matrix_option
+    @reports_option
+    @wraps(command)
+    def run(*args: object, matrix_file: Path, reports: Path | None, **options: object) -> T:
+        return command(*args, project=Project.of(matrix_file, reports), **options)
+
+    return run
+
+
+def selection_options(command: Callable[..., T]) -> Callable[..., T]:
+    """[ID]..., -t and -k; the command is given them as its ``selection``."""
+
+    @patterns_option
+    @tags_option
+    @words_option
+    @wraps(command)
+    def run(
+        *args: object, patterns: tuple[str, ...], tags: tuple[str, ...], words: tuple[str, ...], **options: object
+    ) -> T:
+        return command(*args, selection=Selection(patterns, tags, words), **options)
+
+    return run

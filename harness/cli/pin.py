@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.guard import guarded
-from harness.cli.options import matrix_option, reports_option
+from harness.cli.options import project_options
 from harness.core.errors import ExitCode
 from harness.core.files import write_atomically
 from harness.environments.interpreters import NoInterpreter
 from harness.environments.uv import UvFailure
 from harness.matrix import Backend
-from harness.matrix.project import Project
 from harness.matrix.quantities import gibibytes
 from harness.pin.advisories import DATABASES, Audit, audit
 from harness.pin.choose import Wish, choose
@@ -23,6 +23,9 @@ from harness.pin.verify import verify_pin
 from harness.pin.write import EVIDENCE, requirements, write_pin
 from harness.session.publish import Publisher
 from harness.session.session import Session
+
+if TYPE_CHECKING:
+    from harness.matrix.project import Project
 
 
 @click.group(invoke_without_command=True)
@@ -42,10 +45,9 @@ from harness.session.session import Session
     "[default: pypi, and osv where that cannot be had]",
 )
 @click.option("--verify/--no-verify", "verified", default=True, help="Install the pin afresh and compare [default: do]")
-@matrix_option
-@reports_option
+@project_options
 @click.pass_context
-def pin(context: click.Context, /, **_options: object) -> None:
+def pin(context: click.Context, /, **options: object) -> None:
     """Choose a stack that a run has proven and that fits the target, and write it with its evidence.
 
     What is written is installed afresh and compared with the tested stack, and its known vulnerabilities are looked up.
@@ -54,7 +56,7 @@ def pin(context: click.Context, /, **_options: object) -> None:
     in the way is said), 4 it could not be installed for lack of network or disk.
     """
     if context.invoked_subcommand is None:
-        context.invoke(_write, **context.params)
+        context.invoke(_write, **options)
 
 
 @guarded
@@ -68,10 +70,9 @@ def _write(  # noqa: PLR0913, PLR0917 - one parameter for each option
     name: str | None,
     advisories: str | None,
     verified: bool,
-    matrix_file: Path,
-    reports: Path | None,
+    project: Project,
 ) -> int:
-    session = Session(Project.of(matrix_file, reports))
+    session = Session(project)
     publisher = Publisher(session.store, session)
     extras = publisher.extras()
     lead = extras.get("choice")

@@ -8,10 +8,9 @@ import click
 
 from harness.cli.console import display, make_console
 from harness.cli.guard import guarded
-from harness.cli.options import format_option, matrix_option, reports_option, verbose_option
+from harness.cli.options import format_option, project_options, verbose_option
 from harness.cli.remedy_output import keep_trial, print_trial, trial_json
 from harness.core.errors import ExitCode
-from harness.matrix.project import Project
 from harness.remedy.apply import apply_remedy
 from harness.remedy.trial import try_remedies
 from harness.session.execute import run_all
@@ -19,29 +18,25 @@ from harness.session.publish import REMEDIES
 from harness.session.session import Session
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.core.records import Record
     from harness.matrix import Combination
+    from harness.matrix.project import Project
 
 
 @click.command()
 @click.argument("identity", metavar="ID")
-@matrix_option
-@reports_option
+@project_options
 @click.option("--apply", "write", is_flag=True, help="Add the repaired combination to the matrix, comments kept.")
 @format_option
 @verbose_option
 @guarded
-def remedy(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    identity: str, matrix_file: Path, reports: Path | None, write: bool, form: str, verbose: int
-) -> int:
+def remedy(identity: str, project: Project, write: bool, form: str, verbose: int) -> int:
     """Propose what repairs combination ID, run it, and say whether it helped.
 
     A change is shown as verified only when the changed combination got past the stage on which ID failed. Changes build
     on each other: when one leads to the next failure, that one is repaired too.
     """
-    session = Session(Project.of(matrix_file, reports))
+    session = Session(project)
     (combination,) = session.select([identity])[:1]
     quiet = -1 if form == "json" else verbose
 

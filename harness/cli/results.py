@@ -14,9 +14,8 @@ from rich.table import Table
 
 from harness.cli.console import make_console
 from harness.cli.guard import guarded
-from harness.cli.options import matrix_option, reports_option
+from harness.cli.options import project_options
 from harness.core.errors import ExitCode
-from harness.matrix.project import Project
 from harness.results.language import parse
 from harness.results.store import RECORD_FILE
 from harness.results.table import COLUMNS, DEFAULT, ask
@@ -24,7 +23,8 @@ from harness.session.session import NothingSelected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from harness.matrix.project import Project
 
 
 @click.command()
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 @click.option("--attempts", is_flag=True, help="Every attempt, not only the latest of each combination.")
 @click.option("--differ", is_flag=True, help="Only combinations whose verdict differs by GPU, driver or node.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-@matrix_option
-@reports_option
+@project_options
 @guarded
 def results(  # noqa: PLR0913, PLR0917 - one parameter for each option
     where: str,
@@ -50,15 +49,14 @@ def results(  # noqa: PLR0913, PLR0917 - one parameter for each option
     attempts: bool,
     differ: bool,
     form: str,
-    matrix_file: Path,
-    reports: Path | None,
+    project: Project,
 ) -> int:
     """Ask the records: which combinations, with which verdicts, on which machines.
 
     A question compares columns with values (= != < <= > >=), joined by and, or, not and parentheses. * and ? in a value
     make it a pattern; versions compare as versions. Exit code 3 when nothing fits.
     """
-    file = Project.of(matrix_file, reports).reports / RECORD_FILE
+    file = project.reports / RECORD_FILE
     if not file.is_file():
         raise NothingSelected(
             f"there are no records at {file}; 'harness run' writes them, --reports names another folder"
