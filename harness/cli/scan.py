@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from contextlib import contextmanager
+from functools import reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +21,11 @@ from harness.scan.evaluation.target import DEFAULT_MODEL, PYTHON, find_target
 from harness.scan.sources.release import Library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from harness.scan.evaluation.target import ScanTarget
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-
-_model = click.option(
-    "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME", help="A model spec's name, or the start of it."
-)
-_backend = click.option(
-    "--backend", type=click.Choice([str(each) for each in Backend]), default=str(Backend.PYTORCH), show_default=True
-)
 
 
 def _interpreter(_context: click.Context, _option: click.Parameter, value: str) -> str:
@@ -42,53 +35,95 @@ def _interpreter(_context: click.Context, _option: click.Parameter, value: str) 
     return value
 
 
-_python = click.option(
-    "--python", default=PYTHON, show_default=True, metavar="X.Y", callback=_interpreter, help="The interpreter."
-)
 _models = click.option(
     "--models", "folder", type=_FOLDER, default=Path("models"), show_default=True, help="Folder of the model specs."
 )
-_cache = click.option("--cache", type=_FOLDER, help="Folder of the scan's cache [default: the user's cache folder].")
-_index = click.option("--index-url", metavar="URL", help="Package index [default: the one uv uses].")
-_imports = click.option(
-    "--import", "imports", multiple=True, metavar="MODULE", help="A module the model needs besides (repeatable)."
+_TARGET = (
+    click.option(
+        "--model",
+        default=DEFAULT_MODEL,
+        show_default=True,
+        metavar="NAME",
+        help="A model spec's name, or the start of it.",
+    ),
+    click.option(
+        "--backend", type=click.Choice([str(each) for each in Backend]), default=str(Backend.PYTORCH), show_default=True
+    ),
+    click.option(
+        "--python", default=PYTHON, show_default=True, metavar="X.Y", callback=_interpreter, help="The interpreter."
+    ),
+    click.option(
+        "--import", "imports", multiple=True, metavar="MODULE", help="A module the model needs besides (repeatable)."
+    ),
+    click.option(
+        "--package",
+        "packages",
+        multiple=True,
+        metavar="REQUIREMENT",
+        help="A package that brings such a module (repeatable).",
+    ),
+    _models,
 )
-_packages = click.option(
-    "--package",
-    "packages",
-    multiple=True,
-    metavar="REQUIREMENT",
-    help="A package that brings such a module (repeatable).",
+_LIBRARY = (
+    click.option("--cache", type=_FOLDER, help="Folder of the scan's cache [default: the user's cache folder]."),
+    click.option("--index-url", metavar="URL", help="Package index [default: the one uv uses]."),
 )
+
+
+def _of_target(command: Callable[..., int]) -> Callable[..., int]:
+    """Options that say what is to be served; the command is given the ``target``."""
+
+    @wraps(command)
+    def run(  # noqa: PLR0913 - what the options say
+        *args: Any,  # noqa: ANN401 - the command's own
+        model: str,
+        backend: str,
+        python: str,
+        imports: tuple[str, ...],
+        packages: tuple[str, ...],
+        folder: Path,
+        **kwargs: Any,  # noqa: ANN401 - as above
+    ) -> int:
+        for text in packages:
+            try:
+                Requirement(text)
+            except InvalidRequirement as error:
+                raise click.UsageError(f"--package '{text}' is not a requirement: {error}") from error
+        target = find_target(model, folder, backend, python).with_imports(imports, packages)
+        return command(*args, target=target, **kwargs)
+
+    return reduce(lambda function, option: option(function), reversed(_TARGET), run)
+
+
+def _with_library(command: Callable[..., int]) -> Callable[..., int]:
+    """Options that say where releases come from; the command is given the ``library``."""
+
+    @wraps(command)
+    def run(*args: Any, cache: Path | None, index_url: str | None, **kwargs: Any) -> int:  # noqa: ANN401 - the command's own
+        library = Library(cache, index_url=index_url)
+        try:
+            return command(*args, library=library, **kwargs)
+        finally:
+            library.close()
+
+    return reduce(lambda function, option: option(function), reversed(_LIBRARY), run)
 
 
 @click.command()
 @click.argument("lmdeploy", required=False)
 @click.argument("transformers", required=False)
-@_model
-@_backend
-@_python
-@_imports
-@_packages
-@_models
-@_cache
-@_index
 @click.option("--ranges", is_flag=True, help="Tell in which versions each missing name is there.")
 @click.option("--all", "everything", is_flag=True, help="Also what decides nothing.")
 @click.option("--write", type=_FOLDER, metavar="REPORTS", help="Keep the map there for the report (scan.json).")
 @format_option
 @guarded
+@_of_target
+@_with_library
 def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
     lmdeploy: str | None,
     transformers: str | None,
-    model: str,
-    backend: str,
-    python: str,
-    imports: tuple[str, ...],
-    packages: tuple[str, ...],
-    folder: Path,
-    cache: Path | None,
-    index_url: str | None,
+    target: ScanTarget,
+    library: Library,
     ranges: bool,
     everything: bool,
     write: Path | None,
@@ -103,13 +138,11 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     if (lmdeploy is None) != (transformers is None):
         raise click.UsageError("give both versions, or none for the whole map; e.g. harness scan 0.11.1 4.57.3")
-    target = _target(model, folder, backend, python, imports, packages)
-    with _library(cache, index_url) as library:
-        if lmdeploy is None or transformers is None:
-            return _map(library, target, write, form)
-        found = Scanner(library, target).scan(lmdeploy, transformers)
-        if ranges:
-            found = with_ranges(found, scan_output.ranges_of(library, found, _progress(form)))
+    if lmdeploy is None or transformers is None:
+        return _map(library, target, write, form)
+    found = Scanner(library, target).scan(lmdeploy, transformers)
+    if ranges:
+        found = with_ranges(found, scan_output.ranges_of(library, found, _progress(form)))
     click.echo(
         json.dumps(found.to_json(), indent=1) if form == "json" else scan_output.pair(found, everything=everything)
     )
@@ -118,28 +151,11 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 @click.command("why-not")
 @click.option("--lmdeploy", required=True, metavar="VERSION")
-@_model
-@_backend
-@_python
-@_imports
-@_packages
-@_models
-@_cache
-@_index
 @format_option
 @guarded
-def why_not(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    lmdeploy: str,
-    model: str,
-    backend: str,
-    python: str,
-    imports: tuple[str, ...],
-    packages: tuple[str, ...],
-    folder: Path,
-    cache: Path | None,
-    index_url: str | None,
-    form: str,
-) -> int:
+@_of_target
+@_with_library
+def why_not(lmdeploy: str, target: ScanTarget, library: Library, form: str) -> int:
     """Settle a supposed deadlock: which transformers versions satisfy everything, or which requirements cannot meet.
 
     Exit code 1 when nothing is left.
@@ -147,9 +163,7 @@ def why_not(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from harness.scan.answers.deadlock import settle  # noqa: PLC0415 - keeps `harness --help` quick
     from harness.scan.answers.scanner import Scanner  # noqa: PLC0415 - as above
 
-    target = _target(model, folder, backend, python, imports, packages)
-    with _library(cache, index_url) as library:
-        found = settle(Scanner(library, target), lmdeploy, progress=_progress(form))
+    found = settle(Scanner(library, target), lmdeploy, progress=_progress(form))
     click.echo(
         json.dumps(scan_output.settlement_json(found), indent=1) if form == "json" else scan_output.settlement(found)
     )
@@ -158,37 +172,18 @@ def why_not(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 @click.command()
 @click.option("--lmdeploy", metavar="VERSION", help="Only for this engine version [default: every one].")
-@_model
-@_backend
-@_python
-@_imports
-@_packages
-@_models
-@_cache
-@_index
 @format_option
 @guarded
-def suggest(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    lmdeploy: str | None,
-    model: str,
-    backend: str,
-    python: str,
-    imports: tuple[str, ...],
-    packages: tuple[str, ...],
-    folder: Path,
-    cache: Path | None,
-    index_url: str | None,
-    form: str,
-) -> int:
+@_of_target
+@_with_library
+def suggest(lmdeploy: str | None, target: ScanTarget, library: Library, form: str) -> int:
     """List the transformers versions that remain for a model, the best first.
 
     Exit code 1 when none remains.
     """
     from harness.scan.answers.suggestion import suggestions  # noqa: PLC0415 - keeps `harness --help` quick
 
-    target = _target(model, folder, backend, python, imports, packages)
-    with _library(cache, index_url) as library:
-        found = suggestions(library, target, lmdeploy, progress=_progress(form))
+    found = suggestions(library, target, lmdeploy, progress=_progress(form))
     if form == "json":
         click.echo(json.dumps([each.to_json() for each in found], indent=1))
     else:
@@ -199,11 +194,10 @@ def suggest(  # noqa: PLR0913, PLR0917 - one parameter for each option
 @click.command()
 @click.argument("name")
 @click.option("--package", help="The package that has it [default: the one called like its first part].")
-@_cache
-@_index
 @format_option
 @guarded
-def symbol(name: str, package: str | None, cache: Path | None, index_url: str | None, form: str) -> int:
+@_with_library
+def symbol(name: str, package: str | None, library: Library, form: str) -> int:
     """Tell in which versions of its package NAME is there, e.g. transformers.BeamSearchScorer.
 
     A module, a name in one, an attribute of a class (package.module.Class.field) or an entry of a dictionary
@@ -213,8 +207,7 @@ def symbol(name: str, package: str | None, cache: Path | None, index_url: str | 
 
     if "." not in name:
         raise click.UsageError(f"write the module too: {package or 'transformers'}.{name}")
-    with _library(cache, index_url) as library:
-        found = presence_of(library, [name], package=package, progress=_progress(form))[name]
+    found = presence_of(library, [name], package=package, progress=_progress(form))[name]
     if form == "json":
         runs = [[str(first), str(last)] for first, last in found.runs]
         click.echo(json.dumps({"symbol": name, "runs": runs, "requirements": found.requirements()}, indent=1))
@@ -248,10 +241,9 @@ def symbol(name: str, package: str | None, cache: Path | None, index_url: str | 
 )
 @click.option("--write", type=_FOLDER, metavar="REPORTS", help="Keep the table there (scan-truth.json).")
 @_models
-@_cache
-@_index
 @format_option
 @guarded
+@_with_library
 def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     pairs: Path | None,
     work: Path,
@@ -261,8 +253,7 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     elsewhere: tuple[Path, ...],
     write: Path | None,
     folder: Path,
-    cache: Path | None,
-    index_url: str | None,
+    library: Library,
     form: str,
 ) -> int:
     """Measure the scan: run pairs for real, and compare. Minutes per engine release, gigabytes for a new torch.
@@ -285,9 +276,8 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
         records = run_pairs(groups, models=folder, folder=work.absolute(), keep=keep, progress=_progress(form))
     records = [*(record for reports in also for record in ResultStore(reports).records()), *records]
     wanted = {(group.model, group.backend) for group in groups}
-    with _library(cache, index_url) as library:
-        scanners = {each: Scanner(library, find_target(each[0], folder, each[1])) for each in wanted}
-        rows = truth.compare(lambda model, backend: scanners.get((model, backend)), records, measured)
+    scanners = {each: Scanner(library, find_target(each[0], folder, each[1])) for each in wanted}
+    rows = truth.compare(lambda model, backend: scanners.get((model, backend)), records, measured)
     if not rows:
         raise click.UsageError("there is nothing to compare with: no pair was run; give --records or --measured")
     sums = truth.summary(rows)
@@ -312,31 +302,6 @@ def _map(library: Library, target: ScanTarget, write: Path | None, form: str) ->
         write_atomically(write / "scan.json", json.dumps(context))
     click.echo(json.dumps(context) if form == "json" else scan_output.grid(grid))
     return 0
-
-
-def _target(  # noqa: PLR0913, PLR0917 - what the options say
-    model: str,
-    folder: Path,
-    backend: str,
-    python: str,
-    imports: tuple[str, ...] = (),
-    packages: tuple[str, ...] = (),
-) -> ScanTarget:
-    for text_ in packages:
-        try:
-            Requirement(text_)
-        except InvalidRequirement as error:
-            raise click.UsageError(f"--package '{text_}' is not a requirement: {error}") from error
-    return find_target(model, folder, backend, python).with_imports(imports, packages)
-
-
-@contextmanager
-def _library(cache: Path | None, index_url: str | None) -> Iterator[Library]:
-    library = Library(cache, index_url=index_url)
-    try:
-        yield library
-    finally:
-        library.close()
 
 
 def _progress(form: str) -> Callable[[str], None] | None:
