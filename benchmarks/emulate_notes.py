@@ -80,6 +80,7 @@ def emulated(python: str, *, cured: bool) -> dict[str, Any]:
         f"{kind} {part}": round(values["largest_difference"], 4)
         for kind, name in PASSES.items()
         for part, values in facts.get(f"compared_{name}", {}).items()
+        if part in ("prefill", "decode")
     }
     answers = {name: facts[f"emulated_{name}"]["answers"][0] for name in ("see", "structure")}
     said = {"outcome": result["outcome"], "message": result["message"]}

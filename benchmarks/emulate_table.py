@@ -99,6 +99,7 @@ def kept(record: Record) -> dict[str, Any]:
         f"{kind} {part}": round(float(values["largest_difference"]), 4)
         for kind, name in PASSES.items()
         for part, values in facts.get(f"compared_{name}", {}).items()
+        if part in ("prefill", "decode")
     }
     control = facts.get("control")
     return {

@@ -20,6 +20,8 @@ other. Transformers' own float16 does so too.
 """
 RUN = 3
 """Positions far off in a row that no tie explains."""
+SMALL = 0.02
+"""Of the logits' own spread: a difference larger than float16's, and no larger than this, may leave tokens the same."""
 STEP = 2.0**-10
 """Distance from 1 to the next float16: what is left to measure with where transformers has no float16 of its own."""
 
@@ -45,6 +47,8 @@ def compared(mine: Any, theirs: Any, own: Optional[Any], *, experts: bool) -> Di
     count = int(far.sum())
     tolerated = count == 0 or (experts and count <= max(1, round(TIES * len(far))) and longest_run(far.tolist()) < RUN)
     counted = by_position[~far] if tolerated else by_position
+    typical = float(by_position.pow(2).mean().sqrt())
+    relative = typical / max(float(theirs.float().std()), 1e-12)
     ratio = root_mean(counted) / max(root_mean(noise[noise <= FAR * usual]), 1e-12)
     return {
         "positions": int(mine.shape[0]),
@@ -53,13 +57,15 @@ def compared(mine: Any, theirs: Any, own: Optional[Any], *, experts: bool) -> Di
         "first_far_position": int(far.float().argmax()) if count else None,
         "largest_difference": float(differences[worst].max()),
         "at_position": worst,
-        "typical_difference": float(by_position.pow(2).mean().sqrt()),
+        "typical_difference": typical,
+        "relative_difference": relative,
         "own_typical_difference": float(noise.pow(2).mean().sqrt()),
         "largest_logit": float(theirs.abs().max()),
         "same_first_choice": int((mine.argmax(dim=-1) == theirs.argmax(dim=-1)).sum()),
         "nan": nan,
         "yardstick": "transformers' own float16" if own is not None else "steps of float16",
         "within": not nan and ratio <= ALLOWED and tolerated,
+        "small": not nan and relative <= SMALL,
     }
 
 

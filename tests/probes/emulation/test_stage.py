@@ -126,7 +126,12 @@ def run(events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     def asked(what: Callable[[], None]) -> str:
         monkeypatch.setattr(stand_ins, "prepare", lambda: None)
         monkeypatch.setattr(stage, "versions", dict)
-        monkeypatch.setattr(stage, "judged", lambda *_: what())
+
+        def judged(*_: Any) -> list[str]:
+            what()
+            return []
+
+        monkeypatch.setattr(stage, "judged", judged)
         stage.emulate(request_for(tmp_path), events)
         return str(written(events)[-1]["message"])
 
@@ -192,7 +197,7 @@ class Model:
         """One answer, in one token."""
         self.asked.append(question.text)
         reply = Reply(self.answers[question.image is not None], new_tokens=1)
-        answer = [len(self.asked)] if self.fickle else [7]
+        answer = [len(self.asked), 7] if self.fickle else [7, 7]
         return SimpleNamespace(reply=reply, ids=[1, 2], answer=answer, prompt_length=1, logits=Rows([1, 2]))
 
     def prefill(self, _ids: Any) -> Any:
@@ -218,13 +223,13 @@ def judged(
 ) -> Callable[[dict[bool, str], dict[str, bool]], Model]:
     """Runs the whole check on a model with these answers, and comparisons of the logits that end as told."""
 
-    def asked(answers: dict[bool, str], within: dict[str, bool], *, fickle: bool = False) -> Model:
+    def asked(answers: dict[bool, str], within: dict[str, bool], *, fickle: bool = False, small: bool = False) -> Model:
         model = Model(answers)
         model.fickle = fickle
 
         def compared(mine: Rows, *_: Any, experts: bool) -> dict[str, Any]:
             assert not experts
-            return found(within=within["control" if mine == [3] else "passes"])
+            return found(within=within["control" if mine == [3] else "passes"], small=small)
 
         monkeypatch.setattr(stand_ins, "prepare", lambda: None)
         monkeypatch.setattr(stand_ins, "install", lambda: ["a driver"])
@@ -259,10 +264,16 @@ def test_right_answers_equal_logits_and_a_noticed_control_pass(events: Events, j
     assert facts["comparison"]["ratio"] == 42.0
 
 
+def test_a_small_difference_that_leaves_the_tokens_is_told_and_passes(events: Events, judged: Any) -> None:
+    judged(RIGHT, {"passes": False, "control": False}, small=True)
+    assert results(events) == [("emulate", "pass", None)]
+    assert "same tokens, but logits of see, prefill: 42 times" in written(events)[-1]["message"]
+
+
 def test_an_answer_that_does_not_come_again_fails(events: Events, judged: Any) -> None:
     judged(RIGHT, {"passes": True, "control": False}, fickle=True)
     assert results(events) == [("emulate", "fail", "wrong-answer")]
-    assert "not-reproducible: answered [1], then [2]" in written(events)[-1]["message"]
+    assert "not-reproducible: answered [1, 7], then [2, 7]" in written(events)[-1]["message"]
 
 
 @pytest.mark.parametrize("seen", [True, False])
@@ -287,24 +298,35 @@ def test_a_failing_run_has_its_control_too(
 
 
 class Rows(list[int]):
-    """Logits of so many positions, as far as the comparison's bookkeeping goes."""
+    """Logits of so many positions, as far as the comparison's bookkeeping goes; the first choice is always 7."""
+
+    def argmax(self, *, dim: int) -> Rows:
+        """One choice for each position."""
+        assert dim == -1
+        return Rows(7 for _ in self)
+
+    def tolist(self) -> list[int]:
+        """As it is."""
+        return list(self)
 
     def __getitem__(self, place: Any) -> Any:
         return Rows(super().__getitem__(place))
 
 
-def found(*, within: bool) -> dict[str, Any]:
+def found(*, within: bool, small: bool = False) -> dict[str, Any]:
     """What a comparison says."""
     numbers = {"ratio": 42.0, "largest_difference": 9.8, "largest_logit": 20.0, "at_position": 1}
-    return {**numbers, "nan": False, "positions": 2, "same_first_choice": 2, "far_positions": 0, "within": within}
+    counts = {"positions": 2, "same_first_choice": 2, "far_positions": 0}
+    return {**numbers, **counts, "nan": False, "relative_difference": 0.3, "within": within, "small": within or small}
 
 
 def test_a_difference_names_its_part_and_its_measure(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "compared", lambda mine, *_, experts: found(within=len(mine) == 3 and not experts))
-    told: Any = SimpleNamespace(logits=Rows(range(5)), prompt_length=3, ids=list(range(5)))
+    told: Any = SimpleNamespace(logits=Rows(range(5)), prompt_length=3, ids=list(range(5)), answer=[7, 7, 7])
     reference: Any = SimpleNamespace(logits=lambda *_: Rows(range(5)), own_float16=lambda *_: None, experts=False)
     question: Any = None
-    prefill, decode = stage.disagreement("see", told, question, reference, events)
+    (prefill, decode), same = stage.disagreement("see", told, question, reference, events)
+    assert same
     assert (prefill["part"], prefill["within"]) == ("prefill", True)
     assert (decode["part"], decode["within"]) == ("decode", False)
     assert in_words(decode).startswith("42 times what float16 costs transformers itself (1.7 allowed), at most 9.8")
