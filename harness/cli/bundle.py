@@ -27,7 +27,7 @@ from harness.bundle.manifest import Manifest, PackedCombination, PackedStack
 from harness.bundle.merge import merge
 from harness.bundle.pack import write_bundle
 from harness.cli.guard import guarded
-from harness.cli.options import Selection, matrix_option, project_options, selection_options
+from harness.cli.options import SelectedIds, matrix_option, project_options, selection_options
 from harness.core.verdict import Stage
 from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import ResolveRequest
@@ -79,7 +79,7 @@ FOR_WEIGHTS = ("ml-dtypes", "safetensors", "numpy")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("bundle"), show_default=True)
 @guarded
 def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    selection: Selection,
+    selection: SelectedIds,
     matrix_file: Path,
     host_packages: Path | None,
     python: str | None,

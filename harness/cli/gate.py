@@ -16,7 +16,7 @@ from harness.cli import gate_output
 from harness.cli.console import display, make_console
 from harness.cli.guard import guarded
 from harness.cli.options import (
-    Selection,
+    SelectedIds,
     format_option,
     jobs_option,
     project_options,
@@ -57,7 +57,7 @@ file_option = click.option(
 @file_option
 @guarded
 def baseline(
-    selection: Selection,
+    selection: SelectedIds,
     project: Project,
     file: Path | None,
 ) -> None:

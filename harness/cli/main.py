@@ -17,7 +17,7 @@ from harness import __version__
 from harness.cli.console import display, make_console, print_plan, print_summary, tell_left
 from harness.cli.guard import exit_code, guarded
 from harness.cli.options import (
-    Selection,
+    SelectedIds,
     address_option,
     budget_option,
     executor_option,
@@ -122,7 +122,7 @@ def main() -> None:
 @quiet_option
 @guarded
 def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    selection: Selection,
+    selection: SelectedIds,
     project: Project,
     jobs: int | None,
     fresh: bool,
@@ -188,7 +188,7 @@ def merge_shards(folders: tuple[Path, ...], project: Project) -> None:
 @verbose_option
 @guarded
 def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    selection: Selection,
+    selection: SelectedIds,
     project: Project,
     jobs: int | None,
     refresh: bool,

@@ -78,7 +78,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only what is un
 patterns_option = click.argument("patterns", nargs=-1, metavar="[ID]...")
 
 
-class Selection(NamedTuple):
+class SelectedIds(NamedTuple):
     """Which combinations a command is about; see :meth:`harness.session.session.Session.select`."""
 
     patterns: tuple[str, ...]
@@ -108,6 +108,6 @@ def selection_options(command: Callable[..., T]) -> Callable[..., T]:
     def run(
         *args: object, patterns: tuple[str, ...], tags: tuple[str, ...], words: tuple[str, ...], **options: object
     ) -> T:
-        return command(*args, selection=Selection(patterns, tags, words), **options)
+        return command(*args, selection=SelectedIds(patterns, tags, words), **options)
 
     return run

@@ -64,7 +64,7 @@ def parse(question: str, columns: Mapping[str, Kind]) -> Condition:
     tokens = _tokens(question)
     if not tokens:
         return Condition()
-    reader = _Reader(question, tokens, columns)
+    reader = _QuestionReader(question, tokens, columns)
     condition = reader.either(0)
     if reader.place < len(tokens):
         raise reader.bad("'and' or 'or'")
@@ -99,7 +99,7 @@ def _tokens(question: str) -> list[_Token]:
 
 
 @dataclass(slots=True)
-class _Reader:
+class _QuestionReader:
     question: str
     tokens: list[_Token]
     columns: Mapping[str, Kind]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.core.records import Record
     from harness.scan.answers.grid import Cell, Grid
 
-_RUNGS = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS)
+_PREDICTED = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS)
 """Stages that the scan predicts."""
 
 
@@ -88,7 +88,7 @@ def outcome_of(record: Record) -> str | None:
             return None
         if stage.stage is Stage.RESOLVE and verdict.status is Status.FAIL:
             return "fail"
-        if stage.stage in _RUNGS:
+        if stage.stage in _PREDICTED:
             if verdict.status is Status.FAIL:
                 return "fail"
             outcome = "pass" if verdict.status is Status.PASS else outcome or "blocked"
