@@ -17,15 +17,7 @@ if TYPE_CHECKING:
     from harness.matrix import Combination
     from harness.matrix.models import ModelSpec
 
-ASKED_STAGES = (
-    Stage.IMPORT,
-    Stage.CONFIGURE,
-    Stage.PREPROCESS,
-    Stage.EMULATE,
-    Stage.BOOT,
-    Stage.SEE,
-    Stage.STRUCTURE,
-)
+ASKED_STAGES = tuple(stage for stage in Stage if stage not in {Stage.RESOLVE, Stage.INSTALL})
 """Stages that are answered by probes."""
 
 

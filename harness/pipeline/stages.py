@@ -142,7 +142,7 @@ class Pipeline:
                 found.setdefault(part.stage, []).append(self._judge(check, answer, part, reused=reused))
             if stage is Stage.BOOT and any(part.outcome is not Status.PASS for part in answer.stages):
                 break  # an engine that does not come up one way is not started another way
-        if not found and stage in {Stage.CONFIGURE, Stage.PREPROCESS, Stage.EMULATE}:
+        if not found and Stage.IMPORT.position < stage.position < Stage.BOOT.position:
             return Verdict(Status.PASS, stage)  # no stage of this backend: nothing is recorded
         if stage not in found:
             return self._harness_stage(stage, Status.BLOCKED, Reason.UNKNOWN, f"nothing asks about {stage} here", 0.0)

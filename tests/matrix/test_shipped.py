@@ -109,7 +109,5 @@ def _schema_line(path: Path) -> str:
     return first.partition("=")[2]
 
 
-def test_shipped_models_load(tmp_path: Path) -> None:
-    for path in (ROOT / "models").glob("qwen*"):
-        (tmp_path / path.name).symlink_to(path)
-    assert set(load_models(tmp_path)) == {"qwen2-vl-2b-instruct", "qwen2-vl-2b-random", "qwen-vl-chat-int4"}
+def test_shipped_models_load() -> None:
+    assert {file.stem for file in (ROOT / "models").glob("*.yaml")} <= set(load_models(ROOT / "models"))
