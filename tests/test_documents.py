@@ -67,9 +67,10 @@ def test_commands_that_are_shown_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", TEXTS)
 def test_files_that_are_named_exist(page: str) -> None:
-    assert [name for name in NAMED.findall(TEXTS[page]) if not (ROOT / name).exists()] == []
+    named = [each for each in NAMED.findall(TEXTS[page]) if "NAME" not in each]
+    assert [each for each in named if not (ROOT / each).exists()] == []
 
 
-@pytest.mark.parametrize("page", TEXTS)
+@pytest.mark.parametrize("page", sorted(TEXTS.keys() - {"CHANGELOG.md"}))  # it says which words there were
 def test_pages_speak_of_stages(page: str) -> None:
     assert OLD_WORDS.findall(TEXTS[page]) == []
