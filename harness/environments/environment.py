@@ -78,7 +78,9 @@ class Environments:
             UvFailure: uv could not install the lock; nothing is left that could pass for an environment.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / f"{lock.name}.lock"):
+        guard = self.root / f"{lock.name}.lock"
+        guard.touch()  # where no file can be, a lock would be waited for without end
+        with FileLock(guard):
             found = self.find(lock)
             if found is not None:
                 return found

@@ -19,6 +19,9 @@ NAMED = "HARNESS_PYTHON"
 class NoInterpreter(HarnessError, LookupError):  # noqa: N818 - reads as what it says of the machine
     """This machine has no such Python and uv cannot get one; the message says what to do."""
 
+    trouble = False
+    """Whether uv could not even look: its settings or the disk, and no lack of the machine's."""
+
 
 @cache
 def find_interpreter(request: str) -> Path:
@@ -48,10 +51,12 @@ def find_interpreter(request: str) -> Path:
         found = run_uv(["python", "find", "--no-project", "--system", request], folder=Path(os.curdir), timeout=120)
         return Path(found.strip())
     except UvFailure as failure:
-        raise NoInterpreter(
-            f"no Python {request} on this machine, and uv could not install one; install it (for example with "
-            f"'uv python install {request}' or pyenv) and run again"
-        ) from failure
+        missing = NoInterpreter(
+            f"no Python {request} on this machine, and uv could not install one ({failure.message}); install it (for "
+            f"example with 'uv python install {request}' or pyenv) and run again"
+        )
+        missing.trouble = failure.kind in {"settings", "disk"}
+        raise missing from failure
 
 
 def _named(python: Path, request: str) -> Path:

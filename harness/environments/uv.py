@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import ExitCode, HarnessError
-from harness.environments.uv_settings import BadSettings, UvSettings, installer_variables, uv_settings
+from harness.environments.uv_settings import BadSettings, UvSettings, uv_settings
 from harness.process.child import CHILDREN, Limits
 
 if TYPE_CHECKING:
@@ -34,17 +34,24 @@ _NO_ANSWER = re.compile(
 )
 """What uv words as a stack without a solution, and is an index that did not answer or a wheel that did not arrive."""
 _DISK = re.compile(
-    r"No space left on device|os error 28|Disk quota exceeded|os error 122|Read-only file system", re.IGNORECASE
-)
-_HASH = re.compile(r"Hash mismatch", re.IGNORECASE)
-_WHEEL = re.compile(
-    r"no wheels? with a matching|no usable wheels|has no wheels|no source distribution|building from source is disabled"
-    r"|doesn't have a source distribution or wheel for the current platform|Wheels? (?:are|is) available for",
+    r"No space left on device|Disk quota exceeded|Read-only file system|Permission denied|Failed to initialize cache"
+    r"|os error (?:1|13|17|20|21|28|30|122)\b",
     re.IGNORECASE,
 )
-_UNSATISFIABLE = re.compile(
-    r"No solution found|unsatisfiable|not found in the package registry|there are no versions", re.IGNORECASE
+"""A disk that is full, and folders that are files, closed, or not there."""
+_SETTINGS = re.compile(
+    r"invalid value (?:'.*' )?for |a value is required for '--|Failed to parse(?:: | environment variable )"
 )
+_HASH = re.compile(r"Hash mismatch", re.IGNORECASE)
+_NO_SOLUTION = re.compile(r"^(?:error: | *\u00d7 )?No solution found", re.MULTILINE)
+"""The heading of what the resolver itself says; whatever stands under another heading says nothing of versions."""
+_WHEEL = re.compile(
+    r"no wheels? with a matching|no usable wheels|has no wheels|no source distribution|building from source is disabled"
+    r"|Wheels? (?:are|is) available for",
+    re.IGNORECASE,
+)
+_NO_WHEEL_HERE = re.compile(r"doesn't have a source distribution or wheel for the current platform")
+"""What the installer says under a heading of its own."""
 
 
 _MEMORY = 16 * 1024**3
@@ -54,8 +61,8 @@ _MEMORY = 16 * 1024**3
 class UvFailure(HarnessError):  # noqa: N818 - it is the outcome of a call, and says which
     """uv ended with an error.
 
-    ``kind`` is ``conflict``, ``no-wheel``, ``network``, ``disk``, ``hash``, ``settings`` (a file of them cannot be
-    read), ``timeout``, ``killed``, ``laid-over`` (what is installed is more than the lock) or ``other``;
+    ``kind`` is ``conflict``, ``no-wheel``, ``network``, ``disk``, ``hash``, ``settings`` (they cannot be what they
+    are), ``timeout``, ``killed``, ``laid-over`` (what is installed is more than the lock) or ``other``;
     ``message`` is what uv said, redacted.
     """
 
@@ -120,6 +127,8 @@ def run_uv(
     """
     try:
         settings = settings or uv_settings(folder)
+        if settings.missing is not None:
+            raise UvFailure("settings", f"uv's settings name {settings.missing} for packages, which is not there")
         with _settings_file(settings.options) as option:
             report = CHILDREN.run(
                 [uv_binary(), *option, *arguments],
@@ -129,6 +138,8 @@ def run_uv(
             )
     except BadSettings as error:
         raise UvFailure("settings", str(error)) from error
+    except OSError as error:
+        raise UvFailure("disk", str(error)) from error
     if report.exit_code == 0:
         return report.log
     message = report.log.strip() or report.message
@@ -156,20 +167,18 @@ def _settings_file(options: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def _kind(message: str) -> str:
-    for kind, pattern in (
-        ("disk", _DISK),
-        ("hash", _HASH),
-        ("network", _NO_ANSWER),
-        ("no-wheel", _WHEEL),
-        ("conflict", _UNSATISFIABLE),
-        ("network", _NETWORK),
-    ):
+    """Only the resolver's own answer, and only where it could ask, is one about versions."""
+    if _NO_WHEEL_HERE.search(message):
+        return "no-wheel"
+    if _NO_SOLUTION.search(message) and not _NO_ANSWER.search(message):
+        return "no-wheel" if _WHEEL.search(message) else "conflict"
+    for kind, pattern in (("settings", _SETTINGS), ("disk", _DISK), ("hash", _HASH), ("network", _NO_ANSWER)):
         if pattern.search(message):
             return kind
-    return "other"
+    return "network" if _NETWORK.search(message) else "other"
 
 
 @cache
 def uv_version() -> str:
     """Version of uv, e.g. ``0.13.9``; that takes no settings, and is told under broken ones too."""
-    return run_uv(["--version"], folder=Path.cwd(), settings=UvSettings(installer_variables(), {})).split()[1]
+    return run_uv(["--version"], folder=Path.cwd(), settings=UvSettings({}, {})).split()[1]

@@ -13,6 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from harness.environments.pip_settings import pip_as_uv
 from harness.process.redaction import PASSED_ON
@@ -114,8 +115,8 @@ _ON = frozenset({"1", "true", "yes", "on", "y", "t"})
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
-class BadSettings(ValueError):  # noqa: N818 - reads as what it says of the file
-    """A settings file of uv's or pip's cannot be read; the message says which and why."""
+class BadSettings(ValueError):  # noqa: N818 - reads as what it says of them
+    """uv's or pip's settings cannot be what they are; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,18 @@ class UvSettings:
         """Whether they forbid the network."""
         return _is_on(self.variables.get("UV_OFFLINE")) or self.options.get("offline") is True
 
+    @property
+    def missing(self) -> str | None:
+        """A folder that they name for packages and that is not there.
+
+        uv takes it for one that holds nothing, and would blame the versions for that.
+        """
+        for place in _sources(self.variables, self.options):
+            path = place.removeprefix("file://") if place.startswith(("/", "file:///")) else None
+            if path is not None and not Path(unquote(path)).exists():
+                return path
+        return None
+
 
 def uv_settings(folder: Path) -> UvSettings:
     """What counts where uv works in ``folder``, found where uv finds it.
@@ -145,13 +158,30 @@ def uv_settings(folder: Path) -> UvSettings:
             found["pip"] = _counting(content["pip"], _OPTIONS_OF_PIP, file.parent)
         options = _merged(options, found)
     variables = installer_variables()
-    named = {f"UV_{name.upper().replace('-', '_')}" for name in (*_WHERE_FROM, "default-index")}
+    named = {_variable(name) for name in (*_WHERE_FROM, "default-index")}
     if not (named & variables.keys() or _WHERE_FROM & {*options, *options.get("pip", ())}):
         try:
             variables |= pip_as_uv()
         except ValueError as error:
             raise BadSettings(str(error)) from error
     return UvSettings(variables, options)
+
+
+def _sources(variables: Mapping[str, str], options: Mapping[str, Any]) -> Iterator[str]:
+    """Every place that the settings name for packages, as it stands there."""
+    for name in _WHERE_FROM | {"default-index"}:
+        for each in re.split(r"[\s,]+", variables.get(_variable(name), "")):
+            yield each.rpartition("=")[2]  # an index may have a name
+    for table in (options, options.get("pip", {})):
+        for name in table.keys() & _WHERE_FROM:
+            for each in table[name] if isinstance(table[name], list) else [table[name]]:
+                place = each.get("url") if isinstance(each, dict) else each
+                if isinstance(place, str):
+                    yield place
+
+
+def _variable(name: str) -> str:
+    return f"UV_{name.upper().replace('-', '_')}"
 
 
 def installer_variables() -> dict[str, str]:

@@ -100,6 +100,8 @@ def read_report(key: str, check: Check, report: ChildReport, impossible: Collect
         silent = check.stages[len(stages) :]
         if silent and all(each.outcome is Status.PASS for each in stages):
             stages.append(_unsaid(silent[0], report))
+        if report.end == "disk" and stages[-1].outcome is not Status.PASS:
+            stages[-1] = _unsaid(stages[-1].stage, report)
     if report.sandbox:
         stages[0] = _with_fact(stages[0], "sandbox", report.sandbox)
     if report.leaked:
@@ -239,6 +241,8 @@ def _end_means(report: ChildReport) -> tuple[Status, Reason, str]:  # noqa: PLR0
             )
         case "processes":
             return Status.FAIL, Reason.CRASH, "process ceiling: started more processes than allowed"
+        case "disk":
+            return Status.INFRA, Reason.PLATFORM, "the disk was full when it ended"
         case "not-started":
             return Status.INFRA, Reason.CRASH, f"could not be started: {report.message}"
     if report.signal_name == "SIGKILL":

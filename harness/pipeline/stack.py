@@ -29,7 +29,7 @@ UV_MEANS: dict[str, tuple[Status, Reason]] = {
     "killed": (Status.INFRA, Reason.CRASH),
     "settings": (Status.INFRA, Reason.PLATFORM),
     "laid-over": (Status.FAIL, Reason.UNKNOWN),
-    "other": (Status.FAIL, Reason.UNKNOWN),
+    "other": (Status.INFRA, Reason.UNKNOWN),
 }
 """What uv's failures say, by their kind."""
 

@@ -98,7 +98,8 @@ class Pipeline:
         try:
             resolution = ask(self.combination, self.services.resolver)
         except NoInterpreter as missing:
-            return self._harness_stage(Stage.RESOLVE, Status.BLOCKED, Reason.PLATFORM, str(missing), 0.0)
+            status = Status.INFRA if missing.trouble else Status.BLOCKED
+            return self._harness_stage(Stage.RESOLVE, status, Reason.PLATFORM, str(missing), 0.0)
         self.lock = resolution.lock
         return self._uv_stage(Stage.RESOLVE, resolution.failure, resolution)
 
@@ -242,7 +243,8 @@ class Pipeline:
             )
             return self._note(stage, [check], Verdict(Status.PASS, stage))
         status, reason = UV_MEANS[failure.kind]
-        detail = None if failure.kind in {"settings", "laid-over"} else _requirement(failure.message)
+        told = failure.kind in {"settings", "disk", "laid-over", "other"}
+        detail = None if told else _requirement(failure.message)
         return self._harness_stage(stage, status, reason, failure.message, seconds, detail=detail)
 
     def _harness_stage(  # noqa: PLR0913 - the parts of a stage record

@@ -49,7 +49,7 @@ class ChildReport:
     """How a child ended and what it said.
 
     ``end`` is ``exited``, ``wall``, ``idle``, ``memory``, ``processes``, ``lingered`` (said all it had to say and
-    would not exit), ``cancelled`` or ``not-started``.
+    would not exit), ``disk`` (exited while that was full), ``cancelled`` or ``not-started``.
     """
 
     end: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 PROBES = Path(__file__).parents[1] / "probes"
 _MARKED = re.compile("\n\x1e([^\x1e\n]+)\x1e\n")
 """Before each request's output, as the probes' batch writes it."""
+LEAST_FREE = 2**20
+"""Bytes; a probe that ended with fewer beside it may have failed for the want of more."""
 _END = b'{"event": "end"}'
 SWITCH = "HARNESS_SANDBOX"
 """Environment variable; ``off`` lets probes run without namespaces."""
@@ -84,7 +87,10 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
         roots = [call.python.parent.parent, PROBES]
         keep_bytecode(CHILDREN, call.interpreter, scratch, own, roots, shut_in=wanted())
         places = {**call.places, str(own): "<scratch>", str(scratch): "<scratch>"}
-        return [_told(each, places, report.sandbox) for each in _parts(report, files)]
+        parts = [_told(each, places, report.sandbox) for each in _parts(report, files)]
+        if shutil.disk_usage(scratch).free >= LEAST_FREE:
+            return parts
+        return [replace(each, end="disk") if each is not None and each.end == "exited" else each for each in parts]
     finally:
         with suppress(OSError):  # the disk is broken: the next sweep tries again
             remove_tree(scratch)

@@ -133,3 +133,30 @@ def test_uv_obeys_what_counts_and_the_file_for_it_is_gone(tmp_path: Path, monkey
     told = run_uv(asked, folder=tmp_path)
     assert f"--find-links {tmp_path / 'wheels'}" in told
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("UV_DEFAULT_INDEX", "/nowhere/at/all"),
+        ("UV_INDEX", "https://i.example name=file:///nowhere/at/all"),
+        ("UV_FIND_LINKS", "/,/nowhere/at/all"),
+    ],
+)
+def test_a_place_that_is_not_there_is_no_place_without_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert uv_settings(tmp_path).missing == "/nowhere/at/all"
+    with pytest.raises(UvFailure, match="/nowhere/at/all") as failure:
+        run_uv(["--version"], folder=tmp_path)
+    assert failure.value.kind == "settings"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ['find-links = ["nowhere"]', 'index-url = "nowhere"', '[[index]]\nurl = "nowhere"', 'pip.find-links = ["nowhere"]'],
+)
+def test_a_place_of_a_file_that_is_not_there_is_told_too(tmp_path: Path, setting: str) -> None:
+    write(tmp_path / "uv.toml", setting)
+    assert uv_settings(tmp_path).missing == str(tmp_path / "nowhere")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -156,6 +157,14 @@ def test_a_pass_that_this_machine_cannot_give_is_none() -> None:
     ]
     blocked = lines(start("two-pass"), result("boot", "blocked", reason="driver-or-gpu-unavailable"), END)
     assert read_report("key", TWO_PASS, report(blocked), impossible=TWO_PASS.stages).stages[0].outcome is Status.BLOCKED
+
+
+def test_a_failure_on_a_full_disk_says_nothing_of_versions() -> None:
+    failed = lines(start(), result(outcome="fail"), END)
+    found = read_report("key", CHECK, replace(report(failed), end="disk"))
+    assert (found.stages[0].outcome, found.final) == (Status.INFRA, False)
+    passed = read_report("key", CHECK, replace(report(lines(start(), result(), END)), end="disk"))
+    assert passed.stages[0].outcome is Status.PASS
 
 
 def test_nothing_counts_of_a_batch_whose_own_events_are_none() -> None:
