@@ -181,6 +181,7 @@ def _made(orders: Sequence[_Order], maker: Maker, version: str) -> dict[str, _An
 def _write_request(scratch: Path, number: int, order: _Order) -> Path:
     files = files_for(order.config)
     request = {
+        "task": "make",
         "number": number,
         "config": dict(order.config),
         "tokenizer": dict(files.tokenizer),

@@ -8,11 +8,14 @@ import os
 from dataclasses import asdict
 from typing import Any, Dict
 
+from . import controls, reference
+from .names import publish
 from .shrink import Shrunk, id_keys, shrink
 from .vocabulary import Vocabulary
 from .weights import fill
 
 RECORD = "miniature.json"
+CONTROLS = "controls.json"
 GENERATION_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
@@ -60,7 +63,10 @@ def make(request: Dict[str, Any]) -> None:
     torch.manual_seed(0)
     model = kind(configuration).eval()
     fill(model, int(request["seed"]))
-    model.to(getattr(torch, stored_type(published))).save_pretrained(folder)
+    # float16 whatever the configuration says: bfloat16 holds the same values, and an engine that is told to compute in
+    # float16 then changes weights (Gemma's 1 + w) in float16 as well
+    model.half().save_pretrained(folder)
+    publish(folder, published["model_type"])
     write(folder, "config.json", shrunk.config)
     write(folder, "generation_config.json", generation(shrunk.config))
     vocabulary.write(folder)
@@ -72,10 +78,11 @@ def make(request: Dict[str, Any]) -> None:
         "digest": request["digest"],
         "architecture": published["architectures"][0],
         "seed": request["seed"],
-        "changes": [asdict(change) for change in shrunk.changes],
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "made_by": {"transformers": transformers.__version__, "torch": torch.__version__},
+        "changes": [asdict(change) for change in shrunk.changes],
         "cannot_show": CANNOT_SHOW,
+        "reference": referenced(torch, kind, folder, vocabulary),
     }
     write(folder, RECORD, record)
 
@@ -83,10 +90,50 @@ def make(request: Dict[str, Any]) -> None:
 CANNOT_SHOW = (
     "what depends on the real sizes, such as kernels chosen by them, memory and tensor parallelism",
     "speed",
-    "long contexts and windows longer than the prompt",
+    "long contexts, and windows longer than the prompt",
     "quantised weights",
     "the quality of answers",
 )
+
+
+def referenced(torch: Any, kind: Any, folder: str, vocabulary: Vocabulary) -> Dict[str, Any]:
+    """The reference: inputs and logits to a file, facts for the record."""
+    prompts = reference.prompts(torch, folder, vocabulary.words, list(vocabulary.moved.values()))
+    model = reference.loaded(kind, folder, torch.float32)
+    right = {name: reference.logits(torch, model, inputs) for name, inputs in prompts.items()}
+    half = reference.loaded(kind, folder, torch.float16)
+    noise = {
+        name: reference.distance(reference.logits(torch, half, inputs), right[name]) for name, inputs in prompts.items()
+    }
+    reference.keep(folder, prompts, right)
+    return {
+        name: {
+            "positions": len(right[name]),
+            "largest_logit": round(float(right[name].abs().max()), 3),
+            "float16": noise[name],
+        }
+        for name in prompts
+    }
+
+
+def control(request: Dict[str, Any]) -> None:
+    """Measure the negative controls of a miniature that is there; ``controls.json`` in its folder."""
+    torch = importlib.import_module("torch")
+    transformers = importlib.import_module("transformers")
+    folder = request["folder"]
+    config, record = read(folder, "config.json"), read(folder, RECORD)
+    kind = model_class(transformers, config)
+    prompts = reference.kept_inputs(folder)
+    noise = {name: float(record["reference"][name]["float16"]["typical"]) for name in prompts}
+    model = reference.loaded(kind, folder, torch.float32)
+    found = controls.measure(torch, kind, config, model, prompts, noise)
+    write(folder, CONTROLS, {"digest": record["digest"], "controls": found})
+
+
+def read(folder: str, name: str) -> Dict[str, Any]:
+    """Read a JSON file."""
+    with open(os.path.join(folder, name), encoding="utf-8") as file:
+        return dict(json.load(file))
 
 
 def filled_in(transformers: Any, published: Dict[str, Any]) -> Dict[str, Any]:
@@ -138,15 +185,6 @@ def require_small(torch: Any, kind: Any, configuration: Any) -> None:
         raise TooLarge(
             f"{sum(sizes.values()) / 1e6:.0f} M parameters are left, {shape} in {name}: no rule shrinks that"
         )
-
-
-def stored_type(config: Dict[str, Any]) -> str:
-    """The type that the published weights have."""
-    for section in (config, *(value for value in config.values() if isinstance(value, dict))):
-        found = section.get("torch_dtype") or section.get("dtype")
-        if found in ("bfloat16", "float16"):
-            return str(found)
-    return "bfloat16"
 
 
 def generation(config: Dict[str, Any]) -> Dict[str, Any]:

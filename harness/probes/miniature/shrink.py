@@ -205,7 +205,12 @@ class _Shrinking:
             return
         more = place.number("more_layers")
         lists = {key: value for key, value in place.published.items() if isinstance(value, list) and value}
-        per_layer = {key: value for key, value in lists.items() if len(value) in {total, total + more} and total > 1}
+        every = list(range(total))  # a list of all layers says nothing of their kinds
+        per_layer = {
+            key: value
+            for key, value in lists.items()
+            if len(value) in {total, total + more} and total > 1 and value != every
+        }
         marked = {
             key: value
             for key, value in lists.items()

@@ -1,4 +1,4 @@
-"""Make miniatures: ``<python with torch and transformers> -I start.py REQUEST.json ...``.
+"""Make miniatures, or measure their controls: ``<python with torch and transformers> -I start.py REQUEST.json ...``.
 
 Runs in an environment made for it, not in a tested one: standard library, torch and transformers. What became of each
 request is an event; the first request that cannot be read ends the process.
@@ -33,13 +33,13 @@ def main(arguments: List[str]) -> int:
 
 
 def answer(request: Dict[str, Any]) -> Dict[str, Any]:
-    """Make what the request asks for: nothing to say where that went well, else a ``message``.
+    """Do what the request asks for: nothing to say where that went well, else a ``message``.
 
     ``unknown``: another transformers may know more.
     """
     checkpoint = importlib.import_module(f"{PACKAGE}.checkpoint")
     try:
-        checkpoint.make(request)
+        {"make": checkpoint.make, "control": checkpoint.control}[request["task"]](request)
     except checkpoint.Unknown as error:
         return {"message": str(error), "unknown": True}
     except checkpoint.TooLarge as error:

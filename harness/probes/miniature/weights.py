@@ -21,13 +21,20 @@ TIED = 3.0
 """Of an embedding that also makes the logits, times the root of its width: else every token answers itself."""
 TABLE = 0.3
 """Of learned positions and single vectors."""
-ROUTER = 0.3
+ROUTER = 2.0
+"""Times the root of its inputs: wide enough apart to tell experts, not so wide that a sigmoid is 1 for half of them."""
+STRONG = 2.5
+"""More, for what else would drown: what attention and experts give, each a mean over much that differs."""
+CAPPED = 2.0
+"""More, for queries and keys whose product has a soft cap of 50, which else would never be reached."""
 SPREAD = 0.1
 """Of norms around their neutral value, of biases and correction biases around 0."""
 SINK = 1.0
 
 IS_EMBEDDING = re.compile(r"embed_tokens|wte|word_embeddings|tok_embeddings")
 IS_TABLE = re.compile(r"pos(?:ition)?_?emb|cls_token|class_embedding|newline|query|separator")
+IS_STRONG = re.compile(r"self_attn\.(?:o_proj|dense)\.|linear_attn\.out_proj\.|(?<!shared_)experts\..*(?:down_proj|w2)")
+IS_ASKING = re.compile(r"self_attn\.[qk]_proj\.")
 IS_ROUTER = re.compile(
     r"(?:router|mlp\.gate|gate\.wg|block_sparse_moe\.gate|feed_forward\.gate|shared_expert_gate)\.weight$"
 )
@@ -37,6 +44,7 @@ def fill(model: Any, seed: int) -> None:
     """Give every parameter and every stored buffer its values."""
     torch = importlib.import_module("torch")
     tied = tied_tables(model)
+    capped = bool(getattr(model.config.get_text_config(), "attn_logit_softcapping", None))
     with torch.no_grad():
         for name, tensor in tensors(model):
             generator = torch.Generator().manual_seed(seed_of(name, seed))
@@ -45,7 +53,11 @@ def fill(model: Any, seed: int) -> None:
                 tensor.copy_(chances.argsort(dim=-1)[..., : tensor.shape[-1]])
                 continue
             noise = torch.randn(tuple(tensor.shape), generator=generator, dtype=torch.float32)
-            values = TIED / math.sqrt(tensor.shape[-1]) * noise if id(tensor) in tied else drawn(name, tensor, noise)
+            values = (
+                TIED / math.sqrt(tensor.shape[-1]) * noise
+                if id(tensor) in tied
+                else drawn(name, tensor, noise, capped=capped)
+            )
             tensor.copy_(rounded(values, torch))
 
 
@@ -71,8 +83,15 @@ def tensors(model: Any) -> Iterator[Tuple[str, Any]]:
             yield name, buffer
 
 
-def drawn(name: str, tensor: Any, noise: Any) -> Any:
-    """The values of one tensor, float32."""
+def drawn(name: str, tensor: Any, noise: Any, *, capped: bool) -> Any:
+    """The values of one tensor, float32.
+
+    Args:
+        name: of the tensor.
+        tensor: as its class made it.
+        noise: normal, of its shape.
+        capped: whether the attention has a soft cap.
+    """
     if name.endswith("sinks"):
         return SINK * noise
     if tensor.dim() <= 1 or name.endswith((".bias", "_bias")):
@@ -83,9 +102,12 @@ def drawn(name: str, tensor: Any, noise: Any) -> Any:
         return EMBEDDING * noise
     if IS_TABLE.search(name):
         return TABLE * noise
-    if IS_ROUTER.search(name):
-        return ROUTER * noise
-    return GAIN / math.sqrt(inputs_of(name, tensor)) * noise
+    gain = ROUTER if IS_ROUTER.search(name) else GAIN
+    if IS_STRONG.search(name):
+        gain *= STRONG
+    if capped and IS_ASKING.search(name):
+        gain *= CAPPED
+    return gain / math.sqrt(inputs_of(name, tensor)) * noise
 
 
 def inputs_of(name: str, tensor: Any) -> float:
