@@ -23,6 +23,7 @@ import psutil
 from harness.core.files import write_atomically
 from harness.core.untrusted_files import read_untrusted
 from harness.process.redaction import redact
+from harness.process.sandbox import ENTERED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +84,8 @@ class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked to stop
 
 MARK = "HARNESS_CHILD"
 """Environment variable by which everything a child starts is known as its own."""
+PATIENCE = 30.0
+"""Seconds after its child's wall limit within which a supervisor must have ended it and given its account."""
 _NO_ACCOUNT: Mapping[str, Any] = {"end": "exited", "seconds": 0.0, "peak": 0, "leaked": 0}
 """Of a child that killed its supervisor, or with it."""
 
@@ -94,6 +97,8 @@ class Children:
     _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
+    _shut_in: bool = False
+    """A child could be shut in: from then on one that cannot be does not run."""
 
     def stop(self) -> None:
         """Kill every child; those that would start from now on do not."""
@@ -124,8 +129,8 @@ class Children:
             limits: what it may use.
             log: file for what it prints, without secrets; None: the report alone has it.
             events: the file it writes its events to.
-            writable: it runs without a network and can write in these folders only, where the host can do that; None:
-                it is as free as the harness.
+            writable: it runs without a network and can write in these folders only; where the host cannot do that it
+                runs without, unless it could before. None: it is as free as the harness.
 
         Raises:
             Cancelled: :meth:`stop` was called.
@@ -137,6 +142,7 @@ class Children:
             "cwd": str(folder),
             "events": str(events) if events is not None else os.devnull,
             "writable": [str(each) for each in writable] if writable is not None else None,
+            "must": self._shut_in,
             "wall": limits.wall,
             "idle": limits.idle,
             "memory": limits.memory,
@@ -162,6 +168,7 @@ class Children:
                 self._running.discard(supervisor)
         if account["end"] == "cancelled" or self._stopped:
             raise Cancelled
+        self._shut_in |= account.get("sandbox") == ENTERED
         text = redact(str(account.get("log", "")))
         if log is not None:
             write_atomically(log, text)
@@ -185,8 +192,12 @@ class Children:
             with suppress(BrokenPipeError):  # the account below tells why it is gone
                 supervisor.stdin.write(json.dumps(order).encode() + b"\n")
                 supervisor.stdin.flush()
+            # an account is due soon after the wall limit; a supervisor that gives none was stopped by its child
+            due = threading.Timer(float(order["wall"]) + PATIENCE, supervisor.kill)
+            due.start()
             answer = supervisor.stdout.read()
             complaint = supervisor.stderr.read().decode(errors="replace")
+            due.cancel()
         supervisor.wait()
         if not answer:
             if self._stopped:

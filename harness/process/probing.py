@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.core.untrusted_files import remove_tree
+from harness.core.untrusted_files import remove_tree, temporary_folder
 from harness.process.bytecode import keep_bytecode
 from harness.process.child import CHILDREN, ChildReport, Limits, read_events
 from harness.process.compiled import lend_compiled
@@ -107,6 +108,20 @@ def wanted() -> bool:
     cannot see the GPU would blame the stack for it.
     """
     return not Path(GPU_DRIVER).exists() and os.environ.get(SWITCH, "").lower() not in {"off", "0", "no"}
+
+
+def sandbox_of_this_host(scratch_root: Path) -> str:
+    """``namespaces``, or why probes run without them here; tried with a child that does nothing.
+
+    Raises:
+        Cancelled: the run is being stopped.
+        OSError: the scratch folder cannot be written.
+    """
+    if not wanted():
+        return _WITHOUT
+    with temporary_folder("sandbox-", own_folder(scratch_root)) as folder:
+        report = CHILDREN.run([sys.executable, "-I", "-S", "-c", ""], environment={}, folder=folder, writable=[folder])
+    return report.sandbox or report.message
 
 
 def _told(report: ChildReport | None, places: Mapping[str, str], sandbox: str) -> ChildReport | None:

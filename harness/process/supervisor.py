@@ -192,13 +192,20 @@ class Supervisor:
         }
 
     def _start(self, output: int) -> tuple[subprocess.Popen[bytes], str]:
-        """The child, and what its sandbox is: a host on which shutting in fails halfway gets a child without."""
+        """The child, and what its sandbox is: a host on which shutting in fails halfway gets a child without.
+
+        Raises:
+            OSError: there is no child, or it could not be shut in where it has to be.
+        """
         writable = self.order["writable"]
         heard, tell = os.pipe()
         try:
             return self._popen(output, tell, writable), os.read(heard, 4096).decode() if writable is not None else ""
-        except subprocess.SubprocessError:
-            return self._popen(output, tell, None), f"could not be entered here: {os.read(heard, 4096).decode()}"
+        except subprocess.SubprocessError as error:
+            why = os.read(heard, 4096).decode()
+            if self.order["must"]:
+                raise OSError(f"the sandbox of the probes before cannot be entered any more: {why}") from error
+            return self._popen(output, tell, None), f"could not be entered here: {why}"
         finally:
             os.close(heard)
             os.close(tell)
@@ -221,10 +228,13 @@ class Supervisor:
         _sandbox.confine()
         if writable is not None:
             try:
-                os.write(tell, _sandbox.enter(writable, self.order["cwd"]).encode())
+                entered = _sandbox.enter(writable, self.order["cwd"])
             except OSError as error:
                 os.write(tell, str(error).encode())
                 raise
+            os.write(tell, entered.encode())
+            if self.order["must"] and entered != _sandbox.ENTERED:
+                raise OSError(entered)
 
     def _watch(self, child: subprocess.Popen[bytes], stream: int) -> int | None:
         """Read until the child is gone or a limit is hit; the exit status, or None when it must be killed."""

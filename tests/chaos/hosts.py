@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.environments import environment
+from harness.process.child import CHILDREN
 from harness.process.probing import SWITCH
 from tests.chaos.disk import completes, project_of
 from tests.chaos.ground import lines, orphans
@@ -45,6 +46,12 @@ def _forbid_namespaces() -> None:
     Path("/proc/sys/user/max_user_namespaces").write_text("0")
 
 
+def _lose_namespaces() -> None:
+    """As if a child of this run had been shut in before."""
+    CHILDREN._shut_in = True
+    _forbid_namespaces()
+
+
 @fault("untrusted", "no-namespaces", "the host gives no user namespaces; the sandbox is switched off by hand")
 def no_namespaces(setting: Setting, tally: Tally) -> None:
     """The probe runs, its verdict is the same, and its record says that nothing but its limits held it."""
@@ -55,6 +62,10 @@ def no_namespaces(setting: Setting, tally: Tally) -> None:
         verdicts.add(record.verdict)
         said = facts(record, "sandbox")
         expect(said and all("no user namespaces" in str(each) for each in said), f"the sandbox is said to be {said}")
+    with tally.injection("gone in the middle of a run"):
+        record = run_one(setting.ground, tally, code, before=_lose_namespaces)
+        expect(record.verdict.startswith("infra/import/"), f"the verdict is {record.verdict}")
+        expect("could not be started" in record.verdict, f"the verdict is {record.verdict}")
     with tally.injection("switched off"):
         setting.ground.extra[SWITCH] = "off"
         try:

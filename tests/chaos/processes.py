@@ -158,6 +158,22 @@ time.sleep(3600)
         "infra/import/",
     ),
     Behaviour(
+        "stops-its-supervisor",
+        "stops its supervisor with SIGSTOP, which nothing can refuse, and goes on for ever",
+        """
+import os, time
+def of(pid, what):
+    return open(f"/proc/{pid}/{what}").read()
+pid = os.getpid()
+while "supervisor.py" not in of(pid, "cmdline"):
+    pid = int(of(pid, "stat").rpartition(")")[2].split()[1])
+os.kill(pid, 19)
+while True:
+    time.sleep(1)
+""",
+        "fail/import/timeout",
+    ),
+    Behaviour(
         "kills-its-group",
         "sends SIGKILL to its whole process group",
         "import os\nos.killpg(0, 9)",

@@ -151,3 +151,31 @@ def test_stopping_ends_what_runs_and_what_would_run(start: Callable[..., ChildRe
     assert children_of_this_process() == []
     with pytest.raises(Cancelled):
         start("pass", children)
+
+
+def test_who_could_be_shut_in_once_does_not_run_otherwise(tmp_path: Path) -> None:
+    children, nowhere = Children(), tmp_path / "nowhere"
+
+    def run(writable: Path) -> ChildReport:
+        code = [sys.executable, "-c", "print('ran')"]
+        return children.run(code, environment={}, folder=tmp_path, limits=Limits(), writable=[writable])
+
+    before = run(nowhere)
+    assert (before.end, before.log) == ("exited", "ran\n")
+    assert "could not be entered here" in before.sandbox
+    assert run(tmp_path).sandbox == "namespaces"
+    after = run(nowhere)
+    assert (after.end, after.log) == ("not-started", "")
+    assert "cannot be entered any more" in after.message
+
+
+def test_a_child_that_stops_its_supervisor_does_not_hang_the_harness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.process.child.PATIENCE", 0.5)
+    code = "import os, time; os.kill(os.getppid(), 19); time.sleep(60)"
+    report = Children().run(
+        [sys.executable, "-c", code], environment={}, folder=tmp_path, limits=Limits(wall=0.5, idle=0.5)
+    )
+    assert report.signal_name == "SIGKILL"
+    assert children_of_this_process() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from harness.core.machine import machine
 from harness.process.child import CHILDREN, Cancelled
+from harness.process.probing import sandbox_of_this_host
+from harness.process.sandbox import ENTERED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from harness.matrix import Combination
     from harness.pipeline.worker import Worker
     from harness.scheduling.executors.interface import Outlet, Work
+
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -32,7 +38,14 @@ class LocalExecutor:
         return (machine(),)
 
     def start(self, outlet: Outlet, worker: Worker, pieces: int) -> None:
-        """Start as many threads as there is work for."""
+        """Start as many threads as there is work for.
+
+        Raises:
+            OSError: the scratch folder cannot be written.
+        """
+        sandbox = sandbox_of_this_host(worker.services.check_runner.scratch)
+        if sandbox != ENTERED:
+            _LOG.warning("probes run without a sandbox (%s): what is tested can do what you can", sandbox)
         for number in range(min(self.jobs, pieces)):
             thread = threading.Thread(target=self._work, args=(outlet, worker), name=f"worker-{number}", daemon=True)
             self._threads.append(thread)
