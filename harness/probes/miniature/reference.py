@@ -42,7 +42,8 @@ def image_inputs(folder: str) -> Inputs:
     transformers = importlib.import_module("transformers")
     processor = transformers.AutoProcessor.from_pretrained(folder)
     content = [{"type": "image"}, {"type": "text", "text": QUESTION}]
-    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    messages = [{"role": "user", "content": content}]
+    text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     return dict(processor(text=[text], images=[quadrants()], return_tensors="pt"))
 
 
