@@ -32,6 +32,7 @@ class Told:
     ids: List[int]
     """Everything that went in, the answer's own tokens included but for the last."""
     answer: List[int]
+    multimodals: Any
     prompt_length: int
     logits: Any
     """One row for each of ``ids``."""
@@ -78,11 +79,11 @@ class EmulatedEngine:
             total_seconds=time.perf_counter() - started,
             nan=bool(self.torch.isnan(logits).any()),
         )
-        return Told(reply, ids + answer[:-1], answer, len(ids), logits)
+        return Told(reply, ids + answer[:-1], answer, multimodals, len(ids), logits)
 
-    def prefill(self, ids: List[int]) -> Any:
-        """Logits of a prompt without an image."""
-        return Sequence(self.emulated, ids, None).prefill()
+    def prefill(self, ids: List[int], multimodals: Any = None) -> Any:
+        """Logits of a prompt alone."""
+        return Sequence(self.emulated, ids, multimodals).prefill()
 
     @contextmanager
     def one_projection_zeroed(self) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import sys
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Set
 
@@ -30,7 +31,7 @@ class Reference:
         self.architecture = architecture
         self.configuration = self.transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         self.model = self.loaded(self.torch.float32)
-        self.half: Any = None
+        self._others: Dict[str, Any] = {}
         self.processor = self.transformers.AutoProcessor.from_pretrained(folder, local_files_only=True)
         self.tokenizer = getattr(self.processor, "tokenizer", self.processor)
         self.image_token = image_token_id(folder)
@@ -46,15 +47,33 @@ class Reference:
         """Whether the model chooses experts."""
         return any(getattr(self.text, name, None) for name in ("num_experts", "num_local_experts", "n_routed_experts"))
 
-    def loaded(self, dtype: Any) -> Any:
-        """The model as transformers loads it in ``dtype``: casting it afterwards would round what stays in float32."""
+    @property
+    def half_model(self) -> Any:
+        """The model in float16."""
+        if "half" not in self._others:
+            self._others["half"] = self.loaded(self.torch.float16)
+        return self._others["half"]
+
+    @property
+    def unasked(self) -> Any:
+        """The model in float32 with the attention that transformers takes when it is not asked."""
+        if "unasked" not in self._others:
+            self._others["unasked"] = self.loaded(self.torch.float32, attention=None)
+        return self._others["unasked"]
+
+    def loaded(self, dtype: Any, *, attention: Optional[str] = "eager") -> Any:
+        """The model as transformers loads it in ``dtype``: casting it afterwards would round what stays in float32.
+
+        Eager attention knows soft caps and sinks, which not every other one does.
+        """
         newer = int(self.transformers.__version__.split(".")[0]) >= 5  # noqa: PLR2004 - where the keyword changed
         keywords: Dict[str, Any] = {"dtype" if newer else "torch_dtype": dtype}
-        if getattr(self.text, "attn_logit_softcapping", None):
-            keywords["attn_implementation"] = "eager"  # the others leave the cap out
+        if attention is not None:
+            keywords["attn_implementation"] = attention
         kind = getattr(self.transformers, self.architecture)
         with without(GPU_PACKAGES):
-            return kind.from_pretrained(self.folder, local_files_only=True, **keywords).eval()
+            model = kind.from_pretrained(self.folder, local_files_only=True, **keywords).eval()
+        return getattr(model, "thinker", model)  # Qwen3-Omni: the part that lmdeploy has
 
     def logits(self, ids: List[int], question: Optional[Question] = None) -> Any:
         """Logits of every position for these ids, float32; the image comes from transformers' own processor."""
@@ -62,23 +81,27 @@ class Reference:
 
     def own_float16(self, ids: List[int], question: Optional[Question] = None) -> Any:
         """The same in float16; None where transformers cannot, or not without overflow."""
-        if self.half is None:
-            self.half = self.loaded(self.torch.float16)
         try:
-            found = self.run(self.half, ids, question)
+            found = self.run(self.half_model, ids, question)
         except (RuntimeError, NotImplementedError):  # torch has not every operation in float16 on a CPU
             return None
         return found if bool(self.torch.isfinite(found).all()) else None
 
     def run(self, model: Any, ids: List[int], question: Optional[Question]) -> Any:
-        """The model's logits."""
+        """A model's logits of these ids."""
         tokens = self.torch.tensor([ids])
         inputs = {} if question is None else self.image_inputs(tokens, question)
+        return self.run_inputs(model, {"input_ids": tokens, "attention_mask": self.torch.ones_like(tokens), **inputs})
+
+    def run_inputs(self, model: Any, inputs: Dict[str, Any]) -> Any:
+        """A model's logits, float32."""
         kind = next(model.parameters()).dtype
-        inputs = {name: self.cast(value, kind) for name, value in inputs.items()}
+        typed = {name: self.cast(value, kind) for name, value in inputs.items()}
+        for name in TOKEN_KINDS[:1]:  # inputs that an older version made have none
+            if self.image_token in inputs["input_ids"] and name in inspect.signature(model.forward).parameters:
+                typed.setdefault(name, (inputs["input_ids"] == self.image_token).long())
         with self.torch.inference_mode(), without(GPU_PACKAGES):
-            found = model(input_ids=tokens, attention_mask=self.torch.ones_like(tokens), use_cache=False, **inputs)
-        return found.logits[0].float()
+            return model(**typed, use_cache=False).logits[0].float()
 
     def cast(self, value: Any, dtype: Any) -> Any:
         """The value in the model's type, if it is of floats."""

@@ -5,28 +5,27 @@ from __future__ import annotations
 import gc
 import importlib
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from ..engines.imports import versions
 from ..engines.model_folder import named_folder
 from ..running.events import Blocked, Decided, Failed
 from ..smoke.judge import REASON as WRONG_ANSWER
-from ..smoke.judge import UNSAID, judge
-from ..smoke.question import Question, smoke_image, stage_facts
-from . import stand_ins
-from .comparison import compared, in_words
-from .engine import PROBED, EmulatedEngine, Told
+from . import layers, stand_ins
+from .comparison import compared
+from .engine import PROBED, EmulatedEngine
 from .interpreter import late_names
+from .kept import Kept
+from .passes import ask_all
 from .reference import Reference
 
 if TYPE_CHECKING:
     from ..running.events import Events
     from ..running.request import Request
+    from ..smoke.question import Question
+    from .engine import Told
+    from .passes import Found
 
-PASSES = ("see", "structure")
-"""The first is asked twice."""
-FEW = 6
-"""Tokens that random weights are asked for: each takes the interpreter about as long as ten tokens of a prompt."""
 OWN = f"{__package__}."
 INTERPRETER = "triton.runtime.interpreter"
 
@@ -72,61 +71,34 @@ def judged(request: Request, events: Events) -> List[str]:
     events.fact("never_written", engine.emulated.never_written)
     spare_the_collector()
     seconds["load"] = round(time.perf_counter() - started, 3)
-    wrong: List[str] = []
-    noted: List[str] = []
-    answers: List[bool] = []
-    parts: List[Dict[str, Any]] = []
-    said = ""
-    for name in PASSES:
-        question = asked(request, name, said)
-        told = engine.ask(question)
-        times = [told]
-        if name == PASSES[0]:
-            times.append(engine.ask(question))
-        seconds[name] = round(sum(each.reply.total_seconds for each in times), 3)
-        events.fact(f"emulated_{name}", stage_facts(question, [each.reply for each in times]))
-        found, same = disagreement(name, told, question, reference, events)
-        parts += found
-        answers.append(same)
-        off = [f"logits of {name}, {part['part']}: {in_words(part)}" for part in found if not part["within"]]
-        # a difference that leaves the answer as it is, as between two forms of one activation, is told and no more
-        small = same and all(part["within"] or part["small"] for part in found)
-        (noted if small else wrong).extend(off)
-        if any(each.answer != told.answer for each in times):
-            wrong.append(f"emulated {name}, not-reproducible: answered {told.answer}, then {times[-1].answer}")
-        right, said_next = answered(request, name, told)
-        wrong += right
-        # what pass 2 says of a wrong answer would say nothing of pass 2
-        said = said_next
-    events.fact("comparison", summary_of(parts, same_answers=all(answers)))
-    require_control(engine, reference, told.ids, events)
+    found = ask_all(request, engine, reference, events, seconds)
+    events.fact("comparison", found.summary())
+    investigate(found, request, engine, reference, events)
+    require_control(engine, reference, found.ids, events)
     events.fact("seconds", {**seconds, "total": round(time.perf_counter() - started, 3)})
-    if wrong:
-        raise Failed("; ".join([*wrong, *noted]), WRONG_ANSWER)
-    return noted
+    if found.wrong:
+        raise Failed("; ".join([*found.wrong, *found.noted]), WRONG_ANSWER)
+    return found.noted
 
 
-def asked(request: Request, name: str, said: str) -> Question:
-    """The question of a pass; of random weights only a few tokens are asked."""
-    wanted = request.model.smoke[name]
-    image = smoke_image(request.model.smoke["image"]) if name == PASSES[0] else None
-    most = int(wanted["max_new_tokens"])
-    most = min(most, FEW) if wanted["judge"] in UNSAID else most
-    return Question(str(wanted["prompt"]).replace("{answer}", said), most, image)
+def investigate(found: Found, request: Request, engine: EmulatedEngine, reference: Reference, events: Events) -> None:
+    """Compare transformers with itself, and where the engine is off, say where and whose fault it is.
 
-
-def answered(request: Request, name: str, told: Told) -> Tuple[List[str], str]:
-    """What is wrong with the answer's words, and the words that the next pass is asked with.
-
-    Random weights have no right answer; theirs is judged by its logits alone.
+    Where transformers is what changed, and the engine agrees with the transformers that made the checkpoint, the engine
+    is right.
     """
-    wanted = request.model.smoke[name]
-    if wanted["judge"] in UNSAID:
-        return [], told.reply.text
-    found = judge([told.reply.text], wanted["judge"], wanted.get("expected"), nan=told.reply.nan)
-    if found.right:
-        return [], told.reply.text
-    return [f"emulated {name}, {found.kind}: {found.message}"], str(wanted.get("expected"))
+    kept = Kept(str(request.model.folder))
+    itself = kept.against(reference)
+    events.fact("transformers_itself", itself)
+    if found.suspect is None:
+        return
+    events.progress("looking for where the numbers part")
+    events.fact("layers", where_off(engine, reference, *found.suspect))
+    side = kept.blame(engine, reference, itself)
+    events.fact("blame", side)
+    if side == "transformers":
+        found.noted += [*found.wrong, "the engine agrees with the reference that was kept, transformers does not"]
+        found.wrong = []
 
 
 def spare_the_collector() -> None:
@@ -136,40 +108,14 @@ def spare_the_collector() -> None:
     gc.set_threshold(100_000, 20, 100)
 
 
-def disagreement(
-    name: str, told: Told, question: Question, reference: Reference, events: Events
-) -> Tuple[List[Dict[str, Any]], bool]:
-    """Compare the prompt's positions and the answer's with transformers; and whether it would answer the same."""
-    theirs = reference.logits(told.ids, question)
-    own = reference.own_float16(told.ids, question)
-    slices = {"prefill": slice(0, told.prompt_length), "decode": slice(told.prompt_length, None)}
-    found = [
-        {
-            "part": part,
-            **compared(told.logits[rows], theirs[rows], None if own is None else own[rows], experts=reference.experts),
-        }
-        for part, rows in slices.items()
-        if len(theirs[rows])
-    ]
-    same = theirs[told.prompt_length - 1 :].argmax(dim=-1).tolist() == told.answer
-    events.fact(f"compared_{name}", {**{part["part"]: part for part in found}, "same_answer": same})
-    return found, same
-
-
-def summary_of(parts: List[Dict[str, Any]], *, same_answers: bool) -> Dict[str, Any]:
-    """The comparison in a line: of the part that is furthest off."""
-    worst = max(parts, key=lambda part: (not part["within"], part["ratio"]))
-    return {
-        "ratio": worst["ratio"],
-        "largest_difference": max(part["largest_difference"] for part in parts),
-        "largest_logit": max(part["largest_logit"] for part in parts),
-        "relative_difference": max(part["relative_difference"] for part in parts),
-        "greedy_equal": same_answers,
-        "positions": sum(part["positions"] for part in parts),
-        "far_positions": sum(part["far_positions"] for part in parts),
-        "within": all(part["within"] for part in parts),
-        "small": all(part["within"] or part["small"] for part in parts) and same_answers,
-    }
+def where_off(engine: EmulatedEngine, reference: Reference, told: Told, question: Question) -> Dict[str, Any]:
+    """The first module whose numbers part, over the prompt."""
+    ids = told.ids[: told.prompt_length]
+    return layers.where(
+        lambda: engine.prefill(ids, told.multimodals),
+        lambda model: reference.run(model, ids, question),
+        {"engine": engine.emulated.model, "float32": reference.model, "float16": reference.half_model},
+    )
 
 
 def require_control(engine: EmulatedEngine, reference: Reference, ids: List[int], events: Events) -> None:

@@ -19,7 +19,7 @@ from harness.pipeline import checks
 from harness.pipeline.checks import ASKED_STAGES, is_emulated
 from harness.pipeline.limits import limits_of
 from harness.pipeline.stages import Pipeline
-from harness.probes.emulation import interpreter, stage, stand_ins
+from harness.probes.emulation import interpreter, passes, stage, stand_ins
 from harness.probes.emulation.comparison import in_words
 from harness.probes.running.events import Blocked, Events
 from harness.probes.smoke.question import Reply
@@ -223,7 +223,14 @@ def judged(
 ) -> Callable[[dict[bool, str], dict[str, bool]], Model]:
     """Runs the whole check on a model with these answers, and comparisons of the logits that end as told."""
 
-    def asked(answers: dict[bool, str], within: dict[str, bool], *, fickle: bool = False, small: bool = False) -> Model:
+    def asked(
+        answers: dict[bool, str],
+        within: dict[str, bool],
+        *,
+        fickle: bool = False,
+        small: bool = False,
+        blame: str = "engine",
+    ) -> Model:
         model = Model(answers)
         model.fickle = fickle
 
@@ -233,6 +240,9 @@ def judged(
 
         monkeypatch.setattr(stand_ins, "prepare", lambda: None)
         monkeypatch.setattr(stand_ins, "install", lambda: ["a driver"])
+        for place in (stage, passes):
+            monkeypatch.setattr(place, "compared", compared)
+        monkeypatch.setattr(passes, "smoke_image", lambda _drawn: "an image")
         for name, value in {
             "late_names": list,
             "versions": dict,
@@ -240,8 +250,8 @@ def judged(
             "spare_the_collector": lambda: None,
             "Reference": lambda *_: model,
             "EmulatedEngine": lambda *_: model,
-            "compared": compared,
-            "smoke_image": lambda _drawn: "an image",
+            "Kept": lambda _folder: SimpleNamespace(against=lambda _: {}, blame=lambda *_: blame),
+            "where_off": lambda *_: {"first_off": "layers.0"},
         }.items():
             monkeypatch.setattr(stage, name, value)
         stage.emulate(request_for(tmp_path), events)
@@ -268,6 +278,12 @@ def test_a_small_difference_that_leaves_the_tokens_is_told_and_passes(events: Ev
     judged(RIGHT, {"passes": False, "control": False}, small=True)
     assert results(events) == [("emulate", "pass", None)]
     assert "same tokens, but logits of see, prefill: 42 times" in written(events)[-1]["message"]
+
+
+def test_where_transformers_is_what_changed_the_engine_is_right(events: Events, judged: Any) -> None:
+    judged(RIGHT, {"passes": False, "control": False}, blame="transformers")
+    assert results(events) == [("emulate", "pass", None)]
+    assert "transformers does not" in written(events)[-1]["message"]
 
 
 def test_an_answer_that_does_not_come_again_fails(events: Events, judged: Any) -> None:
@@ -321,11 +337,11 @@ def found(*, within: bool, small: bool = False) -> dict[str, Any]:
 
 
 def test_a_difference_names_its_part_and_its_measure(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "compared", lambda mine, *_, experts: found(within=len(mine) == 3 and not experts))
+    monkeypatch.setattr(passes, "compared", lambda mine, *_, experts: found(within=len(mine) == 3 and not experts))
     told: Any = SimpleNamespace(logits=Rows(range(5)), prompt_length=3, ids=list(range(5)), answer=[7, 7, 7])
     reference: Any = SimpleNamespace(logits=lambda *_: Rows(range(5)), own_float16=lambda *_: None, experts=False)
     question: Any = None
-    (prefill, decode), same = stage.disagreement("see", told, question, reference, events)
+    (prefill, decode), same = passes.disagreement("see", told, question, reference, events)
     assert same
     assert (prefill["part"], prefill["within"]) == ("prefill", True)
     assert (decode["part"], decode["within"]) == ("decode", False)
