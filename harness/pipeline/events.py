@@ -32,6 +32,8 @@ _NOT_A_PROBES = frozenset(
     {Reason.RESOLVER_CONFLICT, Reason.HUB_NETWORK, Reason.OUT_OF_MEMORY, Reason.CRASH, Reason.EXCLUDED}
 )
 """Reasons that the harness alone gives, or that would make trouble of the machine's out of a package's."""
+_FROM_OUTSIDE = frozenset({"SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGXCPU", "SIGPWR"})
+"""Signals of people, terminals, limits and power supplies; no fault of a package ends with one."""
 _FACTS_OF_OURS = frozenset({"sandbox", "processes_left_behind", "gpu", "asked"})
 
 
@@ -247,6 +249,8 @@ def _end_means(report: ChildReport) -> tuple[Status, Reason, str]:  # noqa: PLR0
             return Status.INFRA, Reason.CRASH, f"could not be started: {report.message}"
     if report.signal_name == "SIGKILL":
         return Status.INFRA, Reason.OUT_OF_MEMORY, "killed from outside (SIGKILL), most often for want of memory"
+    if report.signal_name in _FROM_OUTSIDE:
+        return Status.INFRA, Reason.CRASH, f"ended from outside ({report.signal_name})"
     if report.signal_name is not None:
         return Status.FAIL, Reason.CRASH, report.signal_name
     return Status.FAIL, Reason.CRASH, f"ended with {report.exit_code} and no record"

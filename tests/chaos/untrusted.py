@@ -37,6 +37,7 @@ def writes(setting: Setting, tally: Tally) -> None:
         "folder": f"__import__('os').mkdir({str(victim / 'folder')!r})",
         "link": f"__import__('os').symlink('/etc/passwd', {str(victim / 'link')!r})",
         "own stack": "open(__import__('torch').__file__, 'a').write('# spoilt')",
+        "what it is asked": "open(__import__('sys').orig_argv[-1], 'a'); raise RuntimeError('it can be changed')",
         "native": f"__import__('ctypes').CDLL(None).mkdir({str(victim / 'native').encode()!r}, 0o777)",
     }
     for name, code in attempts.items():
@@ -45,6 +46,8 @@ def writes(setting: Setting, tally: Tally) -> None:
             record = run_one(setting.ground, tally, caught)
             changed = sorted(each.name for each in victim.iterdir()) != ["precious"]
             changed |= (victim / "precious").exists() and (victim / "precious").read_text() != "precious"
+            told = [check.exception.message for each in record.stages for check in each.checks if check.exception]
+            changed |= "it can be changed" in told
             tally.escaped += changed
             expect(not changed, "it changed something outside its scratch")
             expect("namespaces" in facts(record, "sandbox"), f"the sandbox was {facts(record, 'sandbox')}")

@@ -159,6 +159,18 @@ def test_a_pass_that_this_machine_cannot_give_is_none() -> None:
     assert read_report("key", TWO_PASS, report(blocked), impossible=TWO_PASS.stages).stages[0].outcome is Status.BLOCKED
 
 
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        *((number, Status.INFRA) for number in (1, 2, 3, 9, 15, 24, 30)),
+        *((number, Status.FAIL) for number in (4, 6, 7, 8, 11, 31)),
+    ],
+)
+def test_a_signal_from_outside_blames_no_version(number: int, status: Status) -> None:
+    found = read_report("key", CHECK, replace(report(lines(start())), exit_code=-number))
+    assert (found.stages[0].outcome, found.final) == (status, status is Status.FAIL)
+
+
 def test_a_failure_on_a_full_disk_says_nothing_of_versions() -> None:
     failed = lines(start(), result(outcome="fail"), END)
     found = read_report("key", CHECK, replace(report(failed), end="disk"))
