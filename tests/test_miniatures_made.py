@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from harness.miniatures import make as making
-from harness.miniatures.make import Maker, MakerBroken, make_miniatures
+from harness.miniatures.make import Maker, MakerBroken, make_miniatures, measure_controls
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,12 @@ for path in sys.argv[1:]:
         with open(request["events"], "a") as file:
             file.write(json.dumps({**event, "number": request["number"]}) + "\\n")
     told({"event": "begin"})
+    if request["task"] == "control":
+        record = json.load(open(os.path.join(request["folder"], "miniature.json")))
+        with open(os.path.join(request["folder"], "controls.json"), "w") as file:
+            json.dump({"digest": record["digest"]}, file)
+        told({"event": "answer"})
+        continue
     wish = request["config"].get("wish")
     if wish == "end":
         os._exit(9)
@@ -34,7 +40,7 @@ for path in sys.argv[1:]:
         continue
     os.makedirs(request["folder"])
     with open(os.path.join(request["folder"], "miniature.json"), "w") as file:
-        json.dump({"digest": request["digest"]}, file)
+        json.dump({"digest": request["digest"], "made_by": {"transformers": "4.57.3"}}, file)
     with open(os.path.join(request["folder"], "config.json"), "w") as file:
         json.dump(request["config"], file)
     told({"event": "answer"})
@@ -100,3 +106,13 @@ def test_a_process_that_does_not_begin_is_nobodys_fault(tmp_path: Path, maker: M
     (tmp_path / "maker" / "start.py").write_text("import sys; sys.exit('no torch here')")
     with pytest.raises(MakerBroken, match="no torch here"):
         make_miniatures(wanted(tmp_path, "one"), tmp_path / "made", maker)
+
+
+def test_controls_are_kept_beside_the_miniature_that_they_are_of(tmp_path: Path, maker: Maker) -> None:
+    made = tmp_path / "made"
+    make_miniatures(wanted(tmp_path, "one"), made, maker)
+    problems = measure_controls(["one", "two"], made, maker)
+    assert list(problems) == ["two"]
+    assert "make it first" in problems["two"]
+    record, controls = (json.loads((made / name).read_text()) for name in ("one/miniature.json", "one.controls.json"))
+    assert controls["digest"] == record["digest"]

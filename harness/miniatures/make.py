@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.core.errors import ExitCode, HarnessError
-from harness.core.files import digest, digest_of_files, read_json
+from harness.core.files import digest, digest_of_files, read_json, write_atomically
 from harness.core.untrusted_files import remove_tree
 from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import ResolveRequest
@@ -24,13 +24,15 @@ from harness.process.redaction import child_environment
 from harness.process.scratch import own_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from harness.environments.environment import Environment, Environments
     from harness.environments.resolve import Resolver
 
 RECORD = "miniature.json"
 """The file that is written last: what was made, from what, and what it cannot show."""
+CONTROLS = "controls.json"
+"""How far the logits move when one structural choice is switched off in the reference."""
 EVENTS = "events.jsonl"
 PYTHON = "3.11"
 MAKERS = ("4.57.3", "5.24.0")
@@ -147,17 +149,83 @@ def make_miniatures(
     return problems
 
 
+def measure_controls(names: Iterable[str], made: Path, maker: Maker) -> dict[str, str]:
+    """Measure the negative controls of miniatures: ``NAME.controls.json`` beside each one's folder.
+
+    Not in it: a check's answer depends on every file of the checkpoint.
+
+    Args:
+        names: of the miniatures.
+        made: where their folders are.
+        maker: where they were made.
+
+    Returns:
+        Why there are none, by name, for those that have none.
+
+    Raises:
+        MakerBroken: the process that measures did not begin.
+        UvFailure: an environment for it could not be built.
+    """
+    problems: dict[str, str] = {}
+    by_version: dict[str, list[str]] = {}
+    for name in names:
+        record = read_json(made / name / RECORD)
+        if record is None:
+            problems[name] = f"there is no miniature in {made / name}; make it first"
+        elif (read_json(made / f"{name}.{CONTROLS}") or {}).get("digest") != record["digest"]:
+            by_version.setdefault(str(record["made_by"]["transformers"]), []).append(name)
+    for version, left in by_version.items():
+        answers: dict[str, _Answer] = {}
+        while len(answers) < len(left):
+            requests: dict[str, Mapping[str, Any]] = {name: {"task": "control"} for name in left if name not in answers}
+            folders = {name: made / name for name in requests}
+            answers |= _asked(requests, maker, version, lambda name, copy: _keep_controls(copy, made, name), folders)
+        problems |= {name: answer.message for name, answer in answers.items() if answer.message}
+    return problems
+
+
 def _made(orders: Sequence[_Order], maker: Maker, version: str) -> dict[str, _Answer]:
     """Make the orders in one process, as far as it comes; what each came to."""
+    requests = {order.name: _request(order) for order in orders}
+    folders = {order.name: order.folder for order in orders}
+    return _asked(requests, maker, version, lambda name, folder: _keep(folder, folders[name]))
+
+
+def _asked(
+    requests: Mapping[str, Mapping[str, Any]],
+    maker: Maker,
+    version: str,
+    keep: Callable[[str, Path], None],
+    copied: Mapping[str, Path] | None = None,
+) -> dict[str, _Answer]:
+    """Ask one process of the maker, as far as it comes; what each request came to.
+
+    Args:
+        requests: by name.
+        maker: where.
+        version: of transformers.
+        keep: called with each name and the folder that its request worked in.
+        copied: what those folders hold at first; None: nothing.
+
+    Raises:
+        MakerBroken: the process did not begin.
+    """
     python = maker.environment(version).python
     scratch = Path(tempfile.mkdtemp(prefix="miniature-", dir=own_folder(maker.scratch)))
     try:
-        requests = [_write_request(scratch, number, order) for number, order in enumerate(orders)]
+        names = list(requests)
+        places = {name: scratch / f"folder-{number}" for number, name in enumerate(names)}
+        for name, folder in (copied or {}).items():
+            shutil.copytree(folder, places[name])
+        files = [
+            _write_request(scratch, number, {**requests[name], "folder": str(places[name])})
+            for number, name in enumerate(names)
+        ]
         report = CHILDREN.run(
-            [str(python), "-I", str(_MAKER / "start.py"), *map(str, requests)],
+            [str(python), "-I", str(_MAKER / "start.py"), *map(str, files)],
             environment=child_environment(home=str(scratch), scratch=str(scratch)),
             folder=scratch,
-            limits=replace(_LIMITS, wall=_EACH * (len(orders) + 1)),
+            limits=replace(_LIMITS, wall=_EACH * (len(names) + 1)),
             events=scratch / EVENTS,
             writable=[scratch],
         )
@@ -166,42 +234,47 @@ def _made(orders: Sequence[_Order], maker: Maker, version: str) -> dict[str, _An
             with suppress(ValidationError, IndexError):  # what no maker writes: then its miniature has no answer
                 event = _Answer.model_validate_json(line)
                 ended = event.model_copy(update={"message": f"its maker ended over it: {report.message or report.end}"})
-                found[orders[event.number].name] = event if event.event == "answer" else ended
+                found[names[event.number]] = event if event.event == "answer" else ended
         if not found:
             raise MakerBroken(f"the maker of miniatures did not begin: {report.end}\n{report.log[-2000:]}")
-        for number, order in enumerate(orders):
-            if order.name in found and not found[order.name].message:
-                _keep(scratch / f"made-{number}", order)
+        for name in names:
+            if name in found and not found[name].message:
+                keep(name, places[name])
         return found
     finally:
         with suppress(OSError):  # the next sweep tries again
             remove_tree(scratch)
 
 
-def _write_request(scratch: Path, number: int, order: _Order) -> Path:
+def _request(order: _Order) -> Mapping[str, Any]:
     files = files_for(order.config)
-    request = {
+    return {
         "task": "make",
-        "number": number,
         "config": dict(order.config),
         "tokenizer": dict(files.tokenizer),
         "processors": dict(files.processors),
         "seed": order.seed,
         "digest": order.digest,
-        "folder": str(scratch / f"made-{number}"),
-        "events": str(scratch / EVENTS),
     }
+
+
+def _write_request(scratch: Path, number: int, request: Mapping[str, Any]) -> Path:
     file = scratch / f"request-{number}.json"
-    file.write_text(json.dumps(request), encoding="utf-8")
+    told = {**request, "number": number, "events": str(scratch / EVENTS)}
+    file.write_text(json.dumps(told), encoding="utf-8")
     return file
 
 
-def _keep(made: Path, order: _Order) -> None:
+def _keep(made: Path, folder: Path) -> None:
     """Move a finished miniature to its place, the record last."""
-    order.folder.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(order.folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
     record = made / RECORD
     aside = made.parent / f"{made.name}.json"
     record.rename(aside)
-    shutil.move(made, order.folder)
-    shutil.move(aside, order.folder / RECORD)
+    shutil.move(made, folder)
+    shutil.move(aside, folder / RECORD)
+
+
+def _keep_controls(copy: Path, made: Path, name: str) -> None:
+    write_atomically(made / f"{name}.{CONTROLS}", (copy / CONTROLS).read_text(encoding="utf-8"))
