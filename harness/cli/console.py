@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from harness.core.verdict import Stage, Status, Verdict
+from harness.core.verdict import Stage, Status, Verdict, inert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,7 +132,7 @@ class RunDisplay:
                 f"{number} {combination.id}  {verdict_text(record)}{' [dim](known)[/]' if known else ''}"
             )
             if record.as_expected is False and (why := reason_line(record)):
-                self.console.print(f"        [dim]{escape(why)}[/]")
+                self.console.print(f"        [dim]{escape(inert(why))}[/]")
 
 
 def reason_line(record: Record) -> str:

@@ -89,7 +89,13 @@ class Reason(StrEnum):
 _FORM = re.compile(
     r"(?P<status>[a-z]+)(?:/(?P<stage>[a-z]+)(?:/(?P<reason>[a-z-]+)(?:\((?P<detail>.*)\))?)?)?", re.DOTALL
 )
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f]+")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+"""What a terminal obeys instead of showing it: control characters, and marks that turn the direction of writing."""
+
+
+def inert(text: str) -> str:
+    """``text`` without what a terminal obeys, for one line of it."""
+    return _UNSAFE.sub(" ", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ class Verdict:
             raise ValueError("a verdict with a reason names its stage")
         if self.detail and self.reason is None:
             raise ValueError("a detail belongs to a reason")
-        clean = _UNSAFE.sub(" ", self.detail).strip()
+        clean = inert(self.detail).strip()
         object.__setattr__(self, "detail", clean)
 
     def __str__(self) -> str:

@@ -72,3 +72,10 @@ def test_an_expectation_may_stop_early(verdict: Verdict) -> None:
 )
 def test_what_was_learned_about_an_expectation(expected: str, verdict: str, answer: bool | None) -> None:
     assert as_expected(Expectation.parse(expected), Verdict.parse(verdict)) is answer
+
+
+@pytest.mark.parametrize("sign", ["\x1b", "\x07", "\x9b", "\x9d", "\u202e", "\u2066", "\u2028", "\x7f", "\r"])
+def test_a_detail_holds_nothing_that_a_terminal_obeys(sign: str) -> None:
+    verdict = Verdict(Status.FAIL, Stage.IMPORT, Reason.CRASH, f"a{sign}[31mb")
+    assert verdict.detail == "a [31mb"
+    assert Verdict.parse(str(verdict)) == verdict
