@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .engine import Told
     from .passes import Found
 
+CUDA_CODE = ("flash_mla", "deep_gemm", "deep_ep", "fast_hadamard_transform", "flash_attn_interface")
+"""Packages that some models cannot do without, and that only run on a GPU."""
 OWN = f"{__package__}."
 INTERPRETER = "triton.runtime.interpreter"
 
@@ -139,6 +141,9 @@ def unemulated(error: BaseException) -> Any:
 
     Of Triton's interpreter is what it raised while it ran a kernel; of the emulation, what its own lines raised.
     """
+    package = next((name for name in CUDA_CODE if name in str(error)), None)
+    if package is not None:
+        return f"{package} has CUDA code, and nothing here stands for it"
     modules: List[str] = []
     link = error.__traceback__
     while link is not None:

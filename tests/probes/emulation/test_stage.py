@@ -168,6 +168,14 @@ def test_what_a_stand_in_has_no_answer_to_blocks(events: Events, run: Callable[[
     assert results(events) == [("emulate", "blocked", "platform-limits")]
 
 
+def test_a_model_that_needs_cuda_code_blocks(events: Events, run: Callable[[Callable[[], None]], str]) -> None:
+    def raising() -> None:
+        raise AssertionError("DeepSeek-V3.2 requires flash_mla to be available.")
+
+    assert run(raising).startswith("flash_mla has CUDA code")
+    assert results(events) == [("emulate", "blocked", "platform-limits")]
+
+
 def test_any_other_error_is_a_failure(events: Events, run: Callable[[Callable[[], None]], str]) -> None:
     def raising() -> None:
         raise KeyError("model.visual")
