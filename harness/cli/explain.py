@@ -12,10 +12,11 @@ from packaging.utils import canonicalize_name
 
 from harness.cli.guard import guarded
 from harness.core.errors import ExitCode
-from harness.diagnose.explain import FORMATS, Format, read_stack
+from harness.diagnose.explain import FORMATS, Format
 from harness.diagnose.explain import explain as explain_log
 from harness.diagnose.fixtures import bless as bless_fixtures
 from harness.diagnose.health import Coverage, Health, cover, cover_without_own, examine, load_cases
+from harness.diagnose.stack import read_stack
 
 if TYPE_CHECKING:
     from harness.core.presence import Presence
@@ -26,17 +27,37 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("logfile", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option(
-    "--stack", type=_FILE, help="Installed packages: a pylock.toml, or lines name==version as pip freeze has them."
+    "--stack",
+    type=_FILE,
+    help="Installed packages: a pylock.toml, or what pip freeze, pip list or lmdeploy check_env prints.",
 )
+@click.option("--offline", is_flag=True, help="Ask no package index which versions have a missing name.")
+@click.option("--propose", is_flag=True, help="Propose a signature for a failure that none recognises.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 @guarded
-def explain(logfile: Path, stack: Path | None, form: Format) -> None:
+def explain(logfile: Path, stack: Path | None, form: Format, *, offline: bool, propose: bool) -> None:
     """Say what went wrong in LOGFILE, and what to do about it ("-" reads standard input).
 
     Any log will do: a traceback, a server's log of any size, what pip or uv printed, or text pasted from an issue.
     """
     packages = read_stack(stack) if stack else None
-    click.echo(explain_log(sys.stdin.buffer if str(logfile) == "-" else logfile, packages, form))
+    source = sys.stdin.buffer if str(logfile) == "-" else logfile
+    if offline:
+        click.echo(explain_log(source, packages, form, propose=propose))
+        return
+    from harness.diagnose.boundaries import shipped  # noqa: PLC0415 - only where the index is asked
+    from harness.diagnose.missing import InTurn  # noqa: PLC0415 - as above
+    from harness.scan.answers.symbols import NamesOfReleases  # noqa: PLC0415 - as above
+    from harness.scan.sources.release import Library  # noqa: PLC0415 - as above
+
+    library = Library()
+    try:
+        names = NamesOfReleases(library)
+        click.echo(explain_log(source, packages, form, lookup=InTurn(shipped(), names), propose=propose))
+    finally:
+        library.close()
+    if names.trouble:
+        click.echo(f"The index was not asked for versions: {names.trouble}", err=True)
 
 
 @click.group()

@@ -28,12 +28,24 @@ class Boundaries:
     names: Mapping[str, Presence]
 
     def of(self, name: str) -> Presence | None:
-        """Where a name is; one that moved within its package is known by its last part, if that is the only such."""
+        """Where a name is.
+
+        A module is where anything in it is; a name that moved within its package is known by its last part, if that is
+        the only such.
+        """
         if name in self.names:
             return self.names[name]
+        if within := [presence for known, presence in self.names.items() if known.startswith(f"{name}.")]:
+            there = {version: any(version in each for each in within) for version in within[0].looked_at}
+            return Presence.of(within[0].package, there)
         package, tail = name.partition(".")[0], name.rpartition(".")[2]
         same = [known for known in self.names if known.startswith(f"{package}.") and known.rpartition(".")[2] == tail]
         return self.names[same[0]] if len(same) == 1 else None
+
+    def beside(self, name: str) -> list[str]:
+        """The last parts of names in the same module, as far as the table has them."""
+        home = name.rpartition(".")[0]
+        return [known.rpartition(".")[2] for known in self.names if known.rpartition(".")[0] == home]
 
     def satisfying(self, names: Iterable[str]) -> list[Version]:
         """The versions that have all of some names of one package, those that the table does not know left out."""

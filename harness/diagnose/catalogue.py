@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CATALOGUE = Path(__file__).with_name("signatures.yaml")
-COMPUTED = frozenset({"boundary", "consumer", "installed", "requirement"})
+COMPUTED = frozenset({"boundary", "consumer", "installed", "parties", "requirement"})
 """What the classifier fills in beside a signature's own captures (see :mod:`harness.diagnose.placeholders`)."""
 
 
@@ -49,6 +49,8 @@ class Tier(StrEnum):
     """An error that nothing recognises, by its words or the place that raised it."""
     HINT = "hint"
     """Words in a description rather than in an error; only for short texts without any error."""
+    PRECURSOR = "precursor"
+    """A notice that is harmless alone, and the cause of a failure that follows it."""
     BENIGN = "benign"
     """Known noise: looks like trouble, is none."""
 

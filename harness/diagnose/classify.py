@@ -2,36 +2,76 @@
 
 Every statement is held against the catalogue. Within a chain of exceptions the more specific signature wins, then
 the one nearer to the root; between unrelated failures the louder one, then the one that happened first, because what
-follows is usually fallout. Known consequences of something else only count when nothing else was said.
+follows is usually fallout. Known consequences of something else, and words of prose, only count when nothing else was
+said: an exception that no signature knows outranks them. What a person tried one after the other is told beside it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
+
+from packaging.version import InvalidVersion, Version
 
 from harness.core.records import DiagnosisRecord
 from harness.core.verdict import Reason
+from harness.diagnose.boundaries import shipped as table
 from harness.diagnose.catalogue import Catalogue, Compiled, Signature, Tier, shipped
+from harness.diagnose.frames import package_of
 from harness.diagnose.matching import Matcher
+from harness.diagnose.missing import is_attribute, meant, missing_name
 from harness.diagnose.placeholders import detail, fill, values
 from harness.diagnose.statements import Severity, Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from harness.core.presence import Presence
     from harness.diagnose.evidence import Evidence
+    from harness.diagnose.missing import Lookup
 
 
 _CERTAINTY = {
     Tier.SPECIFIC: 0.95,
+    Tier.PRECURSOR: 0.8,
     Tier.GENERIC: 0.8,
     Tier.WEAK: 0.55,
     Tier.FALLOUT: 0.4,
     Tier.GUESS: 0.3,
     Tier.HINT: 0.25,
 }
-_STRENGTH = {Tier.SPECIFIC: 2, Tier.GENERIC: 1, Tier.WEAK: 0, Tier.FALLOUT: -1, Tier.GUESS: -2, Tier.HINT: -3}
+_CURED = {
+    Tier.SPECIFIC: 0.7,
+    Tier.PRECURSOR: 0.6,
+    Tier.GENERIC: 0.4,
+    Tier.WEAK: 0.4,
+    Tier.FALLOUT: 0.2,
+    Tier.GUESS: 0.1,
+    Tier.HINT: 0.1,
+}
+_CURED_BY_VERSIONS = 0.8
+"""Where the sources of the releases say which have what is missing."""
+_STRENGTH = {
+    Tier.SPECIFIC: 2,
+    Tier.PRECURSOR: 2,
+    Tier.GENERIC: 1,
+    Tier.WEAK: 0,
+    Tier.FALLOUT: -1,
+    Tier.GUESS: -2,
+    Tier.HINT: -3,
+}
+_ABOUT_NAMES = frozenset(
+    {
+        Reason.SYMBOL,
+        Reason.MISSING_DEPENDENCY,
+        Reason.ENTRYPOINT,
+        Reason.PROCESSOR_DRIFT,
+        Reason.CONFIG_DRIFT,
+        Reason.QUANTISATION,
+        Reason.ARCHITECTURE,
+    }
+)
+"""Families whose failures can lack a name of a package."""
 _HINT_LIMIT = 6000
 """Bytes of text up to which a description, as opposed to a log, is looked at for hints."""
 _COMPLAINTS = ("error", "fail", "abort", "fatal")
@@ -48,7 +88,9 @@ class Diagnosis:
     family: Reason = Reason.UNKNOWN
     captures: dict[str, str] = field(default_factory=dict)
     confidence: float = 0.0
-    """0 to 1: how far the pattern, its surroundings and the absence of rivals can be trusted."""
+    """0 to 1: how far the cause can be trusted, as measured by tier, with its surroundings and rivals."""
+    remedy_confidence: float = 0.0
+    """0 to 1: how far the remedy can be trusted, as measured by tier."""
     line: str = ""
     """The line that decided."""
     number: int | None = None
@@ -65,6 +107,14 @@ class Diagnosis:
     """Ids of the known noise that was seen."""
     guessed: bool = False
     """Whether no signature recognised the failure and words or place decided."""
+    package: str = ""
+    """The package whose code raised it, where a traceback shows that."""
+    missing: str = ""
+    """The dotted name that is not there."""
+    presence: Presence | None = None
+    """The versions that have it."""
+    others: tuple[Diagnosis, ...] = ()
+    """Further failures of the same text that are no consequence of this one."""
 
     def record(self) -> DiagnosisRecord:
         """The diagnosis as a result record keeps it."""
@@ -97,7 +147,13 @@ class _Hit(NamedTuple):
         return _STRENGTH[self.signature.tier]
 
 
-def classify(evidence: Evidence, catalogue: Catalogue | None = None, *, guess: bool | None = None) -> Diagnosis:
+def classify(
+    evidence: Evidence,
+    catalogue: Catalogue | None = None,
+    *,
+    guess: bool | None = None,
+    lookup: Lookup | None = None,
+) -> Diagnosis:
     """The diagnosis of some evidence; always answers, if need be that the failure is unknown.
 
     Args:
@@ -106,24 +162,38 @@ def classify(evidence: Evidence, catalogue: Catalogue | None = None, *, guess: b
         guess: whether a failure that no signature recognises may be given a family by its words and its place, and a
             description without an error one by its words. A person reading a log wants that, a verdict must not; so
             unless said otherwise it is done for evidence without a stage.
+        lookup: in which versions a name is there; the shipped table unless given.
     """
     catalogue = catalogue or shipped()
     guess = evidence.stage is None if guess is None else guess
-    matcher = Matcher(evidence)
-    hits = [hit for s in evidence.statements for hit in _hits(s, matcher, catalogue.candidates(s.text))]
+    found = _Classifier(evidence, catalogue, lookup or table())
+    hits = [hit for s in evidence.statements for hit in _hits(s, found.matcher, catalogue.candidates(s.text))]
     benign, noisy = _noise(hits)
     best = [_best_of_group(group) for group in _groups(hits, noisy)]
     chosen = _choose([hit for hit in best if _may_decide(hit, evidence, guess=guess)])
-    if chosen is not None:
-        return _diagnosis(chosen, best, evidence, benign)
-    root = _loud_root(evidence, noisy)
+    explained = {hit.statement.group for hit in best if hit.strength >= 0}
+    root = _loud_root(evidence, noisy if chosen is None else noisy | explained)
+    if chosen is not None and (root is None or not _outranks(root, chosen)):
+        if chosen.signature.tier is Tier.PRECURSOR and root is None and len(best) == 1:
+            return Diagnosis(failure=False, benign=(*benign, chosen.signature.id))
+        return found.diagnosis(chosen, best, benign)
     if root is None:
         return Diagnosis(failure=False, benign=benign)
     if guess and (root.type or root.severity is Severity.LOUD):
-        guessed = next(_hits(root, matcher, catalogue.guesses), None)
+        guessed = next(_hits(root, found.matcher, catalogue.guesses), None)
         if guessed is not None:
-            return _diagnosis(guessed, [], evidence, benign)
-    return Diagnosis(line=root.line, number=root.number, benign=benign, detail=(root.type or "").rsplit(".", 1)[-1])
+            return found.diagnosis(guessed, [], benign)
+    kind = (root.type or "").rsplit(".", 1)[-1]
+    return Diagnosis(line=root.line, number=root.number, benign=benign, detail=kind, package=_package(root))
+
+
+def _outranks(root: Statement, chosen: _Hit) -> bool:
+    """Whether something that no signature knows was said more clearly than a consequence or a hint."""
+    if root.group == chosen.statement.group or chosen.strength > 0:  # a precursor explains what follows
+        return False
+    if chosen.strength == 0:
+        return root.native and root.group < chosen.statement.group
+    return root.native or (root.type is not None and root.severity is Severity.LOUD)
 
 
 def unexplained(evidence: Evidence, catalogue: Catalogue | None = None) -> Statement | None:
@@ -170,9 +240,13 @@ def _choose(hits: list[_Hit]) -> _Hit | None:
             return (hit.strength, -hit.compiled.order, 0)
         return (min(hit.strength, 1), hit.statement.severity, -hit.statement.group)
 
-    said = [hit for hit in hits if hit.strength >= 0]
+    notices = [hit for hit in hits if hit.signature.tier is Tier.PRECURSOR]
+    said = [hit for hit in hits if hit.strength >= 0 and hit not in notices]
     loud = [hit for hit in said if hit.statement.severity is not Severity.QUIET]
-    return max(loud or said or hits, key=rank, default=None)
+    found = max(loud or said or [hit for hit in hits if hit not in notices], key=rank, default=None)
+    if found is None:
+        return next(iter(notices), None)
+    return next((hit for hit in notices if hit.statement.group < found.statement.group), found)
 
 
 def _loud_root(evidence: Evidence, noisy: set[int]) -> Statement | None:
@@ -183,28 +257,120 @@ def _loud_root(evidence: Evidence, noisy: set[int]) -> Statement | None:
     return next(iter(raised or complaints), None)
 
 
-def _diagnosis(hit: _Hit, best: list[_Hit], evidence: Evidence, benign: tuple[str, ...]) -> Diagnosis:
-    signature = hit.signature
-    confidence = _CERTAINTY[signature.tier]
-    if hit.statement.severity is Severity.QUIET:
-        confidence *= _QUIET_FACTOR
-    if signature.stages and evidence.stage is not None and evidence.stage not in signature.stages:
-        confidence *= _OFF_STAGE_FACTOR
-    if any(rival.strength > 0 and rival.signature.family is not signature.family for rival in best):
-        confidence *= _RIVAL_FACTOR
-    known = values(signature, hit.captures, hit.statement, evidence)
-    return Diagnosis(
-        signature=signature.id,
-        family=signature.family or Reason.UNKNOWN,
-        captures=hit.captures,
-        confidence=round(confidence, 2),
-        line=hit.statement.line,
-        number=hit.statement.number,
-        title=fill(signature.title, known),
-        cause=fill(signature.cause, known),
-        remedy=fill(signature.remedy, known),
-        source=signature.source,
-        detail=detail(signature, hit.captures),
-        benign=benign,
-        guessed=signature.tier in (Tier.GUESS, Tier.HINT),
-    )
+class _Classifier:
+    """Makes diagnoses of one piece of evidence."""
+
+    def __init__(self, evidence: Evidence, catalogue: Catalogue, lookup: Lookup) -> None:
+        self.matcher = Matcher(evidence)
+        self._evidence = evidence
+        self._catalogue = catalogue
+        self._lookup = lookup
+
+    def diagnosis(self, hit: _Hit, best: Sequence[_Hit], benign: tuple[str, ...]) -> Diagnosis:
+        """What a hit says, with the other failures of the text."""
+        first = self._one(hit, best)
+        others = [self._one(other, best) for other in self._further(hit, best)]
+        told = {(first.signature, *first.captures.items())}
+        kept = []
+        for other in others:
+            if (key := (other.signature, *other.captures.items())) not in told:
+                told.add(key)
+                kept.append(other)
+        return replace(first, benign=benign, others=tuple(kept))
+
+    def _further(self, hit: _Hit, best: Sequence[_Hit]) -> Iterator[_Hit]:
+        """Failures beside the one that was chosen: of other attempts, or of a conflict's other parties."""
+        for other in best:
+            if other.strength <= 0 or other is hit:
+                continue
+            if other.signature.id == hit.signature.id and hit.signature.family is Reason.RESOLVER_CONFLICT:
+                yield other
+            elif other.statement.severity is not Severity.LOUD:
+                continue
+            elif self._tried_again(hit.statement, other.statement) or self._both_lack(hit, other):
+                yield other
+
+    def _both_lack(self, one: _Hit, other: _Hit) -> bool:
+        """Whether both failures are names that only some versions of one package have."""
+        lacking = [self._presence(hit)[1] for hit in (one, other)]
+        return all(each and each.runs for each in lacking) and len({each.package for each in lacking if each}) == 1
+
+    def _presence(self, hit: _Hit) -> tuple[str, Presence | None]:
+        missing = missing_name(hit.captures) if hit.signature.family in _ABOUT_NAMES else None
+        presence = self._lookup.of(missing) if missing else None
+        if presence is not None and not presence.runs and missing and is_attribute(missing):
+            presence = None  # a field can be there without the sources saying so
+        return missing or "", presence
+
+    def _tried_again(self, one: Statement, other: Statement) -> bool:
+        """Whether a person typed a command between the two."""
+        if one.number is None or other.number is None:
+            return False
+        first, last = sorted((one.number, other.number))
+        return any(first < number < last for number in self._evidence.attempts)
+
+    def _one(self, hit: _Hit, best: Sequence[_Hit]) -> Diagnosis:
+        signature, evidence = hit.signature, self._evidence
+        missing, presence = self._presence(hit)
+        known = values(signature, hit.captures, hit.statement, evidence, presence)
+        remedy = fill(signature.remedy, known)
+        if presence is not None and missing:
+            remedy = self._by_versions(missing, presence, remedy, told="{requirement}" in signature.remedy)
+        return Diagnosis(
+            signature=signature.id,
+            family=signature.family or Reason.UNKNOWN,
+            captures=hit.captures,
+            confidence=round(self._confidence(hit, best), 2),
+            remedy_confidence=_CURED_BY_VERSIONS if presence and presence.runs else _CURED[signature.tier],
+            line=hit.statement.line,
+            number=hit.statement.number,
+            title=fill(signature.title, known),
+            cause=fill(signature.cause, known),
+            remedy=remedy,
+            source=signature.source,
+            detail=detail(signature, hit.captures),
+            guessed=signature.tier in (Tier.GUESS, Tier.HINT),
+            package=_package(hit.statement),
+            missing=missing,
+            presence=presence,
+        )
+
+    def _by_versions(self, missing: str, presence: Presence, remedy: str, *, told: bool) -> str:
+        """The remedy for somebody who lacks a name, with what the releases say of it."""
+        package = presence.package
+        if not presence.runs:
+            name = meant(missing, self._lookup)
+            ask = f"did you mean {name}?" if name else "correct it, or find the fork or the branch that has it."
+            return f"No release of {package} up to {presence.looked_at[-1]} has {missing}: {ask}"
+        installed = self._evidence.installed.get(package, "")
+        everywhere = len(presence.versions) == len(presence.looked_at)
+        if everywhere or (installed and _is_in(installed, presence)):
+            which = f"{package} {installed}" if installed and not everywhere else f"Every release of {package}"
+            why = "its module stopped while it was loaded, or another copy or file hides the package"
+            return (
+                f"{which} has {missing}, so {why}: import it alone to see which. {remedy if not told else ''}".strip()
+            )
+        return remedy if told else f"Install {' or '.join(presence.requirements())}, which has {missing}. {remedy}"
+
+    def _confidence(self, hit: _Hit, best: Sequence[_Hit]) -> float:
+        signature, stage = hit.signature, self._evidence.stage
+        confidence = _CERTAINTY[signature.tier]
+        if hit.statement.severity is Severity.QUIET and signature.tier is not Tier.PRECURSOR:
+            confidence *= _QUIET_FACTOR
+        if signature.stages and stage is not None and stage not in signature.stages:
+            confidence *= _OFF_STAGE_FACTOR
+        if any(rival.strength > 0 and rival.signature.family is not signature.family for rival in best):
+            confidence *= _RIVAL_FACTOR
+        return confidence
+
+
+def _is_in(version: str, presence: Presence) -> bool:
+    try:
+        return Version(version) in presence
+    except InvalidVersion:
+        return False
+
+
+def _package(statement: Statement) -> str:
+    """The package of the innermost frame that has one."""
+    return next((package for frame in reversed(statement.frames) if (package := package_of(frame))), "")

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from packaging.utils import canonicalize_name
 
 from harness.core.verdict import Stage
+from harness.diagnose.frames import relative
 from harness.diagnose.lines import read_lines
-from harness.diagnose.statements import Severity, Statement, read_statements, relative, statement_text
+from harness.diagnose.patterns import text_pattern
+from harness.diagnose.stack import versions_told
+from harness.diagnose.statements import Severity, Statement, read_statements, statement_text
 from harness.diagnose.stream import select
 
 if TYPE_CHECKING:
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
     from harness.core.records import ExceptionRecord, FrameRecord
 
 _MOST_CAUSES = 30
+_COMMAND = text_pattern(
+    r"^(?:\([\w.-]+\) )?(?:[\w.-]+@[\w.-]+[: ]\S*)? ?[$#%\x{276F}] \S|^(?:PS )?[A-Z]:\\[^>]*> ?\S|^In \[\d+\]:"
+)
+"""A prompt with a command: of a shell, PowerShell or a notebook."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,10 @@ class Evidence:
     backend: str = ""
     stack: Mapping[str, str] = field(default_factory=dict)
     """Installed packages, normalised name to version; empty when not known."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """The versions that the log itself says are installed, the last word on each."""
+    attempts: tuple[int, ...] = ()
+    """Line numbers at which a person typed a command."""
     python: str = ""
     platform: Mapping[str, str] = field(default_factory=dict)
     """Facts of the machine such as ``os`` and ``wsl``; empty when not known."""
@@ -102,13 +113,21 @@ class Evidence:
         if isinstance(source, str):
             source = source.encode(errors="replace")
         selection = select(io.BytesIO(source) if isinstance(source, bytes) else source)
+        lines = list(read_lines(selection.windows))
         return cls(
-            statements=tuple(read_statements(read_lines(selection.windows))),
+            statements=tuple(read_statements(lines)),
+            told=versions_told(line.text for line in lines),
+            attempts=tuple(line.number for line in lines if _COMMAND.search(line.raw)),
             mentions=selection.mentions,
             stack={canonicalize_name(name): version for name, version in (stack or {}).items()},
             size=selection.size,
             complete=selection.complete,
         )
+
+    @property
+    def installed(self) -> dict[str, str]:
+        """Versions by package: of the stack, and what the log says of others."""
+        return {**self.told, **self.stack}
 
     @cached_property
     def corpus(self) -> str:

@@ -57,6 +57,8 @@ _FLAT_BREAKS = (
     ),
 )
 """Where the lines of a traceback that something put on one line began, and how to begin them again."""
+_DOUBLED = text_pattern(r"(?P<name>[A-Za-z_][\w.]*)(?P<marks>(?:: ){2,})(?P<rest>\S.*)$")
+_MOST_PROCESSES = 16
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]?[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 """Terminal colours and titles. No part of it can match in two ways, so it is linear in any engine."""
 _CLOCK = text_pattern(r"\d\d?:\d\d([A-Za-z_]+: )")
@@ -118,7 +120,20 @@ def _parts(whole: str) -> Iterator[str]:
         if r"\n" in text and ("Traceback (most" in text or text.count(r"\n") >= _HIDDEN_BREAKS):
             text = text.replace(r"\n", "\n").replace(r"\"", '"').replace(r"\'", "'")
         for line in text.split("\n"):
-            yield from (part[:LONGEST] for part in _unfolded(line))
+            yield from (part[:LONGEST] for part in _unfolded(_once(line)))
+
+
+def _once(line: str) -> str:
+    """A line that several processes wrote into each other, piece by piece, as one of them meant it."""
+    doubled = _DOUBLED.search(line)
+    if doubled is None:
+        return line
+    name, rest = doubled.group("name") or "", doubled.group("rest") or ""
+    for times in range(_MOST_PROCESSES, 1, -1):
+        size, length = len(name) // times, len(rest) // times
+        if name == name[:size] * times and doubled.group("marks") == ": " * times and rest == rest[:length] * times:
+            return f"{line[: doubled.start()]}{name[:size]}: {rest[:length]}"
+    return line
 
 
 def _unfolded(line: str) -> list[str]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from harness.diagnose.boundaries import shipped
+from harness.diagnose.frames import package_of
+from harness.diagnose.patterns import text_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
     from harness.diagnose.evidence import Evidence
     from harness.diagnose.statements import Statement
 
-_ENGINES = ("lmdeploy", "vllm", "sglang")
+_MOST_PARTIES = 6
+_PARTY = text_pattern(
+    r"The user requested (?P<asked>[A-Za-z][\w.\[\]-]*[<>=!~]\S+)|"
+    r"(?P<who>[A-Za-z][\w.\[\]-]*)[ -](?P<version>\(?[<>=!~]*\d[\w.+!*<>=,|]*\)?) (?:depends on|requires) "
+    r"(?P<what>[A-Za-z][\w.\[\]-]*(?: ?\(?[<>=!~]=?[\d][\w.+!*<>=,|~]*\)?)?)"
+)
 
 
 class _Lenient(dict[str, str]):
@@ -37,40 +43,50 @@ def detail(signature: Signature, captures: Mapping[str, str]) -> str:
 
 
 def values(
-    signature: Signature, captures: Mapping[str, str], statement: Statement, evidence: Evidence
+    signature: Signature,
+    captures: Mapping[str, str],
+    statement: Statement,
+    evidence: Evidence,
+    presence: Presence | None,
 ) -> dict[str, str]:
     """What each placeholder of a signature stands for in this evidence.
 
     Beside the captures: ``consumer``, the package whose code failed; ``installed``, the provider's installed
-    version; ``boundary``, in which versions the missing name exists; ``requirement``, what to install.
+    version; ``boundary``, in which versions the missing name exists; ``requirement``, what to install; ``parties``, who
+    needs what in a conflict.
     """
     known = {**signature.defaults, **captures}
     for name in {"wanted", "rival_wanted"} & captures.keys():  # uv: >=4.56,<5 transformers>=5.10
         known[name] = captures[name].replace(f" {captures.get('needed', '')}", " or ")
     provider = (captures.get("provider") or captures.get("module") or "").split(".", 1)[0]
-    package = canonicalize_name(provider) if provider else ""
-    version = evidence.stack.get(package, "")
-    known["consumer"] = _consumer(statement, evidence, provider)
+    version = evidence.installed.get(canonicalize_name(provider), "") if provider else ""
+    known["consumer"] = _consumer(statement, provider)
     known["installed"] = f"{provider} {version}" if version else f"the installed {provider or 'package'}"
-    name = f"{captures.get('provider', '')}.{captures.get('symbol', '')}".strip(".")
-    known.update(_boundary(shipped().of(name), provider))
+    known["parties"] = _parties(statement.text)
+    known.update(_boundary(presence, provider))
     return known
 
 
 def _boundary(presence: Presence | None, provider: str) -> dict[str, str]:
     requirements = presence.requirements() if presence is not None else []
     if not requirements:
-        return {
-            "boundary": "is in no version table",
-            "requirement": f"a version of {provider or 'the package'} that has it",
-        }
+        where = "is in no version table" if presence is None else f"is in no release of {presence.package}"
+        return {"boundary": where, "requirement": f"a version of {provider or 'the package'} that has it"}
     return {"boundary": f"exists in {' and '.join(requirements)}", "requirement": " or ".join(requirements)}
 
 
-def _consumer(statement: Statement, evidence: Evidence, provider: str) -> str:
+def _consumer(statement: Statement, provider: str) -> str:
     """The package whose code was running: the innermost frame that is not the provider's own."""
-    for frame in reversed(statement.frames):
-        package = frame.file.split("/", 1)[0]
-        if "/" in frame.file and package not in ("", provider, "<frozen importlib._bootstrap>"):
-            return package
-    return next((name for name in _ENGINES if name in evidence.mentions), "the importing package")
+    packages = [package_of(frame) for frame in reversed(statement.frames)]
+    return next((package for package in packages if package not in ("", provider)), "the calling code")
+
+
+def _parties(text: str) -> str:
+    """Who needs what, as pip, poetry and conda explain a conflict."""
+    found: list[str] = []
+    for match in _PARTY.finditer(text):
+        asked = match.group("asked")
+        version = (match.group("version") or "").strip("()")
+        said = f"you ask for {asked}" if asked else f"{match.group('who')} {version} needs {match.group('what')}"
+        found += [said] if said not in found else []
+    return "; ".join(found[:_MOST_PARTIES]) or "the explanation names them"

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from harness.core.records import FrameRecord
+from harness.diagnose.frames import read_frame
 from harness.diagnose.patterns import text_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from harness.core.records import FrameRecord
     from harness.diagnose.lines import Line
 
 LONGEST = 4000
 """Characters of a statement that are kept."""
 _MESSAGE_LINES = 14
 _BLOCK_LINES = 60
+_NEWEST_FIRST = 4
+"""Lines between an exception and the first frame of its traceback, where that follows it."""
 _TRACEBACK = "Traceback (most recent call last)"
 _CHAIN = text_pattern(
     "(?i)the above exception was the direct cause of the following|"
     "during handling of the above exception, another exception occurred"
 )
-_FRAME = text_pattern(r'^\s*(?:[│|]\s*)?File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<function>.+))?')
-_NOTEBOOK_FRAME = text_pattern(r"^\s*File (?P<file>\S+\.py):(?P<line>\d+)(?:, in (?P<function>[^(]+))?")
-_RICH_FRAME = text_pattern(r"^\s*(?P<file>/\S+\.py):(?P<line>\d+) in (?P<function>\w+)")
 _NAME = (
     r"(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*"
     r"(?:Error|Exception|Warning|Exit|Interrupt|Timeout|NotFound|Failure|Fault|Refused|Denied|Unavailable)\w*"
@@ -34,13 +35,27 @@ _NAME = (
 _EXCEPTION = text_pattern(rf"^[\s*`]*(?P<type>{_NAME})(?::\s(?P<message>.*)|:?[\s*`]*$)")
 _INLINE = text_pattern(rf"(?:^|[^\w.])(?P<type>{_NAME}): (?P<message>\S.*)")
 _ANY_EXCEPTION = text_pattern(r"^\s*(?P<type>(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?::\s(?P<message>.*)|:?\s*$)")
+_TOLD = text_pattern(r"[A-Za-z]\w+\W+(?:\w+\W+)*?[A-Za-z]\w+")
 _REFUSED = text_pattern(r'" [45]\d\d\b|(?i)fall ?back')
 _TIMESTAMP = text_pattern(r"^[\[(]?(?:[A-Z][a-z]+ \d+|\d{4}-\d\d-\d\d)?[T ]?\d{1,2}:\d\d:\d\d[.,\d]*[Z)\]]?$")
 _CARETS = text_pattern(r"^[\s~^.]+$")
-_ENVIRONMENT = text_pattern(r"^.*(?:site-packages|dist-packages)[/\\]")
+_ENDED = text_pattern(r"^(?:Aborted|Killed|Segmentation fault|Bus error|Terminated)\b")
+"""What a shell says of a process that ended; no part of the last message."""
 _COMPLAINT = text_pattern(r"(?i)^\W*(?:\w+ )?(?:fatal |internal |server )?(?:error|exception)\b\s*:|^Killed\b")
+_NATIVE = text_pattern(
+    r"\[TM\]\[(?:ERROR|FATAL)\]|^\s*what\(\): |\bCheck failed: |\bAssertion (?:fail: |.{1,200} failed)|"
+    r"\bfatal error(?: \w+)?: |\bld(?:\.\w+)?: (?:cannot|error)|\bNCCL (?:error|WARN)|^\s*panicked at |"
+    r"\bCUDA (?:runtime |driver )?error\b|-cli: \w+(?: \w+)? error: "
+)
+"""What compilers, linkers, CUDA, NCCL, TurboMind and containers say where Python raises."""
+_SOURCE_LINE = text_pattern(
+    r"^\s+(?:raise\b|return\b|from [\w.]+ import\b|import [\w.]+$|def |class |if .*:$|for .*:$|with .*:$|assert |"
+    r"await |[\w.\[\]]+(?:, [\w.]+)* = \S|\w[\w.]*\($)|\{self\.|\{type\(self\)"
+)
+"""A line of source that was printed beside a message, where a traceback is printed newest first."""
 _BLOCK_START = text_pattern(
-    r"(?i)no solution found|the conflict is caused by|^\s*cause: because|^\s*because |requirements are unsatisfiable"
+    r"(?i)no solution found|the conflict is caused by|^\s*cause: because|^\s*because |requirements are unsatisfiable|"
+    r"encountered problems while solving|packages are incompatible|following specifications were found"
 )
 
 
@@ -69,6 +84,8 @@ class Statement:
     """Exception type as printed."""
     frames: tuple[FrameRecord, ...] = ()
     severity: Severity = Severity.LOUD
+    native: bool = False
+    """Said by compiled code, a compiler, a linker or an installer to be what stopped it."""
     group: int = 0
     """Exceptions of one printed chain share a group; groups are numbered in the order they were printed."""
     depth: int = 0
@@ -96,8 +113,11 @@ def read_statements(lines: Iterable[Line]) -> list[Statement]:
     """
     readers: dict[str, _Reader] = defaultdict(_Reader)
     blocks = _Blocks()
+    latest = ""
     for line in lines:
-        readers[line.origin].read(line)
+        if line.origin or line.level or not readers[latest].goes_on(line):
+            latest = line.origin
+        readers[latest].read(line)
         blocks.read(line)
     found = [item for reader in readers.values() for item in reader.finished()]
     return _numbered([*found, *blocks.finished()])
@@ -114,12 +134,6 @@ def statement_text(kind: str, message: str, frames: Sequence[FrameRecord]) -> st
     if frames and frames[-1].text and (not message.strip() or "NoneType" in message or kind.endswith("KeyError")):
         text = f"{text} <- {frames[-1].text}"
     return text
-
-
-def relative(path: str) -> str:
-    """A frame's file without the environment's folder."""
-    match = _ENVIRONMENT.match(path)
-    return (path[match.end() :] if match else path).replace("\\", "/")
 
 
 @dataclass(slots=True)
@@ -153,7 +167,7 @@ def _numbered(found: list[_Found]) -> list[Statement]:
         result.append(
             Statement(
                 statement.text, statement.line, statement.number, statement.type, statement.frames,
-                statement.severity, number, depth,
+                statement.severity, statement.native, number, depth,
             )
         )  # fmt: skip
     return result
@@ -179,7 +193,7 @@ class _Reader:
         elif _CHAIN.search(line.text):
             self._close()
             self._chained = True
-        elif frame := _frame(line.text):
+        elif frame := read_frame(line.text):
             self._read_frame(line, frame)
         elif self._open is None:
             self._read_loose(line)
@@ -187,6 +201,13 @@ class _Reader:
             self._read_message(line)
         else:
             self._read_code(line)
+
+    def goes_on(self, line: Line) -> bool:
+        """Whether a line without a prefix is the rest of a message that was cut at a width."""
+        state = self._open
+        if state is None or not state.in_message or line.number != self._last + 1 or line.indent:
+            return False
+        return state.message[-1][-1:].isalnum() and line.text[:1].islower()
 
     def finished(self) -> list[_Found]:
         """What was found, after the last line."""
@@ -237,11 +258,11 @@ class _Reader:
         more = len(state.message) < _MESSAGE_LINES and not (line.level and line.level != state.level)
         if blank and not any(part.strip() for part in state.message):
             state.message.append("")
-        elif blank or not more or _EXCEPTION.match(line.text):
+        elif blank or not more or _EXCEPTION.match(line.text) or _ENDED.match(line.text):
             self._close()
             if not blank:
                 self._read_loose(line)
-        else:
+        elif not _SOURCE_LINE.search(line.text):
             state.message.append(line.text)
             self._found.append(_Found(_loose(line), chained=False, reader=id(self)))
 
@@ -250,8 +271,8 @@ class _Reader:
         if exception is not None:
             self._open = _Open(line.number, level=line.level, type=exception.group("type"), in_message=True)
             self._open.message, self._open.raw = [exception.group("message") or ""], line.raw
-        elif line.text.strip() and _worth_keeping(line):
-            self._found.append(_Found(_loose(line), chained=False, reader=id(self)))
+        elif line.text.strip() and _worth_keeping(line) and not _SOURCE_LINE.search(line.text):
+            self._found += [_Found(said, chained=False, reader=id(self)) for said in _said_on(line)]
 
     def _close(self) -> None:
         state, self._open = self._open, None
@@ -259,6 +280,8 @@ class _Reader:
             return
         chained, self._chained = self._chained, False
         if state.type is None:
+            if state.frames and self._raised_before(state):
+                return
             if state.frames:  # a traceback that was cut off before its last line
                 last = state.frames[-1]
                 text = f"{last.file}:{last.function}: {last.text}"
@@ -275,25 +298,34 @@ class _Reader:
             _severity(state),
         )
         self._found.append(_Found(statement, chained, id(self)))
+        if glued := _glued(state.message):
+            text = statement_text(state.type, glued, state.frames)
+            self._found.append(_Found(replace(statement, text=text), chained=True, reader=id(self)))
+
+    def _raised_before(self, state: _Open) -> bool:
+        """Whether an exception stood right above its frames: a traceback printed newest first."""
+        last = next((item for item in reversed(self._found) if item.statement.type is not None), None)
+        if last is None or last.statement.frames or not last.statement.number:
+            return False
+        if state.number - last.statement.number > _NEWEST_FIRST:
+            return False
+        last.statement = replace(last.statement, frames=tuple(reversed(state.frames)))
+        return True
+
+
+def _glued(message: Sequence[str]) -> str:
+    """The message as it was before something broke its lines at a width, in the middle of words; else nothing."""
+    lines = [line for line in message if line.strip()]
+    pairs = list(pairwise(lines))
+    if not any(before[-1:].isalnum() and after[:1].isalnum() and after[:1].islower() for before, after in pairs):
+        return ""
+    return "".join(lines)
 
 
 def _severity(state: _Open) -> Severity:
     warning = (state.type or "").endswith("Warning")
     quiet = not state.frames and state.level in {"WARNING", "WARN", "INFO", "DEBUG"}
     return Severity.QUIET if warning or quiet else Severity.LOUD
-
-
-def _frame(text: str) -> FrameRecord | None:
-    if "File " not in text and " in " not in text:
-        return None
-    match = _FRAME.match(text) or _NOTEBOOK_FRAME.match(text) or _RICH_FRAME.match(text)
-    if match is None:
-        return None
-    return FrameRecord(
-        file=relative(match.group("file") or ""),
-        line=min(int((match.group("line") or "0")[:9]), 10**9),
-        function=(match.group("function") or "").strip(),
-    )
 
 
 def _worth_keeping(line: Line) -> bool:
@@ -311,8 +343,20 @@ def _loose(line: Line) -> Statement:
     if line.quiet or (kind or "").endswith("Warning"):
         severity = Severity.QUIET
     else:
-        severity = Severity.LOUD if kind or line.level or _COMPLAINT.search(line.text) else Severity.PLAIN
-    return Statement(one_line(line.text), line.raw[:LONGEST], line.number, kind, (), severity)
+        complains = kind or line.level or _COMPLAINT.search(line.text) or _NATIVE.search(line.text)
+        severity = Severity.LOUD if complains else Severity.PLAIN
+    native = severity is not Severity.QUIET and _NATIVE.search(line.text) is not None
+    return Statement(one_line(line.text), line.raw[:LONGEST], line.number, kind, (), severity, native)
+
+
+def _said_on(line: Line) -> list[Statement]:
+    """The line, and the exception in it where other words stand before: what was raised counts for more than they."""
+    whole = _loose(line)
+    match = _INLINE.search(line.text) if whole.type and whole.severity is not Severity.QUIET else None
+    if match is None or not _TOLD.search(line.text[: match.start(1)]):
+        return [whole]
+    raised = replace(whole, text=one_line(line.text[match.start(1) :]))
+    return [raised, replace(whole, type=None, severity=Severity.PLAIN)]
 
 
 class _Blocks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -10,6 +11,7 @@ from packaging.version import Version
 from harness.core.presence import Presence
 from harness.scan.evaluation.names import Names
 from harness.scan.evaluation.outside import PROVIDER
+from harness.scan.sources.release import IndexUnavailable, NoSuchRelease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,6 +21,49 @@ if TYPE_CHECKING:
 _KIND = "symbol-2"
 _OLDEST = {PROVIDER: Version("4.30.0")}
 """The oldest version that is looked at, where that is not the very first."""
+
+
+class NamesOfReleases:
+    """The names of all packages of an index, as the diagnosis asks for them.
+
+    What was answered is kept; a package that the index does not have, and an index that cannot be asked, leave a name
+    unknown.
+    """
+
+    def __init__(self, library: Library, *, progress: Callable[[str], None] | None = None) -> None:
+        self._library = library
+        self._progress = progress
+        self._known: dict[str, Presence | None] = {}
+        self.trouble = ""
+        """Why the index could not be asked, if it could not."""
+
+    def of(self, name: str) -> Presence | None:
+        """In which versions a dotted name is there; None: not known."""
+        if name not in self._known:
+            self._known[name] = self._ask(name)
+        return self._known[name]
+
+    def _ask(self, name: str) -> Presence | None:
+        root = name.partition(".")[0]
+        if self.trouble or not root.isidentifier() or root in sys.stdlib_module_names:
+            return None
+        try:
+            found = presence_of(self._library, [name, root], progress=self._progress)
+        except NoSuchRelease:
+            return None
+        except IndexUnavailable as error:
+            self.trouble = str(error)
+            return None
+        return found[name] if found[root].runs else None  # else the package is called otherwise than its module
+
+    def beside(self, name: str) -> set[str]:
+        """Names that are near it in the newest release."""
+        root = name.partition(".")[0]
+        try:
+            newest = self._library.newest(canonicalize_name(root))
+            return Names(newest, root).beside(name) if newest is not None else set()
+        except (NoSuchRelease, IndexUnavailable):
+            return set()
 
 
 def presence_of(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _ENTRY = re.compile(r"(?P<name>\w+)\[(?P<key>[\w.]+)\]")
 _DICTIONARIES = "dictionaries-1"
+_SHORT = 3
+"""Letters of a folder's name that say too little."""
 
 
 class Names:
@@ -47,6 +49,21 @@ class Names:
             if self._provider.module(module):
                 return self._in(module, parts[end:])
         return False
+
+    def beside(self, name: str) -> set[str]:
+        """The public names of a name's module, and of the modules in a folder that is called like the name begins.
+
+        Raises:
+            IndexUnavailable: a source cannot be fetched.
+        """
+        home, _, last = name.rpartition(".")
+        small = last.replace("_", "").lower()
+        found = self._provider.public(home)
+        for module in self._provider.release.modules:
+            folder = module.split(".")[-2:-1]
+            if folder and len(folder[0]) > _SHORT and small.startswith(folder[0].replace("_", "")):
+                found |= self._provider.public(module)
+        return found
 
     def _in(self, module: str, rest: Sequence[str]) -> bool:
         match rest:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.scan.answers.symbols import presence_of
+from harness.scan.answers.symbols import NamesOfReleases, presence_of
 from harness.scan.sources.release import NoSuchRelease
 
 if TYPE_CHECKING:
@@ -37,3 +37,16 @@ def test_the_package_follows_from_the_name(library: Library) -> None:
     assert presence_of(library, ["lmdeploy.archs"])["lmdeploy.archs"].requirements() == ["lmdeploy"]
     with pytest.raises(NoSuchRelease, match="no package nowhere"):
         presence_of(library, ["nowhere.X"])
+
+
+def test_the_diagnosis_is_told_where_names_are_and_what_is_near_them(library: Library) -> None:
+    names = NamesOfReleases(library)
+    there = names.of("lmdeploy.archs")
+    assert there is not None
+    assert there.requirements() == ["lmdeploy"]
+    assert "get_model_arch" in names.beside("lmdeploy.archs.get_model_archs")
+
+
+@pytest.mark.parametrize("name", ["os.frobnicate", "nobody-has-this.x", "frobnitz_of_nobody.x"])
+def test_a_name_of_no_package_stays_unknown(library: Library, name: str) -> None:
+    assert NamesOfReleases(library).of(name) is None

@@ -1,0 +1,79 @@
+"""What a failure lacks, which versions have it, and what to type."""
+
+from __future__ import annotations
+
+from packaging.version import Version
+
+from harness.core.presence import Presence
+from harness.diagnose import Evidence, classify
+from harness.diagnose.boundaries import Boundaries
+from harness.diagnose.commands import commands_of, contradiction
+
+VERSIONS = tuple(map(Version, ("1.0", "1.1", "1.2", "2.0")))
+
+
+def name(first: str, last: str) -> Presence:
+    return Presence("widgets", VERSIONS, ((Version(first), Version(last)),))
+
+
+TABLE = Boundaries(
+    "2026-01-01",
+    {
+        "widgets.Old": name("1.0", "1.2"),
+        "widgets.New": name("1.1", "2.0"),
+        "widgets.Newest": name("2.0", "2.0"),
+        "widgets.Always": name("1.0", "2.0"),
+        "widgets.Frob_Ni2": Presence("widgets", VERSIONS, ()),
+        "widgets.FrobNi2": name("1.0", "2.0"),
+    },
+)
+
+
+def log(*names: str) -> str:
+    return "".join(f"$ python serve.py\nImportError: cannot import name '{each}' from 'widgets'\n" for each in names)
+
+
+def lines(text: str, stack: dict[str, str] | None = None) -> list[str]:
+    evidence = Evidence.from_log(text, stack)
+    return [command.line for command in commands_of(classify(evidence, lookup=TABLE), evidence.installed)]
+
+
+def test_a_missing_name_gives_a_command_with_the_versions_that_have_it() -> None:
+    assert lines(log("Old")) == ['uv pip install "widgets<=1.2"']
+
+
+def test_attempts_after_one_another_are_all_named_and_their_versions_intersected() -> None:
+    found = classify(Evidence.from_log(log("Old", "New")), lookup=TABLE)
+    assert [other.missing for other in found.others] == ["widgets.New"]
+    assert lines(log("Old", "New")) == ['uv pip install "widgets>=1.1,<=1.2"']
+
+
+def test_names_that_no_release_has_together_are_told_apart() -> None:
+    found = classify(Evidence.from_log(log("Old", "Newest")), lookup=TABLE)
+    apart = contradiction(found)
+    assert apart is not None
+    assert apart.package == "widgets"
+    assert lines(log("Old", "Newest")) == []
+
+
+def test_the_versions_of_the_log_and_of_the_stack_say_from_where_the_command_leads() -> None:
+    evidence = Evidence.from_log("$ pip install widgets==2.0\n" + log("Old"))
+    (command,) = commands_of(classify(evidence, lookup=TABLE), evidence.installed)
+    assert (command.before, command.after) == ("2.0", "1.2")
+
+
+def test_a_name_that_the_installed_version_has_is_no_matter_of_versions() -> None:
+    evidence = Evidence.from_log(log("Old"), {"widgets": "1.1"})
+    found = classify(evidence, lookup=TABLE)
+    assert "another copy" in found.remedy
+    assert commands_of(found, evidence.installed) == []
+
+
+def test_a_name_that_every_release_has_stopped_while_it_was_loaded() -> None:
+    assert (
+        "Every release of widgets has widgets.Always" in classify(Evidence.from_log(log("Always")), lookup=TABLE).remedy
+    )
+
+
+def test_a_name_that_no_release_has_is_corrected() -> None:
+    assert "did you mean FrobNi2?" in classify(Evidence.from_log(log("Frob_Ni2")), lookup=TABLE).remedy
