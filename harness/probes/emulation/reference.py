@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 GPU_PACKAGES = ("fla", "causal_conv1d", "mamba_ssm", "flash_attn", "kernels")
 """Packages with GPU kernels: transformers calls them also where there is no GPU, and has torch code of its own."""
 TEXT_KEYS = ("input_ids", "attention_mask")
-TOKEN_KINDS = ("mm_token_type_ids", "token_type_ids")
+NEWER = "mm_token_type_ids"
+TOKEN_KINDS = (NEWER, "token_type_ids")
 """Inputs that tell image tokens from text, one for each token."""
 
 
@@ -97,9 +98,9 @@ class Reference:
         """A model's logits, float32."""
         kind = next(model.parameters()).dtype
         typed = {name: self.cast(value, kind) for name, value in inputs.items()}
-        for name in TOKEN_KINDS[:1]:  # inputs that an older version made have none
-            if self.image_token in inputs["input_ids"] and name in inspect.signature(model.forward).parameters:
-                typed.setdefault(name, (inputs["input_ids"] == self.image_token).long())
+        images = inputs["input_ids"] == (-1 if self.image_token is None else self.image_token)
+        if bool(images.any()) and NEWER in inspect.signature(model.forward).parameters:
+            typed.setdefault(NEWER, images.long())  # inputs that an older version made have none
         with self.torch.inference_mode(), without(GPU_PACKAGES):
             return model(**typed, use_cache=False).logits[0].float()
 
