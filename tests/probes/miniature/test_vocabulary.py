@@ -62,3 +62,11 @@ def test_a_family_that_is_not_listed_gets_the_plain_tokenizer() -> None:
 def test_two_tokenizers_of_one_model_type_are_told_apart_by_their_vocabularies() -> None:
     assert files_for({"model_type": "llama", "vocab_size": 32000}).tokenizer["name"] == "llama-2"
     assert files_for({"model_type": "llama", "vocab_size": 128256}).tokenizer["name"] == "llama3"
+
+
+def test_tokens_that_a_processor_asks_its_tokenizer_for_are_named_as_extra_ones() -> None:
+    """Qwen3-Omni's, InternVL's and Gemma 3's processors read them as attributes of the tokenizer."""
+    for kind, size in (("qwen3_omni_moe", 152064), ("internvl", 151674), ("gemma3", 262208)):
+        made = vocabulary({"model_type": kind, "vocab_size": size})
+        extra = made.configuration()["extra_special_tokens"]
+        assert set(extra.values()) <= set(made.special)
