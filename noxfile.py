@@ -122,6 +122,12 @@ def catalogue(session: nox.Session) -> None:
     _harness(session, "catalogue", "health")
 
 
+@nox.session(name="explain-eval", venv_backend="none")
+def explain_eval(session: nox.Session) -> None:
+    """Measure harness explain on texts of public reports."""
+    session.run(sys.executable, "-m", "benchmarks.explain_eval", *session.posargs, external=True)
+
+
 @nox.session(venv_backend="none")
 def pin(session: nox.Session) -> None:
     """Choose a proven stack and write it to reports/pins with its evidence (-- --gpu-memory 8GiB --python 3.12)."""

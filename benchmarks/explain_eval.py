@@ -1,0 +1,149 @@
+"""How often ``harness explain`` names the right family and a remedy that helps, on texts of public reports.
+
+Run ``python -m benchmarks.explain_eval``: shares of each split, and how sure the answers were against how often they
+were right. ``--offline`` asks no index for versions, ``--all`` lists every answer that is not right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+from packaging.requirements import Requirement
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from ruamel.yaml import YAML
+
+from harness.core.verdict import Reason
+from harness.diagnose import Diagnosis, Evidence, classify
+from harness.diagnose.boundaries import shipped
+from harness.diagnose.commands import commands_of
+from harness.diagnose.missing import InTurn
+from harness.scan.answers.symbols import NamesOfReleases
+from harness.scan.sources.release import Library
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.diagnose.missing import Lookup
+
+REPORTS = Path(__file__).with_name("explain_reports.yaml")
+
+
+class Split(StrEnum):
+    """What a text was used for."""
+
+    BUILDING = "building"
+    JUDGING = "judging"
+
+
+class Grade(StrEnum):
+    """What a remedy is worth."""
+
+    RIGHT = "right"
+    VAGUE = "vague"
+    WRONG = "wrong"
+
+
+class Report(BaseModel):
+    """One text, and what a good answer to it says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    split: Split
+    family: Annotated[tuple[Reason, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+    says: tuple[str, ...] = ()
+    """Each must occur in the remedy, its commands or those of further failures."""
+    never: tuple[str, ...] = ()
+    """None may."""
+    versions: str = ""
+    """A requirement: the versions that end the failure."""
+    text: str
+
+
+def load(path: Path = REPORTS) -> list[Report]:
+    """The texts.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: an entry has another form.
+    """
+    return [Report.model_validate(entry) for entry in YAML(typ="safe").load(path.read_text(encoding="utf-8"))]
+
+
+def grade(report: Report, diagnosis: Diagnosis, evidence: Evidence) -> Grade:
+    """By rule: right as the report says; wrong where it says what never helps, or is of another family; else vague."""
+    commands = [command.line for command in commands_of(diagnosis, evidence.installed)]
+    said = "\n".join([diagnosis.remedy, *(other.remedy for other in diagnosis.others), *commands])
+    if any(re.search(never, said) for never in report.never):
+        return Grade.WRONG
+    good = all(re.search(word, said) for word in report.says)
+    if good and (not report.versions or _within(commands, report.versions)):
+        return Grade.RIGHT
+    return Grade.VAGUE if diagnosis.family in report.family or not diagnosis.remedy else Grade.WRONG
+
+
+def _within(commands: Iterable[str], wanted: str) -> bool:
+    """Whether a command names the package, and every version that it would take does."""
+    truth = Requirement(wanted)
+    for command in commands:
+        named = Requirement(command.split('"')[1])
+        if named.name == truth.name:
+            known = next(each for each in shipped().names.values() if each.package == truth.name).looked_at
+            taken = [version for version in known if named.specifier.contains(version)]
+            return bool(taken) and truth.specifier.contains(taken[-1])
+    return False
+
+
+@click.command()
+@click.option("--offline", is_flag=True, help="Ask no index for the versions of names.")
+@click.option("--all", "every", is_flag=True, help="List every answer that is not right.")
+def main(*, offline: bool, every: bool) -> None:
+    """Measure explain on public reports."""
+    library = None if offline else Library()
+    lookup: Lookup = shipped() if library is None else InTurn(shipped(), NamesOfReleases(library))
+    rows: dict[Split, list[tuple[Report, Diagnosis, Grade]]] = defaultdict(list)
+    for report in load():
+        evidence = Evidence.from_log(report.text)
+        diagnosis = classify(evidence, lookup=lookup)
+        rows[report.split].append((report, diagnosis, grade(report, diagnosis, evidence)))
+    if library is not None:
+        library.close()
+    for split, answers in rows.items():
+        click.echo(_shares(split, answers))
+        click.echo(_calibration(answers))
+        for report, diagnosis, worth in answers if every else ():
+            if worth is not Grade.RIGHT or diagnosis.family not in report.family:
+                click.echo(f"  {report.source}: {diagnosis.family} ({diagnosis.signature}), remedy {worth}")
+
+
+def _shares(split: Split, answers: Sequence[tuple[Report, Diagnosis, Grade]]) -> str:
+    total = len(answers)
+    family = sum(diagnosis.family in report.family for report, diagnosis, _ in answers)
+    grades = {each: sum(worth is each for _, _, worth in answers) for each in Grade}
+    shares = ", ".join(f"{each} {count / total:.0%}" for each, count in grades.items())
+    return f"{split}: {total} texts, family {family / total:.0%} ({family}), remedy {shares}"
+
+
+def _calibration(answers: Sequence[tuple[Report, Diagnosis, Grade]]) -> str:
+    lines = []
+    for what in ("cause", "remedy"):
+        told: dict[float, list[bool]] = defaultdict(list)
+        for report, diagnosis, worth in answers:
+            if what == "cause":
+                told[diagnosis.confidence].append(diagnosis.family in report.family)
+            else:
+                told[diagnosis.remedy_confidence].append(worth is Grade.RIGHT)
+        for value, right in sorted(told.items(), reverse=True):
+            lines.append(
+                f"  {what:<6} told {value:.2f}: right {sum(right)}/{len(right)} = {sum(right) / len(right):.2f}"
+            )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
