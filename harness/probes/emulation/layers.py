@@ -13,7 +13,8 @@ SEEING = ("vis", "image", "patch")
 """Parts of names of what sees."""
 TIMES = 4.0
 """A module is off where it differs by so many times what float16 costs transformers there."""
-SHOWN = 24
+WHOLE = re.compile(r"layers\.\d+$")
+"""The name of a whole layer."""
 
 
 def where(ours: Callable[[], Any], theirs: Callable[[Any], Any], models: Dict[str, Any]) -> Dict[str, Any]:
@@ -33,8 +34,26 @@ def where(ours: Callable[[], Any], theirs: Callable[[Any], Any], models: Dict[st
         if found is not None:
             own = difference(half.get(name), value)
             rows.append({"module": name, "difference": found, "own": own})
-    off = [row["module"] for row in rows if row["own"] is not None and row["difference"] > TIMES * row["own"]]
-    return {"first_off": off[0] if off else None, "compared": len(rows), "modules": rows[:SHOWN]}
+    named = first_off(rows)
+    shown = [row for row in rows if WHOLE.search(row["module"]) or (named is not None and same_layer(row, named))]
+    return {"first_off": named, "compared": len(rows), "modules": shown}
+
+
+def first_off(rows: List[Dict[str, Any]]) -> Optional[str]:
+    """The first module that is off and whose surroundings are off too: others only compute something in two steps."""
+    off = {row["module"]: row["own"] is not None and row["difference"] > TIMES * row["own"] for row in rows}
+    return next((name for name in off if all(off.get(each, True) for each in around(name))), None)
+
+
+def around(name: str) -> List[str]:
+    """The module and those that it is a part of, up to its layer."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(2, len(parts) + 1)]
+
+
+def same_layer(row: Dict[str, Any], name: str) -> bool:
+    """Whether the row is of the same layer."""
+    return around(str(row["module"]))[0] == around(name)[0]
 
 
 def outputs(model: Any, run: Callable[[], Any]) -> Dict[str, Any]:
