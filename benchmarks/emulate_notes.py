@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.emulate_table import PASSES
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 
 ROOT = Path(__file__).parent.parent
 START = ROOT / "harness" / "probes" / "start.py"

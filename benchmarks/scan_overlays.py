@@ -28,7 +28,7 @@ from harness.environments.resolve import Resolver
 from harness.environments.uv import run_uv
 from harness.index.package_index import PackageIndex
 from harness.matrix import expand, load_matrix
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 from harness.pipeline.check_runner import CheckCall, Subject
 from harness.pipeline.checkpoints import find_checkpoint
 from harness.pipeline.checks import checks_of

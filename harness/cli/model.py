@@ -23,7 +23,8 @@ from harness.cli.options import format_option, matrix_option
 from harness.core.errors import ExitCode, HarnessError
 from harness.core.files import write_atomically
 from harness.matrix.configuration import Configuration, parse_configuration, read_configuration
-from harness.matrix.models import MINIATURES, load_model, load_models, miniature_of
+from harness.matrix.model_files import load_model, load_models, miniature_of
+from harness.matrix.models import MINIATURES
 from harness.matrix.project import Project
 from harness.pipeline.checkpoints import find_checkpoint, in_hub_cache
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from enum import StrEnum
@@ -17,20 +16,13 @@ from pydantic import (
     JsonValue,
     PrivateAttr,
     RootModel,
-    ValidationError,
     model_validator,
 )
 
-from harness.matrix.configuration import Configuration, UnusableConfiguration, read_configuration
-from harness.matrix.document import Document, read_document
-from harness.matrix.problems import MatrixError, Problem
 from harness.matrix.quantities import PackageName, PlainName, RequirementText, VersionRange
 from harness.matrix.schema import WRITTEN_BY_HAND
-from harness.matrix.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from packaging.version import Version
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -157,7 +149,7 @@ class Memory(_Part):
     gpu_gib: float = Field(ge=0, allow_inf_nan=False, description="A GPU that serves it.", examples=[8])
 
 
-class _Families(RootModel[dict[PlainName, Family]]):
+class Families(RootModel[dict[PlainName, Family]]):
     """The file of families."""
 
 
@@ -285,7 +277,7 @@ class ModelSpec(_Part):
     def published_config(self) -> Path | None:
         """The published config.json beside the specs; None for a hub model that keeps none here."""
         if isinstance(self.weights, MiniatureWeights):
-            return _published(self._folder, self.weights.config)
+            return published_file(self._folder, self.weights.config)
         return self.config_folder / "config.json" if self.config_folder is not None else None
 
     def requirements_for(self, lmdeploy: Version) -> tuple[str, ...]:
@@ -298,152 +290,10 @@ class ModelSpec(_Part):
         return (*self.packages, *extra)
 
 
-def load_model(path: Path) -> ModelSpec:
-    """The spec in one file. What it does not say follows from the model's config.json, where there is one.
-
-    Raises:
-        MatrixError: the file, or a folder it names, is not as it must be; every problem is listed.
-    """
-    document = read_document(path)
-    unusable: list[Problem] = []
-    try:
-        derived = _derived(document, path)
-    except UnusableConfiguration as error:  # no matter, for a spec that says everything itself
-        derived = {}
-        unusable.append(document.problem(("weights",), str(error), "mend it, or name another"))
-    try:
-        spec = validate(document, ModelSpec, derived)
-    except MatrixError as error:
-        lacking = any(not each.key for each in error.problems)  # what would have followed from the configuration
-        raise MatrixError([*error.problems, *(unusable if lacking else ())]) from None
-    spec._folder = path.parent  # noqa: SLF001 - set once, here, where the file's place is known
-    problems = list(_misplaced(spec, path, document))
-    if problems:
-        raise MatrixError(problems)
-    return spec
-
-
-def load_models(folder: Path) -> dict[str, ModelSpec]:
-    """Every spec (``*.yaml``, and each ``miniatures/*.json``) of a folder by name, in the order of the names.
-
-    Raises:
-        MatrixError: the problems of all files together, or no spec at all.
-    """
-    problems: list[Problem] = []
-    specs: dict[str, ModelSpec] = {}
-    try:
-        families = load_families(folder)
-    except MatrixError as error:
-        families = {}
-        problems.extend(error.problems)
-    for path in [*sorted(folder.glob("*.yaml")), *sorted((folder / MINIATURES).glob("*.json"))]:
-        try:
-            spec = load_model(path) if path.suffix == ".yaml" else _miniature(path, families.get(path.stem))
-        except MatrixError as error:
-            problems.extend(error.problems)
-        else:
-            specs.setdefault(spec.name, spec)  # a spec of its own says more than a configuration
-    if problems:
-        raise MatrixError(problems)
-    if not specs:
-        hint = "give the folder that holds one NAME.yaml per model"
-        raise MatrixError([Problem(str(folder), 1, 1, "", "no model spec (*.yaml) is here", hint)])
-    return specs
-
-
-def load_families(folder: Path) -> dict[str, Family]:
-    """What is known of the published configurations beside the specs, by their names.
-
-    Raises:
-        MatrixError: the file is not as it must be.
-    """
-    file = folder / MINIATURES / FAMILIES
-    return validate(read_document(file), _Families).root if file.is_file() else {}
-
-
-def _published(folder: Path, name: str) -> Path:
+def published_file(folder: Path, name: str) -> Path:
+    """Where the published config.json of that name stands beside the specs."""
     file = folder / MINIATURES / f"{name}.json"
     return file if file.is_file() else folder / name / "config.json"
-
-
-def _miniature(path: Path, family: Family | None) -> ModelSpec:
-    """The model that a published config.json is by itself."""
-    try:
-        spec = miniature_of(read_configuration(path), path.stem, family)
-    except UnusableConfiguration as error:
-        raise MatrixError([Problem(str(path), 1, 1, "", str(error), "")]) from error
-    spec._folder = path.parent.parent  # noqa: SLF001 - as above
-    return spec
-
-
-def miniature_of(found: Configuration, name: str, family: Family | None = None) -> ModelSpec:
-    """The spec of the miniature of a configuration.
-
-    Raises:
-        UnusableConfiguration: a value of it, or the name, cannot stand in a spec.
-    """
-    weights = {"kind": "miniature", "config": name}
-    try:
-        facts = {"name": name, "weights": weights, **_facts(found, name, weights)}
-        if family is not None:
-            facts["title"] = f"{family.hub_id}, miniature"
-            facts["licence"] = family.licence
-            facts["known_models"] = family.models
-            facts["sources"] = [f"The configuration of {family.hub_id}: {family.source}", *facts["sources"]]
-        return ModelSpec.model_validate(facts)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        raise UnusableConfiguration(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from error
-
-
-def _derived(document: Document, path: Path) -> dict[str, Any]:
-    """What follows from the config.json that the spec names; nothing where it names none that is there."""
-    said = document.root.plain()
-    weights = said.get("weights") if isinstance(said, dict) else None
-    if not isinstance(weights, dict):
-        return {}
-    name = weights.get("config") or weights.get("folder")
-    file = _published(path.parent, name) if isinstance(name, str) else None
-    local = weights.get("local_path")
-    if isinstance(local, str):
-        file = path.parent / Path(local).expanduser() / "config.json"
-    if file is None or not file.is_file():
-        return {}
-    return _facts(read_configuration(file), path.stem, weights)
-
-
-def _facts(found: Configuration, name: str, weights: Mapping[str, Any]) -> dict[str, Any]:
-    gib = found.weights_gib
-    miniature = weights.get("kind") == "miniature"
-    return {
-        "title": f"{name}, miniature" if miniature else str(weights.get("hub_id") or name),
-        "architecture": found.architecture,
-        "model_type": found.model_type or name,
-        "quantisation": "none" if miniature else found.quantisation,
-        "licence": "not said",
-        "memory": {"weights_gib": round(gib, 2), "gpu_gib": math.ceil(gib * 1.2 + 2)},
-        "smoke": _smoke(str(weights.get("kind")), sees=found.sees),
-        "sources": ["Derived from config.json; memory is an estimate from its sizes."],
-    }
-
-
-def _smoke(kind: str, *, sees: bool) -> dict[str, Any]:
-    """The two passes of a spec that says none: known answers for real weights, numbers for a miniature."""
-    unsaid = {"miniature": "logits", "random": "any"}.get(kind)
-    if sees:
-        facts = {"top_left": "red", "top_right": "blue", "bottom_left": "green", "bottom_right": "yellow"}
-        colours = list(facts.values())
-        image = {"pattern": "quadrants", "size": 112 if unsaid == "logits" else 448, "colours": colours}
-        question, right = "Name the colour of each quarter of the image.", colours
-    else:
-        facts = {"country": "France", "capital": "Paris"}
-        image, question, right = None, "Which city is the capital of France? Answer with one word.", ["Paris"]
-    request = f"Write this as one JSON object with the keys {', '.join(facts)}, and nothing else: {{answer}}"
-    see = {"prompt": question, "max_new_tokens": 64, "judge": unsaid or "contains"}
-    structure = {"prompt": request, "max_new_tokens": 96, "judge": unsaid or "json"}
-    if unsaid is None:
-        see["expected"], structure["expected"] = right, facts
-    return {"image": image, "see": see, "structure": structure}
 
 
 def download_command(spec: ModelSpec) -> str:
@@ -463,16 +313,3 @@ def download_command(spec: ModelSpec) -> str:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a model spec."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ModelSpec.model_json_schema()}
-
-
-def _misplaced(spec: ModelSpec, path: Path, document: Document) -> list[Problem]:
-    problems = []
-    if spec.name != path.stem:
-        message = f"the name '{spec.name}' is not the file's name"
-        problems.append(document.problem(("name",), message, f"write `name: {path.stem}` or rename the file"))
-    config = spec.published_config
-    if config is not None and not config.is_file():
-        key = "folder" if isinstance(spec.weights, CanaryWeights) else "config"
-        message = f"there is no {config.name} in {config.parent}"
-        problems.append(document.problem(("weights", key), message, "name a folder beside the specs that has one"))
-    return problems

@@ -17,7 +17,7 @@ from harness.environments.environment import Environments
 from harness.environments.resolve import REMEMBERED_FOR, Resolver
 from harness.index.package_index import PackageIndex
 from harness.matrix import expand, load_matrix
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 from harness.pipeline.services import Services
 from harness.results.store import ResultStore
 from harness.scheduling.priority import InTurn, MostInformative, predictions_of

@@ -24,7 +24,7 @@ from harness.environments.lock import InvalidLock, Lock
 from harness.environments.resolve import Resolver, ResolveRequest
 from harness.matrix import MatrixError
 from harness.matrix.load import parse_matrix
-from harness.matrix.models import load_model
+from harness.matrix.model_files import load_model
 from harness.pipeline.check_cache import CheckCache
 from harness.pipeline.events import read_report
 from harness.process.child import ChildReport, read_events

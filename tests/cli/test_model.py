@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.main import main
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from harness.core.records import CheckRecord, DiagnosisRecord, Record, StageReco
 from harness.core.verdict import Reason, Verdict
 from harness.incidents import MATRIX
 from harness.matrix import expand, load_matrix
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 from tests import ROOT
 from tests.matrix.samples import FakeReleases
 

@@ -15,13 +15,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness.matrix import MatrixError, expand, load_matrix
-from harness.matrix.models import ModelSpec, load_model
+from harness.matrix.model_files import load_model
 from tests import ROOT
 from tests.matrix.samples import FakeReleases, make_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from harness.matrix.models import ModelSpec
 
 MATRIX = (ROOT / "matrix.yaml").read_bytes()
 SPECS = {path.name: path.read_bytes() for path in sorted((ROOT / "models").glob("*.yaml"))}

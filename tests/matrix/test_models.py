@@ -9,7 +9,8 @@ import pytest
 from packaging.version import Version
 
 from harness.matrix import MatrixError
-from harness.matrix.models import HubWeights, download_command, load_model, load_models
+from harness.matrix.model_files import load_model, load_models
+from harness.matrix.models import HubWeights, download_command
 from tests import ROOT
 
 MODELS = ROOT / "models"

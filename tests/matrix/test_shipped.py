@@ -12,7 +12,7 @@ import pytest
 from harness.core.verdict import Expectation
 from harness.matrix import Backend, Launch, expand, load_matrix
 from harness.matrix.__main__ import schemas
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 from tests import ROOT
 from tests.matrix.samples import FakeReleases, make_spec
 

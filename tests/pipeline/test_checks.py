@@ -9,7 +9,7 @@ import pytest
 
 from harness.core.verdict import Stage
 from harness.engines import Backend, Launch
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 from harness.pipeline import checks
 from harness.pipeline.checks import checks_of
 from tests import ROOT

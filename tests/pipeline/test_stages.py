@@ -13,7 +13,7 @@ from harness.environments.environment import Environment
 from harness.environments.lock import Lock
 from harness.environments.resolve import Resolution
 from harness.matrix import Backend, Combination
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 from harness.pipeline import stack
 from harness.pipeline.check_cache import CheckResult, StageResult
 from harness.pipeline.checkpoints import Checkpoint

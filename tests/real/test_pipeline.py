@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.core.verdict import Reason, Stage, Status, Verdict
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 from harness.matrix.project import Project
 from harness.results.store import ResultStore
 from tests import ROOT

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.files import write_atomically
 from harness.core.verdict import Stage
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 from harness.report import build_context
 from harness.report.render import place, ticked
 from harness.report.runs import PAUSE, runs_of

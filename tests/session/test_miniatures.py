@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 from harness.matrix.project import Project
 from harness.miniatures import make
 from harness.miniatures.make import NoMiniature

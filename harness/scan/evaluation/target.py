@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from harness.core.errors import HarnessError
 from harness.engines import ENGINES, Backend
-from harness.matrix.models import ModelSpec, load_models
+from harness.matrix.model_files import load_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from harness.engines import Engine
+    from harness.matrix.models import ModelSpec
     from harness.scan.evaluation.model_classes import Checkpoint
 
 PYTHON = "3.11"

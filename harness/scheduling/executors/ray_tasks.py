@@ -23,7 +23,7 @@ from harness.core.verdict import Reason, Status, Verdict
 from harness.environments.interpreters import NoInterpreter
 from harness.environments.lock import Lock
 from harness.environments.resolve import Resolver
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 from harness.matrix.project import Project
 from harness.pipeline.check_runner import probes_digest
 from harness.pipeline.checkpoints import find_checkpoint

@@ -59,7 +59,7 @@ def test_the_trained_canary_is_emulated_where_there_is_no_gpu(
 
 
 def shipped(model: str) -> ModelSpec:
-    from harness.matrix.models import load_models  # noqa: PLC0415 - only these tests read the shipped specs
+    from harness.matrix.model_files import load_models  # noqa: PLC0415 - only these tests read the shipped specs
 
     return load_models(ROOT / "models")[model]
 

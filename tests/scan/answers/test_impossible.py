@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.matrix import Backend, Combination, Launch
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 from harness.scan.answers.impossible import without_impossible
 from harness.scan.sources.release import Library
 from tests.scan.answers.samples import LLAMA4, NO_KWARGS

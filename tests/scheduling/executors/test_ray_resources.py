@@ -9,7 +9,7 @@ import pytest
 
 from harness.core.machine import machine
 from harness.matrix.combination import TargetMachine
-from harness.matrix.models import load_models
+from harness.matrix.model_files import load_models
 from harness.scheduling.executors.ray_resources import advertised, conditions, demanded
 from tests.miniatures import make_project
 from tests.scheduling.samples import ANY, combination
