@@ -13,6 +13,8 @@ SEEING = ("vis", "image", "patch")
 """Parts of names of what sees."""
 TIMES = 4.0
 """A module is off where it differs by so many times what float16 costs transformers there."""
+HEADS_SECOND = 4
+"""Dimensions of values by sequence, head, token and size."""
 WHOLE = re.compile(r"layers\.\d+$")
 """The name of a whole layer."""
 
@@ -107,5 +109,7 @@ def difference(mine: Any, theirs: Any) -> Optional[float]:
     """Root mean square of the difference over that of the values; None where they cannot be compared."""
     if mine is None or theirs is None or mine.numel() != theirs.numel():
         return None
+    if mine.dim() == HEADS_SECOND - 1 and theirs.dim() == HEADS_SECOND and mine.shape[1] == theirs.shape[1]:
+        theirs = theirs.transpose(1, 2)  # transformers may have heads before tokens where lmdeploy has them after
     off = mine.reshape(-1) - theirs.reshape(-1)
     return float(off.pow(2).mean().sqrt() / theirs.pow(2).mean().sqrt().clamp_min(1e-12))
