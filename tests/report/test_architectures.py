@@ -63,7 +63,9 @@ def test_a_row_tells_each_stack_and_the_newest_that_agrees() -> None:
 def test_without_miniatures_there_is_no_map() -> None:
     context = build_context(RECORDS[-1:], generated=datetime.now(UTC), extras=EXTRAS)
     assert context.architectures is None
-    assert 'id="models"' not in render_html(context)
+    page = render_html(context)
+    assert 'id="models"' not in page
+    assert 'href="#models"' not in page
 
 
 def test_the_page_says_that_it_is_emulated_and_what_a_miniature_does_not_show() -> None:
