@@ -168,7 +168,7 @@ def classify(
     guess = evidence.stage is None if guess is None else guess
     found = _Classifier(evidence, catalogue, lookup or table())
     hits = [hit for s in evidence.statements for hit in _hits(s, found.matcher, catalogue.candidates(s.text))]
-    benign, noisy = _noise(hits)
+    benign, noisy = _noise(hits, evidence.statements)
     best = [_best_of_group(group) for group in _groups(hits, noisy)]
     chosen = _choose([hit for hit in best if _may_decide(hit, evidence, guess=guess)])
     explained = {hit.statement.group for hit in best if hit.strength >= 0}
@@ -201,7 +201,7 @@ def unexplained(evidence: Evidence, catalogue: Catalogue | None = None) -> State
     catalogue = catalogue or shipped()
     matcher = Matcher(evidence)
     hits = [hit for s in evidence.statements for hit in _hits(s, matcher, catalogue.candidates(s.text))]
-    return _loud_root(evidence, _noise(hits)[1])
+    return _loud_root(evidence, _noise(hits, evidence.statements)[1])
 
 
 def _hits(statement: Statement, matcher: Matcher, candidates: Sequence[Compiled]) -> Iterator[_Hit]:
@@ -211,9 +211,12 @@ def _hits(statement: Statement, matcher: Matcher, candidates: Sequence[Compiled]
             yield _Hit(compiled, statement, captures)
 
 
-def _noise(hits: list[_Hit]) -> tuple[tuple[str, ...], set[int]]:
-    """Ids of the known noise, and the groups of statements that it makes up."""
-    benign = [hit for hit in hits if hit.signature.tier is Tier.BENIGN]
+def _noise(hits: list[_Hit], statements: Sequence[Statement]) -> tuple[tuple[str, ...], set[int]]:
+    """Ids of the known noise, and the groups of statements that it makes up: noise that raised more is none."""
+    last = {statement.group: statement.depth for statement in statements}
+    benign = [
+        hit for hit in hits if hit.signature.tier is Tier.BENIGN and hit.statement.depth == last[hit.statement.group]
+    ]
     ids = tuple(dict.fromkeys(hit.signature.id for hit in benign))
     return ids, {hit.statement.group for hit in benign}
 
@@ -221,7 +224,7 @@ def _noise(hits: list[_Hit]) -> tuple[tuple[str, ...], set[int]]:
 def _groups(hits: list[_Hit], noisy: set[int]) -> Iterator[list[_Hit]]:
     groups: dict[int, list[_Hit]] = {}
     for hit in hits:
-        if hit.statement.group not in noisy:
+        if hit.statement.group not in noisy and hit.signature.tier is not Tier.BENIGN:
             groups.setdefault(hit.statement.group, []).append(hit)
     yield from groups.values()
 
@@ -341,7 +344,8 @@ class _Classifier:
         if not presence.runs:
             name = meant(missing, self._lookup)
             ask = f"did you mean {name}?" if name else "correct it, or find the fork or the branch that has it."
-            return f"No release of {package} up to {presence.looked_at[-1]} has {missing}: {ask}"
+            span = f"from {presence.looked_at[0]} to {presence.looked_at[-1]}"
+            return f"No release of {package} {span} has {missing}: {ask}"
         installed = self._evidence.installed.get(package, "")
         everywhere = len(presence.versions) == len(presence.looked_at)
         if everywhere or (installed and _is_in(installed, presence)):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _CLASSES = ("class", "processor", "tokenizer", "config", "owner")
 _ATTRIBUTES = ("attribute", "symbol", "field")
 _ALIKE = 0.85
+_FROM_HUB = "transformers_modules"
+"""Where transformers keeps Python files that came with checkpoints: no package has them."""
 _HOME = "transformers"
 """Whose classes messages name without their module."""
 
@@ -44,6 +46,8 @@ class InTurn:
 
 def missing_name(captures: Mapping[str, str]) -> str | None:
     """The dotted name that a failure says is not there, from what its signature captured."""
+    if any(text.startswith(_FROM_HUB) for text in captures.values()):
+        return None
     symbol = captures.get("symbol", "")
     home = captures.get("provider") or captures.get("path") or ""
     if symbol and home:

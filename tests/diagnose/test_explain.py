@@ -72,6 +72,15 @@ def test_a_notice_is_the_cause_only_of_a_failure_that_follows() -> None:
     assert classify(Evidence.from_log(notice + "FrobError: loose\n")).signature == "turbomind-not-installed"
 
 
+def test_noise_that_raised_something_else_is_none() -> None:
+    log = (
+        "AttributeError: Qwen2TokenizerFast has no attribute video_token\n\n"
+        "The above exception was the direct cause of the following exception:\n\nOSError: Failed to load processor.\n"
+    )
+    assert not classify(Evidence.from_log(log.splitlines()[0])).failure
+    assert classify(Evidence.from_log(log)).signature == "tokenizer-attribute-missing"
+
+
 def test_all_parties_of_a_conflict_are_named() -> None:
     text = explain(
         "a 1.0 requires torch==2.9.0, but you have torch 2.8.0 which is incompatible.\n"

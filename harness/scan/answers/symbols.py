@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.scan.sources.release import Library
 
 _KIND = "symbol-2"
+_FIRST = Version("0")
 _OLDEST = {PROVIDER: Version("4.30.0")}
 """The oldest version that is looked at, where that is not the very first."""
 
@@ -49,6 +50,8 @@ class NamesOfReleases:
             return None
         try:
             found = presence_of(self._library, [name, root], progress=self._progress)
+            if not found[name].runs and canonicalize_name(root) in _OLDEST:
+                found = presence_of(self._library, [name, root], since=_FIRST, progress=self._progress)
         except NoSuchRelease:
             return None
         except IndexUnavailable as error:
