@@ -346,7 +346,11 @@ class _Classifier:
             ask = f"did you mean {name}?" if name else "correct it, or find the fork or the branch that has it."
             span = f"from {presence.looked_at[0]} to {presence.looked_at[-1]}"
             return f"No release of {package} {span} has {missing}: {ask}"
-        installed = self._evidence.installed.get(package, "")
+        evidence = self._evidence
+        tried = (
+            evidence.stack if evidence.attempts else evidence.installed
+        )  # the log's last word is of the last attempt
+        installed = tried.get(package, "")
         everywhere = len(presence.versions) == len(presence.looked_at)
         if everywhere or (installed and _is_in(installed, presence)):
             which = f"{package} {installed}" if installed and not everywhere else f"Every release of {package}"

@@ -48,6 +48,12 @@ def test_attempts_after_one_another_are_all_named_and_their_versions_intersected
     assert lines(log("Old", "New")) == ['uv pip install "widgets>=1.1,<=1.2"']
 
 
+def test_the_version_of_a_later_attempt_says_nothing_of_an_earlier_failure() -> None:
+    text = f"$ pip install widgets==2.0\n{log('Old')}$ pip install widgets==1.0\n{log('New')}"
+    assert "another copy" not in classify(Evidence.from_log(text), lookup=TABLE).remedy
+    assert lines(text) == ['uv pip install "widgets>=1.1,<=1.2"']
+
+
 def test_names_that_no_release_has_together_are_told_apart() -> None:
     found = classify(Evidence.from_log(log("Old", "Newest")), lookup=TABLE)
     apart = contradiction(found)
