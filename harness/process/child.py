@@ -194,10 +194,13 @@ class Children:
                 supervisor.stdin.flush()
             # an account is due soon after the wall limit; a supervisor that gives none was stopped by its child
             due = threading.Timer(float(order["wall"]) + PATIENCE, supervisor.kill)
+            due.daemon = True
             due.start()
-            answer = supervisor.stdout.read()
-            complaint = supervisor.stderr.read().decode(errors="replace")
-            due.cancel()
+            try:
+                answer = supervisor.stdout.read()
+                complaint = supervisor.stderr.read().decode(errors="replace")
+            finally:  # an interruption ends the waiting too
+                due.cancel()
         supervisor.wait()
         if not answer:
             if self._stopped:
