@@ -43,6 +43,7 @@ def engine_here() -> Dict[str, str]:
 
 
 if __name__ == "__main__":
+    del sys.path[0]  # this folder, whose lmdeploy.py and transformers.py would be taken for the packages
     # whoever runs the harness in the background has it ignore SIGINT, and its children with it; the server ends on it
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=watch, args=(sys.argv[1],), daemon=True).start()
