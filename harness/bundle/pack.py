@@ -81,7 +81,7 @@ def write_bundle(  # noqa: PLR0913 - one keyword for each thing that travels
     lent: Iterable[Path],
     runtime: Iterable[Path],
     locks: Mapping[str, str],
-    model_files: Mapping[str, Path],
+    files: Mapping[str, Path],
     part_bytes: int,
     compress: bool = False,
 ) -> list[Path]:
@@ -94,7 +94,7 @@ def write_bundle(  # noqa: PLR0913 - one keyword for each thing that travels
         lent: wheels laid out once for all stacks.
         runtime: wheels of the harness's own dependencies.
         locks: the stacks' locks, by name.
-        model_files: files under ``models/``, by their path there.
+        files: of models and checkpoints, by their path in the bundle.
         part_bytes: size of a part at most.
         compress: make the stream small, which takes minutes for gigabytes.
 
@@ -113,8 +113,8 @@ def write_bundle(  # noqa: PLR0913 - one keyword for each thing that travels
         for path in sorted(SOURCE.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 archive.add(path, f"source/harness/{path.relative_to(SOURCE)}", filter=_plain)
-        for name, path in sorted(model_files.items()):
-            archive.add(path, f"models/{name}", filter=_plain)
+        for name, path in sorted(files.items()):
+            archive.add(path, name, filter=_plain)
         travelling = [
             (f"{folder}-wheels", path) for folder, paths in (("runtime", runtime), ("lent", lent)) for path in paths
         ]

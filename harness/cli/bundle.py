@@ -31,7 +31,7 @@ from harness.cli.options import SelectedIds, matrix_option, project_options, sel
 from harness.core.verdict import Stage
 from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import ResolveRequest
-from harness.matrix.models import CanaryWeights, RandomWeights
+from harness.matrix.models import FAMILIES, MINIATURES, CanaryWeights, MiniatureWeights, RandomWeights
 from harness.matrix.project import Project
 from harness.pipeline.limits import LIMITS
 from harness.pipeline.stack import resolve
@@ -170,7 +170,7 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
         lent=[store.fetch(wheel) for wheel in lent.values()],
         runtime=_runtime(session, version, store, luggage.host, weights=bool(random)),
         locks={name: lock.text for name, lock in locks.items()},
-        model_files=_model_files(session.project.models, specs),
+        files=_model_files(session.project.models, specs) | _miniatures(session.project.weights, specs),
         part_bytes=part_bytes,
         compress=compress,
     )
@@ -203,20 +203,36 @@ def _runtime(session: Session, python: str, store: WheelStore, host: Mapping[str
 
 
 def _model_files(folder: Path, specs: Mapping[str, ModelSpec]) -> dict[str, Path]:
-    found = {f"{name}.yaml": folder / f"{name}.yaml" for name in specs}
-    wanted: set[Path] = set()
-    for spec in specs.values():
+    """Specs, configurations and canaries, by their path in the bundle."""
+    found: dict[str, Path] = {}
+    for name, spec in specs.items():
+        file = folder / f"{name}.yaml"
+        found |= {file.name: file} if file.exists() else {}  # a published configuration is a model by itself
         match spec.weights:
             case CanaryWeights():
-                wanted |= {spec.checkpoint_folder} if spec.checkpoint_folder else set()
+                wanted = [spec.checkpoint_folder]
             case RandomWeights():
-                wanted |= {spec.config_folder, folder / "canary"} if spec.config_folder else set()
+                wanted = [spec.config_folder, folder / "canary"]
                 found["make_random.py"] = folder / "make_random.py"
-            case _ if spec.config_folder is not None:
-                wanted.add(spec.config_folder)
-    for each in wanted:
-        found |= {str(path.relative_to(folder)): path for path in each.rglob("*") if path.is_file()}
-    return found
+            case MiniatureWeights():
+                wanted = [spec.published_config, folder / MINIATURES / FAMILIES]
+            case _:
+                wanted = [spec.config_folder]
+        for each in wanted:
+            paths = [] if each is None else [each] if each.is_file() else each.rglob("*")
+            found |= {str(path.relative_to(folder)): path for path in paths if path.is_file()}
+    return {f"models/{name}": path for name, path in found.items()}
+
+
+def _miniatures(weights: Path, specs: Mapping[str, ModelSpec]) -> dict[str, Path]:
+    """The miniatures that are made, by their path in the bundle; the others are named."""
+    names = [name for name, spec in specs.items() if isinstance(spec.weights, MiniatureWeights)]
+    missing = [name for name in names if not (weights / name).is_dir()]
+    if missing:
+        click.echo(
+            f"not made here, and without a checkpoint there (harness weights NAME): {' '.join(missing)}", err=True
+        )
+    return {f"state/weights/{name}/{path.name}": path for name in names for path in (weights / name).glob("*")}
 
 
 def _host(listing: Path | None) -> dict[str, str]:

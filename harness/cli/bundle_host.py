@@ -137,7 +137,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     session = HostSession(project, jobs, fresh=fresh, measure=measure, bundle=bundle, use_host=not ignore_host_packages)
     chosen = session.select(patterns, tags, words)
     session.make_weights(chosen)
-    records = run_all(session, chosen, display(1), publish=False)
+    records = run_all(session, chosen, display(1), publish=False, make=False)  # made ones travelled
     partial = results / ".results.tar.gz"
     with tarfile.open(partial, "w:gz") as archive:
         archive.add(session.store.file, "results.jsonl")

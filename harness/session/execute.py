@@ -22,15 +22,21 @@ Display: TypeAlias = "Callable[[int], AbstractContextManager[Listener]]"
 """Makes what shows a run of so many combinations."""
 
 
-def run_all(session: Session, chosen: Sequence[Combination], display: Display, *, publish: bool = True) -> list[Record]:
+def run_all(
+    session: Session, chosen: Sequence[Combination], display: Display, *, publish: bool = True, make: bool = True
+) -> list[Record]:
     """Run the combinations with a display, and return their records in order; what a budget left over has none.
+
+    ``make`` says whether miniatures that are not on this machine are made.
 
     Raises:
         RunBroken: the harness could not go on.
         HarnessError: a miniature that the run needs could not be tried to be made.
         KeyboardInterrupt: stopped from the keyboard; no child is left.
     """
-    make_missing(session, {each.model: session.models[each.model] for each in chosen if each.excluded is None}.values())
+    if make:
+        models = {each.model for each in chosen if each.excluded is None}
+        make_missing(session, [session.models[name] for name in sorted(models)])
     publisher = Publisher(session.store, session)
     with display(len(chosen)) as shown:
         running = session.run(chosen, Announcer(shown, publisher if publish else None))

@@ -68,7 +68,7 @@ def pack(root: Path, index: Path, *, compress: bool, part_bytes: int) -> Packed:
         models=["mini"],
     )
     models = {
-        str(path.relative_to(session.project.models)): path
+        f"models/{path.relative_to(session.project.models)}": path
         for path in session.project.models.rglob("*")
         if path.is_file()
     }
@@ -80,7 +80,7 @@ def pack(root: Path, index: Path, *, compress: bool, part_bytes: int) -> Packed:
         lent=[],
         runtime=[],
         locks=locks,
-        model_files=models,
+        files=models,
         part_bytes=part_bytes,
         compress=compress,
     )
