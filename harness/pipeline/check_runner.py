@@ -11,6 +11,7 @@ from harness.core.machine import machine
 from harness.core.verdict import Stage
 from harness.engines import Check, Needs
 from harness.environments.interpreters import find_interpreter
+from harness.matrix.models import MiniatureWeights
 from harness.pipeline.checkpoints import Checkpoint, folder_digest, model_request
 from harness.pipeline.checks import launch_style
 from harness.pipeline.events import read_report
@@ -95,8 +96,10 @@ def told_settings(subject: Subject) -> dict[str, object]:
     configuration = subject.combination.backend.engine.configuration
     if configuration is None:
         return {}
+    # the reference that is kept with a miniature is compared as closely as float16 allows
+    asked = {"dtype": "float16"} if isinstance(subject.spec.weights, MiniatureWeights) else {}
     return {
-        "settings": configuration.settings(subject.spec.quantisation).fields,
+        "settings": configuration.settings(subject.spec.quantisation, asked).fields,
         "smoke": configuration.smoke.fields,
         "budget_mib": gpu_budget_mib(subject),
         "weights_mib": round(subject.spec.memory.weights_gib * 1024),

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, List, Optional
+from typing import TYPE_CHECKING, Any, Iterator, List, Optional
 
 from ..running.background import FAILURES
 from ..running.driver import REASON as NO_DRIVER
@@ -41,9 +41,10 @@ class LmdeployEngine:
     every request has to come from the event loop of the first.
     """
 
-    def __init__(self, pipeline: Any, answer_seconds: float) -> None:
+    def __init__(self, pipeline: Any, answer_seconds: float, *, half: bool = False) -> None:
         self.pipeline = pipeline
         self.answer_seconds = answer_seconds
+        self.half = half
         self._waiting: "queue.SimpleQueue[Asked]" = queue.SimpleQueue()
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -75,6 +76,31 @@ class LmdeployEngine:
         if close is not None:
             close()
 
+    def encode(self, text: str) -> List[int]:
+        """Ids of a text, as a request without a chat template makes them."""
+        holder = getattr(self.pipeline, "async_engine", self.pipeline)
+        return [int(number) for number in holder.tokenizer.encode(text, add_bos=True)]
+
+    def go_on(self, text: str, count: int) -> List[int]:
+        """Ids of the next tokens after a text without a chat template, greedily.
+
+        Raises:
+            Failed: no answer in time.
+        """
+        asked = Continued(text, count)
+        self._waiting.put(asked)
+        if not asked.done.wait(self.answer_seconds):
+            raise Failed(f"no answer within {self.answer_seconds:g} s", "timeout")
+        asked.reply()
+        return asked.tokens
+
+    def logits(self, ids: List[int]) -> Any:
+        """Logits of every position of a prompt, float32; the last have been through sampling, which scales them."""
+        holder = getattr(self.pipeline, "async_engine", self.pipeline)
+        call = getattr(holder, "async_get_logits", None) or holder._async_get_logits  # noqa: SLF001 - up to 0.11
+        told = self.pipeline._run(coro=call(input_ids=[ids]))  # noqa: SLF001 - the engine's own loop
+        return told.result(timeout=self.answer_seconds)[0].float().cpu().numpy()
+
     def _serve(self) -> None:
         while True:
             self._waiting.get().collect(self.pipeline)
@@ -97,7 +123,7 @@ class Asked:
         try:
             settings = generation_settings(self.question.max_new_tokens)
             started = time.perf_counter()
-            for part in pipeline.stream_infer(messages(self.question), gen_config=settings):
+            for part in self.parts(pipeline, settings):
                 if self._first is None and part.text:
                     self._first = time.perf_counter() - started
                 self._parts.append(part)
@@ -106,6 +132,10 @@ class Asked:
             self._failure = error
         finally:
             self.done.set()
+
+    def parts(self, pipeline: Any, settings: Any) -> Iterator[Any]:
+        """The parts of the answer as they come."""
+        return pipeline.stream_infer(messages(self.question), gen_config=settings)  # type: ignore[no-any-return]
 
     def reply(self) -> Reply:
         """The parts as one reply.
@@ -130,6 +160,25 @@ class Asked:
             first_token_seconds=self._first,
             total_seconds=self._total,
             facts={"finish_reason": last.finish_reason},
+        )
+
+
+class Continued(Asked):
+    """A text to go on with, without a chat template."""
+
+    def __init__(self, text: str, count: int) -> None:
+        super().__init__(Question(text, count))
+
+    @property
+    def tokens(self) -> List[int]:
+        """Ids of the answer."""
+        return [int(number) for part in self._parts for number in part.token_ids or ()]
+
+    def parts(self, pipeline: Any, settings: Any) -> Iterator[Any]:
+        """The parts of the answer as they come."""
+        settings.ignore_eos = True
+        return pipeline.stream_infer(  # type: ignore[no-any-return]
+            self.question.text, gen_config=settings, do_preprocess=False
         )
 
 
@@ -164,7 +213,8 @@ def boot(request: Request, events: Events) -> LmdeployEngine:
             "device": cuda.get_device_name(0),
         },
     )
-    engine = LmdeployEngine(pipeline, float(request.options.get("answer_seconds", ANSWER_SECONDS)))
+    seconds = float(request.options.get("answer_seconds", ANSWER_SECONDS))
+    engine = LmdeployEngine(pipeline, seconds, half=used.get("dtype") == "float16")
     if actual != request.backend:
         engine.close()
         raise Failed(f"asked for {request.backend}, got {actual} ({kind})", "backend-substituted")

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ..running.events import Events, Failed
+from ..smoke import kept
 from ..smoke.judge import REASON as WRONG_ANSWER
 from ..smoke.judge import judge
 from ..smoke.question import Question, Reply, smoke_image, stage_facts
@@ -37,7 +38,8 @@ def two_pass(request: Request, events: Events) -> None:
         times = TIMES_ON_GPU if request.engine.get("needs_gpu") else TIMES
         seen = ask_stage(engine, events, "see", request.model.smoke, times=times)
         if seen is not None:
-            ask_stage(engine, events, "structure", request.model.smoke, times=times, answer=seen)
+            folder = request.model.folder
+            ask_stage(engine, events, "structure", request.model.smoke, times=times, answer=seen, folder=folder)
     finally:
         events.progress("closing the engine")
         engine.close()
@@ -54,9 +56,19 @@ def boot(request: Request, events: Events) -> Booted:
 
 
 def ask_stage(  # noqa: PLR0913 - a pass is these
-    engine: Booted, events: Events, stage: str, smoke: Dict[str, Any], *, times: int = TIMES, answer: str = ""
+    engine: Booted,
+    events: Events,
+    stage: str,
+    smoke: Dict[str, Any],
+    *,
+    times: int = TIMES,
+    answer: str = "",
+    folder: Optional[str] = None,
 ) -> Optional[str]:
-    """Ask one pass several times and answer its stage; the text when it was right, else None."""
+    """Ask one pass several times and answer its stage; the text when it was right, else None.
+
+    Where numbers are judged, those kept in ``folder`` are compared at the end.
+    """
     with events.answering(stage):
         asked = smoke[stage]
         image = smoke_image(smoke["image"]) if stage == "see" else None
@@ -68,11 +80,28 @@ def ask_stage(  # noqa: PLR0913 - a pass is these
             replies.append(timed(engine, question))
         events.fact(stage, stage_facts(question, replies))
         nan = any(reply.nan for reply in replies)
+        wrong = kept_numbers(engine, events, folder) if folder is not None and asked["judge"] == "logits" else []
         judged = judge([reply.text for reply in replies], asked["judge"], asked.get("expected"), nan=nan)
         if not judged.right:
-            raise Failed(f"{judged.kind}: {judged.message}", WRONG_ANSWER)
+            raise Failed("; ".join([*wrong, f"{judged.kind}: {judged.message}"]), WRONG_ANSWER)
+        if wrong:
+            raise Failed("; ".join(wrong), WRONG_ANSWER)
         return replies[0].text
     return None
+
+
+def kept_numbers(engine: Any, events: Events, folder: str) -> List[str]:
+    """What is wrong with the engine's numbers; facts: the comparison, or why there is none."""
+    if not kept.is_kept(folder):
+        events.fact("numbers", {"not_compared": "the checkpoint comes with no reference"})
+        return []
+    if not hasattr(engine, "logits"):
+        events.fact("numbers", {"not_compared": "this way of starting shows no logits"})
+        return []
+    events.progress("comparing logits with the kept reference")
+    found = kept.numbers(engine, folder)
+    events.fact("numbers", found)
+    return list(found["wrong"])
 
 
 def timed(engine: Booted, question: Question) -> Reply:

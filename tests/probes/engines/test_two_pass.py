@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.probes.engines import two_pass
+from harness.probes.smoke import kept
 from harness.probes.smoke.question import Question, Reply
-from tests.probes.samples import request_for, results, written
+from tests.probes.samples import SMOKE, request_for, results, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,3 +105,22 @@ def test_the_climb_ends_with_the_first_wrong_answer(
 def test_a_boot_that_fails_answers_only_for_itself(events: Events, run_two_pass: Callable[[Exception], None]) -> None:
     run_two_pass(OSError("no config.json"))
     assert results(events) == [("boot", "fail", None)]
+
+
+def test_an_engine_that_shows_its_numbers_is_judged_by_them_when_both_passes_are_answered(
+    events: Events, run_two_pass: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Measured(FakeEngine):
+        logits = encode = go_on = None
+
+    def numbers(engine: FakeEngine, folder: str) -> dict[str, object]:
+        assert (len(engine.asked), folder) == (4, str(tmp_path))
+        return {"wrong": ["logits 636 times as far from the kept reference"]}
+
+    for name in ("see", "structure"):
+        monkeypatch.setitem(SMOKE, name, {**SMOKE[name], "judge": "logits"})
+    monkeypatch.setattr(kept, "is_kept", lambda _folder: True)
+    monkeypatch.setattr(kept, "numbers", numbers)
+    run_two_pass(Measured(["a", "a", "b", "b"]))
+    assert results(events)[-1] == ("structure", "fail", "wrong-answer")
+    assert "636 times" in json.dumps(written(events))
