@@ -119,7 +119,10 @@ def test_a_budget_larger_than_the_card_still_gets_an_empty_card(tmp_path: Path) 
 
 
 def test_a_stranger_on_the_card_taints_the_times() -> None:
-    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    code = "import time; print(flush=True); time.sleep(60)"
+    stranger = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert stranger.stdout is not None
+    stranger.stdout.readline()  # until then it is a copy of this process, and no stranger
     try:
         lease = Lease(Card("GPU-0", 8192, lambda: [Usage(stranger.pid, 100)]), 512, "token", alone=True)
         lease.look()
@@ -127,7 +130,7 @@ def test_a_stranger_on_the_card_taints_the_times() -> None:
         assert (facts["foreign_processes"], facts["tainted"], facts["peak_mib"]) == (1, True, 0)
     finally:
         stranger.kill()
-        stranger.wait()
+        stranger.communicate()
 
 
 def test_a_process_is_known_by_its_environment_and_so_are_its_children() -> None:
