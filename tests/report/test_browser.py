@@ -162,7 +162,7 @@ def test_back_returns_to_the_filtered_matrix(visit: Callable[..., Sheet]) -> Non
     page.locator("#list tbody a").first.click()
     page.wait_for_selector("#combination h2")
     page.get_by_role("link", name="Back to the matrix").click()
-    assert page.locator("#overview").is_visible()
+    playwright_api.expect(page.locator("#overview")).to_be_visible()
     assert page.input_value("#filter-state") == "fail"
     page.go_back()
     page.wait_for_selector("#combination:not([hidden])")
