@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Self, TypeVar
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -33,17 +33,26 @@ class Status(StrEnum):
 
 
 class Stage(StrEnum):
-    """The stages, in the order in which they are tried."""
+    """The stages, in the order in which they are tried, each with what a pass of it says."""
 
-    RESOLVE = "resolve"
-    INSTALL = "install"
-    IMPORT = "import"
-    CONFIGURE = "configure"
-    PREPROCESS = "preprocess"
-    EMULATE = "emulate"
-    BOOT = "boot"
-    SEE = "see"
-    STRUCTURE = "structure"
+    passed: str
+
+    RESOLVE = "resolve", "uv finds a lock on this python, as of this date."
+    INSTALL = "install", "The lock installs."
+    IMPORT = "import", "The modules load that a boot will load, and the model's own requirements."
+    CONFIGURE = "configure", "Engine configuration, model configuration, architecture and quantisation support agree."
+    PREPROCESS = "preprocess", "The engine's own image and chat-template path turns messages into model input."
+    EMULATE = "emulate", "Emulated: the engine's arithmetic on the CPU agrees with transformers; says nothing of a GPU."
+    BOOT = "boot", "The engine comes up with the model, and it is the backend that was asked for."
+    SEE = "see", "Pass 1, image or text to text: the answer is right, or the logits of a miniature are, twice."
+    STRUCTURE = "structure", "Pass 2, text to JSON: the facts are right, or the logits of a miniature are, twice."
+
+    def __new__(cls, word: str, passed: str = "") -> Self:
+        """A stage is its word."""
+        stage = str.__new__(cls, word)
+        stage._value_ = word
+        stage.passed = passed
+        return stage
 
     @property
     def position(self) -> int:

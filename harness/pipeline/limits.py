@@ -13,12 +13,11 @@ if TYPE_CHECKING:
     from harness.matrix import Combination
 
 GIB = 1024**3
+_USUAL = Limits(wall=300, idle=120, memory=10 * GIB)
 LIMITS: Mapping[Stage, Limits] = {
+    **{stage: _USUAL for stage in Stage if stage not in {Stage.SEE, Stage.STRUCTURE}},
     Stage.RESOLVE: Limits(wall=300, idle=300),
     Stage.INSTALL: Limits(wall=1800, idle=1800),
-    Stage.IMPORT: Limits(wall=300, idle=120, memory=8 * GIB),
-    Stage.CONFIGURE: Limits(wall=300, idle=120, memory=10 * GIB),
-    Stage.PREPROCESS: Limits(wall=300, idle=120, memory=10 * GIB),
     Stage.EMULATE: Limits(wall=900, idle=240, memory=10 * GIB),
     Stage.BOOT: Limits(wall=1200, idle=300, memory=64 * GIB),
 }

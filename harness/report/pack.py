@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.core.verdict import Stage, Status
 from harness.report.columns import column_of
-from harness.report.wording import FAMILIES, STAGES, STATES
+from harness.report.wording import FAMILIES, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def _packed(context: ReportContext) -> dict[str, JsonValue]:
         "causes": [entry.model_dump(mode="json", exclude={"combinations"}) for entry in context.causes],
         "asked": sum(not entry.beside for entry in context.combinations),
         "cells": [index for facet in context.facets for row in facet.cells for cell in row for index in cell],
-        "stages": {stage: STAGES[stage] for stage in Stage},
+        "stages": {stage: stage.passed for stage in Stage},
         "states": {state: mark._asdict() for state, mark in STATES.items()},
         "families": dict(FAMILIES.items()),
     }

@@ -135,7 +135,6 @@ def _environment() -> Environment:
         "FAMILIES": wording.FAMILIES,
         "LEVELS": {"proven": "proven here", "partial": "not shown to work", "none": "nothing passed"},
         "HEADINGS": {"proven": "Use this stack", "partial": "Try this stack", "none": "No stack to recommend"},
-        "STAGES": wording.STAGES,
         "STATES": wording.STATES,
         "TITLED": TITLED,
         "LONG_COMMAND": LONG_COMMAND,

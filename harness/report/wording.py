@@ -54,18 +54,6 @@ REFERENCE_CLAIM = "Every stage passed with plain transformers; LMDeploy's engine
 UNJUDGED_CLAIM = "Every stage passed and the engine answered both passes; whether the answers are right was not judged."
 """The claim where the model's weights make any answer as good as another."""
 
-STAGES: dict[Stage, str] = {
-    Stage.RESOLVE: "uv finds a lock on this python, as of this date.",
-    Stage.INSTALL: "The lock installs.",
-    Stage.IMPORT: "The modules load that a boot will load, and the model's own requirements.",
-    Stage.CONFIGURE: "Engine configuration, model configuration, architecture and quantisation support agree.",
-    Stage.PREPROCESS: "The engine's own image and chat-template path turns an image and a message into model input.",
-    Stage.EMULATE: "Emulated: the engine's arithmetic on the CPU agrees with transformers; says nothing of a GPU.",
-    Stage.BOOT: "The engine comes up with the model, and it is the backend that was asked for.",
-    Stage.SEE: "Pass 1, image to text: the answer is right, twice.",
-    Stage.STRUCTURE: "Pass 2, text only to JSON: the facts are right, twice.",
-}
-
 EMULATED = "emulated"
 """What a cell calls the stage ``emulate``: what passed it, or failed there, met no GPU."""
 

@@ -18,7 +18,7 @@ from harness.probes.smoke.question import Question, Reply, stage_facts
 from harness.report import ReportContext, build_context
 from harness.report.logs import MAX_CHARACTERS, MAX_LINES, log_entry
 from harness.report.passes import passes_of
-from harness.report.wording import CHANGES, FAMILIES, STAGES
+from harness.report.wording import CHANGES, FAMILIES
 from tests.report.extras import sample_extras
 from tests.report.samples import GPU_MACHINE, IMAGE, SEE, START, record_of, story
 from tests.report.troubles import BEAM_SEARCH, IMAGES_KWARGS, NETWORK, NO_GPU, SAFETENSORS, WRONG, Trouble
@@ -212,10 +212,9 @@ def test_versions_sort_as_versions() -> None:
     assert context.facets[0].columns == ["latest", "4.9.0", "4.10.0"]
 
 
-def test_every_family_stage_and_change_is_explained() -> None:
+def test_every_family_and_change_is_explained() -> None:
     assert set(FAMILIES) == set(Reason)
     assert set(CHANGES) == set(Change)
-    assert set(STAGES) == set(Stage)
 
 
 def test_changes_name_what_moved() -> None:
