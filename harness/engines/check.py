@@ -43,6 +43,10 @@ class Check:
     probe: str
     """The function of the probes that answers it: ``engines.imports:engine_modules``."""
     needs: Needs = Needs.NOTHING
+    preload: tuple[str, ...] = ("torch",)
+    """Modules that a batch of it loads once, before it forks. Beyond importing, they are known to load: the stage below
+    passed.
+    """
 
 
 ENGINE_MODULES = Check("engine-modules", (Stage.IMPORT,), "engines.imports:engine_modules", Needs.BACKEND | Needs.GPU)

@@ -29,10 +29,16 @@ IMPORT_CHECKS = (
     Check("entry-points", (Stage.IMPORT,), "engines.entry_points:entry_points"),
     MODEL_REQUIREMENTS,
 )
+_PRELOAD = ("torch", "transformers", "lmdeploy.archs", "lmdeploy.vl.model.builder")
+_OF_CONFIGURATION = Needs.BACKEND | Needs.CONFIG
 CONFIGURE_CHECKS = (
-    Check("backend-support", (Stage.CONFIGURE,), "engines.configure:backend_support", Needs.BACKEND | Needs.CONFIG),
-    Check("model-config", (Stage.CONFIGURE,), "engines.configure:model_config", Needs.BACKEND | Needs.CONFIG),
+    Check("backend-support", (Stage.CONFIGURE,), "engines.configure:backend_support", _OF_CONFIGURATION, _PRELOAD),
+    Check("model-config", (Stage.CONFIGURE,), "engines.configure:model_config", _OF_CONFIGURATION, _PRELOAD),
 )
 IMAGE_AND_PROMPT = Check(
-    "image-and-prompt", (Stage.PREPROCESS,), "engines.preprocess:image_and_prompt", Needs.BACKEND | Needs.CHECKPOINT
+    "image-and-prompt",
+    (Stage.PREPROCESS,),
+    "engines.preprocess:image_and_prompt",
+    Needs.BACKEND | Needs.CHECKPOINT,
+    _PRELOAD,
 )

@@ -16,13 +16,15 @@ class PytorchSettings(Settings):
     """Without CUDA graphs."""
 
 
+_PRELOAD_OF_GRAPH = ("harness_probes.engines.graph_preload",)
+_PRELOAD_OF_EMULATION = ("harness_probes.emulation.preload",)
 ENGINE = Engine(
     checks=(
         *lmdeploy.IMPORT_CHECKS,
         *lmdeploy.CONFIGURE_CHECKS,
-        Check("model-graph", (Stage.CONFIGURE,), "engines.pytorch:model_graph", Needs.CONFIG),
+        Check("model-graph", (Stage.CONFIGURE,), "engines.pytorch:model_graph", Needs.CONFIG, _PRELOAD_OF_GRAPH),
         lmdeploy.IMAGE_AND_PROMPT,
-        Check("emulation", (Stage.EMULATE,), "emulation.stage:emulate", Needs.CHECKPOINT),
+        Check("emulation", (Stage.EMULATE,), "emulation.stage:emulate", Needs.CHECKPOINT, _PRELOAD_OF_EMULATION),
         TWO_PASS,
     ),
     needs_gpu=True,

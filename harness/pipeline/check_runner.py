@@ -19,7 +19,7 @@ from harness.pipeline.limits import limits_of
 from harness.process.probing import PROBES, ProbeCall, run_probes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from harness.environments.environment import Environment
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
     from harness.matrix.models import ModelSpec
     from harness.pipeline.check_cache import CheckResult
     from harness.pipeline.gpus import GpuPool
-
-_SHARED: Mapping[Stage, tuple[str, ...]] = {
-    Stage.IMPORT: ("torch",),
-    Stage.CONFIGURE: ("torch", "transformers", "lmdeploy.archs", "lmdeploy.vl.model.builder"),
-    Stage.PREPROCESS: ("torch", "transformers", "lmdeploy.archs", "lmdeploy.vl.model.builder"),
-    Stage.EMULATE: ("harness_probes.emulation.preload",),
-}
-"""What the questions of a stage load in common. Beyond importing, that is known to load: the stage below passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +176,10 @@ class CheckRunner:
             OSError: the scratch folder or the log cannot be written.
         """
         answers: list[CheckResult] = []
+        preloads = list(dict.fromkeys(each.check.preload for each in questions))
+        in_order = sorted(questions, key=lambda each: preloads.index(each.check.preload))
         while len(answers) < len(questions):
-            answers += self._ask_some(questions[len(answers) :], environment)
+            answers += self._ask_some(in_order[len(answers) :], environment)
         return answers
 
     def _ask_some(self, questions: Sequence[CheckCall], environment: Environment) -> list[CheckResult]:
@@ -204,7 +198,7 @@ class CheckRunner:
                 "VIRTUAL_ENV": str(environment.folder),
                 **environment.variables,
             },
-            preload=_SHARED.get(stage, ()),
+            preloads=[each.check.preload for each in questions],
             places={
                 str(environment.folder): "<environment>",
                 str(interpreter.resolve().parent.parent): "<python>",

@@ -10,6 +10,8 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -39,7 +41,7 @@ GPU_DRIVER = "/dev/nvidiactl"
 
 @dataclass(frozen=True, slots=True)
 class ProbeCall:
-    """Requests to the probes of one environment: one, or several that share what ``preload`` loads.
+    """Requests to the probes of one environment: one, or several of which neighbours share what is preloaded.
 
     ``limits.wall`` is each request's own.
     """
@@ -50,7 +52,8 @@ class ProbeCall:
     requests: Sequence[Mapping[str, object]]
     limits: Limits
     environment: Mapping[str, str] = field(default_factory=dict)
-    preload: Sequence[str] = ()
+    preloads: Sequence[Sequence[str]] = ()
+    """One for each of several requests."""
     places: Mapping[str, str] = field(default_factory=dict)
     """Folders of this machine, and what logs call them: the same failure reads the same everywhere."""
 
@@ -72,8 +75,13 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
             (own / name).mkdir(parents=True)
         files = [_write_request(scratch, number, request) for number, request in enumerate(call.requests)]
         batch = scratch / "batch.json"
-        order = {"batch": [str(each) for each in files], "preload": list(call.preload), "wall": call.limits.wall}
-        batch.write_text(json.dumps({**order, "events": str(_events_of(batch))}))
+        preloads = call.preloads or [()] * len(files)
+        phases = [
+            {"preload": list(preload), "requests": [str(file) for _, file in together]}
+            for preload, together in groupby(zip(preloads, files, strict=True), key=itemgetter(0))
+        ]
+        order = {"batch": phases, "wall": call.limits.wall, "events": str(_events_of(batch))}
+        batch.write_text(json.dumps(order))
         lend_compiled(CHILDREN, call.python, scratch, own / "home", shut_in=wanted())
         single = len(files) == 1
         report = CHILDREN.run(

@@ -1,9 +1,11 @@
 """Several checks of one environment in one go: heavy packages are loaded once, each check runs in a fork of its own.
 
 Loading torch takes most of the time of most checks, and most checks need it. So this process loads what is safe to
-share and forks for every check; what a check imports, breaks or leaves behind stays in its fork. The order::
+share and forks for every check; what a check imports, breaks or leaves behind stays in its fork. Checks that share more
+are a phase of their own: a fork of this process that loads the rest and forks in its turn. The order::
 
-    {"batch": ["/abs/request-1.json", …], "events": "/abs/batch.jsonl", "preload": ["torch"], "wall": 300.0}
+    {"batch": [{"preload": ["torch"], "requests": ["/abs/request-1.json", …]}, …],
+     "events": "/abs/batch.jsonl", "wall": 300.0}
 
 The requests are those of single checks, answered into their own events files. The batch's events tell how each fork
 ended::
@@ -29,6 +31,8 @@ MARK = "\x1e"
 POLL = 0.01
 BARE = "--bare"
 """Second argument that forbids preloading."""
+NOT_PRELOADED = 3
+"""Exit status of a phase that could not load what its checks share, and asked nothing."""
 
 
 def order_of(path: str) -> Optional[Dict[str, Any]]:
@@ -41,13 +45,46 @@ def order_of(path: str) -> Optional[Dict[str, Any]]:
 def run(order: Dict[str, Any], arguments: List[str], answer: Callable[[str], int]) -> int:
     """Answer every request of the batch in a fork; the exit status."""
     adopt_orphans()
-    if BARE not in arguments:
-        preload(order.get("preload", []), arguments)
-    for request in order["batch"]:
-        say(request)
-        tell(order["events"], {"event": "ended", "request": request, **forked(request, order["wall"], answer)})
+    bare = BARE in arguments
+    first, *later = order["batch"]
+    if not bare:
+        preload(first["preload"], arguments)
+    ask(first["requests"], order, answer)
+    for phase in later:
+        status = NOT_PRELOADED if bare else in_phase(phase, order, answer)
+        if status == NOT_PRELOADED:
+            ask(phase["requests"], order, answer)
+        elif status:
+            return 1
     tell(order["events"], {"event": "end"})
     return 0
+
+
+def ask(requests: List[str], order: Dict[str, Any], answer: Callable[[str], int]) -> None:
+    """Answer the requests, one after the other."""
+    for request in requests:
+        say(request)
+        tell(order["events"], {"event": "ended", "request": request, **forked(request, order["wall"], answer)})
+
+
+def in_phase(phase: Dict[str, Any], order: Dict[str, Any], answer: Callable[[str], int]) -> int:
+    """Answer the phase's requests in a process that has loaded what they share; its exit status."""
+    process = os.fork()
+    if process == 0:
+        status = 1
+        try:
+            adopt_orphans()
+            status = NOT_PRELOADED
+            for module in phase["preload"]:
+                importlib.import_module(module)
+            status = 1
+            ask(phase["requests"], order, answer)
+            status = 0
+        except BaseException as error:
+            print(f"ended early: {error!r}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def preload(modules: List[str], arguments: List[str]) -> None:
