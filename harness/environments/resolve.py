@@ -1,7 +1,8 @@
 """From what a combination asks for to the lock it resolves to, by uv, remembered.
 
-A resolution with an ``as_of`` date can never change, so it is remembered for good; one without is remembered for a
-day (``--refresh`` asks again), because what the index holds today is what a user would get today.
+A resolution with an ``as_of`` date can never change while the indexes stay the same, so it is remembered for good; one
+without is remembered for a day, because what the index holds today is what a user would get today. So is one out of
+lists of files, which know no dates. ``--refresh`` asks again, once.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -19,6 +21,7 @@ from harness.core.files import digest, read_json, write_atomically
 from harness.environments.install import source_arguments
 from harness.environments.lock import Lock
 from harness.environments.uv import UvFailure, run_uv, uv_version
+from harness.environments.uv_settings import BadSettings, UvSettings, uv_settings
 from harness.process.scratch import own_folder
 
 REMEMBERED_FOR = 24 * 3600.0
@@ -53,11 +56,6 @@ class ResolveRequest:
     def asked(self) -> Asked:
         """All of it but the interpreter."""
         return self.requirements, self.overrides, self.allow_source, self.exclude_newer
-
-    @property
-    def key(self) -> str:
-        """Hash of everything the answer depends on."""
-        return digest(["resolve-2", self.python, *self.asked, uv_version()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +96,21 @@ class Resolver:
 
     folder: Path
     refresh: bool = False
+    began: float = field(default_factory=time.time)
+    """With ``refresh``, what was answered before this moment does not count."""
 
     def recall(self, request: ResolveRequest) -> Resolution | None:
         """The remembered answer, or None when there is none that still counts."""
-        known = read_json(self._file(request))
-        if known is None:
-            return None
         try:
+            known = read_json(self._file(request))
+            if known is None:
+                return None
             answer = _Remembered.model_validate(known)
-        except ValidationError:
-            return None  # damaged, or written by an earlier version: uv can be asked again
+        except (BadSettings, ValidationError):
+            return None  # uv is asked again, and tells what is wrong with its settings
         age = time.time() - answer.at
-        if request.exclude_newer is None and (self.refresh or not 0 <= age <= REMEMBERED_FOR):
+        passing = request.exclude_newer is None or _settings(self.folder).has_lists
+        if (self.refresh and answer.at < self.began) or (passing and not 0 <= age <= REMEMBERED_FOR):
             return None  # also one from the future: the clock was set back, so nobody knows how old it is
         lock = Lock(answer.lock) if answer.lock is not None else None
         if (lock.name if lock is not None else None) != answer.name:
@@ -154,7 +155,12 @@ class Resolver:
             return (folder / "pylock.toml").read_text()
 
     def remember(self, request: ResolveRequest, lock: Lock | None, failure: UvFailure | None, seconds: float) -> None:
-        """Keep what uv said of ``request``, here or on another machine."""
+        """Keep what uv said of ``request``, here or on another machine.
+
+        Raises:
+            UvFailure: uv's settings here cannot be read, so nobody knows what the answer holds for.
+            OSError: it cannot be written.
+        """
         answer = {
             "at": time.time(),
             "lock": lock.text if lock is not None else None,
@@ -162,7 +168,23 @@ class Resolver:
             "failure": {"kind": failure.kind, "message": failure.message} if failure is not None else None,
             "seconds": seconds,
         }
-        write_atomically(self._file(request), json.dumps(answer))
+        try:
+            file = self._file(request)
+        except BadSettings as error:
+            raise UvFailure("settings", str(error)) from error
+        write_atomically(file, json.dumps(answer))
 
     def _file(self, request: ResolveRequest) -> Path:
-        return self.folder / f"{request.key}.json"
+        """Named by the hash of everything the answer depends on.
+
+        Raises:
+            BadSettings: uv's settings cannot be read, so nobody knows what that is.
+        """
+        key = digest(["resolve-3", request.python, *request.asked, uv_version(), _settings(self.folder).decisive])
+        return self.folder / f"{key}.json"
+
+
+@cache
+def _settings(folder: Path) -> UvSettings:
+    """Those that hold where uv is asked. They are read once: each of thousands of combinations wants to know."""
+    return uv_settings(folder / ASKING)

@@ -7,6 +7,7 @@ verdict would depend on them without saying so, so uv is given only what is list
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from harness.core.files import digest
 from harness.environments.pip_settings import pip_as_uv
 from harness.process.redaction import PASSED_ON
 
@@ -77,6 +79,9 @@ _WHERE_FROM = frozenset({"index", "index-url", "extra-index-url", "find-links", 
 """Settings that say where packages come from; the variables are called alike, and ``UV_DEFAULT_INDEX``."""
 _OF_PIP = frozenset({"PIP_INDEX_URL", "PIP_CERT", "PIP_PROXY"})
 """uv reads none of them; pip does, where it is asked for advisories."""
+_DECISIVE = _WHERE_FROM | {"default-index", "index-strategy", "exclude-newer", "exclude-newer-package"}
+"""Settings on which the answer of the resolver depends; the others only say how it is found."""
+_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
 _PLACES = frozenset({"index", "index-url", "extra-index-url", "find-links", "cache-dir"})
 """Options whose values may be paths, which mean something from their file's folder."""
 _OPTIONS_OF_PIP = frozenset(
@@ -131,6 +136,28 @@ class UvSettings:
     def offline(self) -> bool:
         """Whether they forbid the network."""
         return _is_on(self.variables.get("UV_OFFLINE")) or self.options.get("offline") is True
+
+    @property
+    def decisive(self) -> str:
+        """Hash of those settings on which an answer of the resolver depends.
+
+        Logins are left out: tokens change from job to job, and the index stays the same.
+        """
+        variables = {name: value for name in _DECISIVE if (value := self.variables.get(_variable(name)))}
+        options, pip = (
+            {name: value for name, value in table.items() if name in _DECISIVE}
+            for table in (self.options, self.options.get("pip", {}))
+        )
+        return digest(_LOGIN.sub("", json.dumps([variables, options, pip], sort_keys=True, default=str)))
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether they name lists of files, which tell no upload times: what is in one at a date can change."""
+        return bool(
+            self.variables.get("UV_FIND_LINKS")
+            or self.options.get("find-links")
+            or self.options.get("pip", {}).get("find-links")
+        )
 
     @property
     def missing(self) -> str | None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from tests.chaos.disk import completes, project_of
 from tests.chaos.ground import lines
+from tests.chaos.processes import MATRIX
 from tests.chaos.registry import expect, fault
+from tests.miniatures import make_wheel, transformers_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from tests.chaos.ground import Ground
     from tests.chaos.registry import Setting, Tally
     from tests.miniatures import MiniProject
 
@@ -123,3 +128,55 @@ def _put(place: Path, kind: str) -> None:
         place.write_text("")
     else:
         place.symlink_to("/proc")  # a place in which nobody can write
+
+
+@fault("disk", "other-settings", "the index becomes another one between two runs; uv's settings would install more")
+def other_settings(setting: Setting, tally: Tally) -> None:
+    """Each index has its own answer, a date given or not; what is installed is the lock, whatever uv is told."""
+    ground = setting.ground
+    ground.good_lmdeploys(1)
+    lists = []
+    for code, begin in (("raise RuntimeError('this index')", "fail/import/"), ("", "pass")):
+        folder = ground.new_folder("list")
+        shutil.copytree(ground.index / "wheels", folder)
+        _transformers(folder, "4.58.0", code)
+        (folder / "uv.toml").write_text(f'no-index = true\nfind-links = ["{folder}"]\n')
+        lists.append((folder / "uv.toml", begin))
+    for dated in ("", "as_of: 2030-01-01\n"):
+        project = _project(ground, "4.58.0", dated)
+        for file, begin in (*lists, lists[0]):
+            with tally.injection(f"{dated.strip() or 'no date'}: an index where it is {begin}"):
+                verdicts = _run_with(ground, project, tally, {"UV_CONFIG_FILE": str(file)})
+                expect(len(verdicts) == 1 and verdicts[0].startswith(begin), f"the verdicts are {verdicts}")
+        ground.clear(project)
+    _transformers(
+        ground.index / "wheels", "4.58.1", "import importlib.util\nassert not importlib.util.find_spec('pip'), 'more'"
+    )
+    project = _project(ground, "4.58.1")
+    with tally.injection("UV_VENV_SEED"):
+        verdicts = _run_with(ground, project, tally, {"UV_VENV_SEED": "1"})
+        expect(verdicts == ["pass"], f"the verdicts are {verdicts}")
+    ground.clear(project)
+
+
+def _transformers(folder: Path, version: str, code: str) -> None:
+    """A transformers that runs that code first."""
+    files = transformers_files()
+    files["transformers/__init__.py"] = f"{code}\n{dedent(files['transformers/__init__.py'])}"
+    make_wheel(folder, "transformers", version, files)
+
+
+def _project(ground: Ground, version: str, more: str = "") -> MiniProject:
+    matrix = MATRIX.format(version=ground.good_lmdeploys(1)[0], idle=5, wall=30)
+    return ground.project(matrix.replace("pytorch", "transformers").replace("4.57.3", version) + more)
+
+
+def _run_with(ground: Ground, project: MiniProject, tally: Tally, extra: Mapping[str, str]) -> list[str]:
+    ground.extra.update(extra)
+    try:
+        ended = ground.harness(project, "run")
+    finally:
+        for each in extra:
+            del ground.extra[each]
+    tally.tracebacks += ended.traceback
+    return [each.verdict for each in ground.records(project)]
