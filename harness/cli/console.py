@@ -136,13 +136,10 @@ class RunDisplay:
 
 
 def reason_line(record: Record) -> str:
-    """The line that decided, and the remedy, of the first check that did not pass."""
-    for stage in record.stages:
-        for check in stage.checks:
-            if check.outcome is not Status.PASS and check.diagnosis is not None:
-                parts = [check.diagnosis.line.strip(), check.diagnosis.remedy.strip()]
-                return " → ".join(part for part in parts if part)
-    return ""
+    """The line that decided, and the remedy."""
+    diagnosis = record.decisive
+    parts = [diagnosis.line.strip(), diagnosis.remedy.strip()] if diagnosis is not None else []
+    return " → ".join(part for part in parts if part)
 
 
 def print_summary(console: Console, records: Sequence[Record], report: Path | None) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from harness.core.files import read_json, write_atomically
+from harness.core.verdict import Status, Verdict
 from harness.incidents.verify import NO_HELP, VERIFIED
-from harness.remedy.propose import deciding_diagnosis
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +24,8 @@ _STYLE = {VERIFIED: "green", NO_HELP: "red"}
 def print_trial(console: Console, trial: Trial) -> None:
     """What failed, each change with what came of it, and the command that repeats the evidence."""
     console.print(f"{trial.failed.id}\n  {escape(trial.failed.verdict)}")
-    diagnosis = deciding_diagnosis(trial.failed)
-    if diagnosis is None:
+    diagnosis = trial.failed.decisive
+    if diagnosis is None or Verdict.parse(trial.failed.verdict).status is not Status.FAIL:
         console.print("  nothing failed here, so there is nothing to repair")
         return
     if diagnosis.remedy:

@@ -156,6 +156,15 @@ class Record(Frozen):
     """True for records that were made up to test the report; never true for a real run."""
 
     @property
+    def decisive(self) -> DiagnosisRecord | None:
+        """The diagnosis that explains the verdict: of the first diagnosed check that ended as the whole did."""
+        status = Verdict.parse(self.verdict).status
+        if status is Status.PASS:
+            return None
+        checks = (check for stage in self.stages for check in stage.checks if check.outcome is status)
+        return next((check.diagnosis for check in checks if check.diagnosis is not None), None)
+
+    @property
     def emulated(self) -> Status | None:
         """How the stage ``emulate`` ended, which speaks for no GPU; None when it was not reached."""
         found = (stage.verdict for stage in self.stages if stage.stage is Stage.EMULATE)

@@ -16,7 +16,7 @@ from harness.gate.outcome import Cause, Measurement, Row
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.core.records import DiagnosisRecord, Record
+    from harness.core.records import Record
     from harness.core.verdict import Stage
     from harness.gate.baseline import Baseline
     from harness.gate.candidates import Candidate
@@ -146,7 +146,7 @@ def _cause_id(change: Change, record: Record, measured: Sequence[Measurement]) -
     worse = [each.text.split(" ")[0] for each in measured if each.worse]
     if worse:
         return f"slower-{hashlib.sha256(json.dumps(worse).encode()).hexdigest()[:8]}"
-    verdict, diagnosis = Verdict.parse(record.verdict), deciding_diagnosis(record)
+    verdict, diagnosis = Verdict.parse(record.verdict), record.decisive
     if diagnosis is not None and diagnosis.signature is not None:
         key: list[object] = [str(change), diagnosis.signature, sorted(diagnosis.captures.items())]
     else:
@@ -156,7 +156,7 @@ def _cause_id(change: Change, record: Record, measured: Sequence[Measurement]) -
 
 def _cause(name: str, rows: Sequence[Row], record: Record) -> Cause:
     worse = [each.text for each in rows[0].measured if each.worse]
-    diagnosis = deciding_diagnosis(record)
+    diagnosis = record.decisive
     if worse:
         title = "Slower, or larger, than the noise and the limit allow"
         return Cause(
@@ -181,15 +181,6 @@ def _cause(name: str, rows: Sequence[Row], record: Record) -> Cause:
         source=diagnosis.source if diagnosis is not None else "",
         combinations=sorted({row.id for row in rows}),
     )
-
-
-def deciding_diagnosis(record: Record) -> DiagnosisRecord | None:
-    """The diagnosis of the first check that did not pass."""
-    for stage in record.stages:
-        for check in stage.checks:
-            if check.outcome is not Status.PASS and check.diagnosis is not None:
-                return check.diagnosis
-    return None
 
 
 def _many(number: int, word: str) -> str:

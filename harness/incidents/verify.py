@@ -105,11 +105,10 @@ def _reproduced(combination: Combination, record: Record) -> str:
 
 def _signature(record: Record) -> str:
     """Id of the deciding check's signature, or ``unknown``."""
-    for stage in record.stages:
-        for check in stage.checks:
-            if check.outcome is Status.FAIL and check.diagnosis is not None:
-                return check.diagnosis.signature or "unknown"
-    return "none"
+    diagnosis = record.decisive
+    if diagnosis is None or Verdict.parse(record.verdict).status is not Status.FAIL:
+        return "none"
+    return diagnosis.signature or "unknown"
 
 
 def helped(record: Record, failed_at: Stage) -> str:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from harness.core.verdict import Expectation, Reason, Status
+from harness.core.verdict import Expectation, Reason, Status, Verdict
 from harness.diagnose.boundaries import shipped
 from harness.engines import LAUNCHES, Backend, configuration_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.core.records import DiagnosisRecord, Record
+    from harness.core.records import Record
     from harness.matrix import Combination
 
 
@@ -28,15 +28,6 @@ class Repair:
 
     combination: Combination
     change: str
-
-
-def deciding_diagnosis(record: Record) -> DiagnosisRecord | None:
-    """The diagnosis of the first check that failed, None when nothing failed."""
-    for stage in record.stages:
-        for check in stage.checks:
-            if check.outcome is Status.FAIL and check.diagnosis is not None:
-                return check.diagnosis
-    return None
 
 
 def missing_names(record: Record) -> list[str]:
@@ -61,8 +52,8 @@ def propose(combination: Combination, record: Record, names: Sequence[str], trie
         names: names of transformers that this attempt and earlier ones found missing; the version has to have all.
         tried: versions of transformers that were tried already.
     """
-    diagnosis = deciding_diagnosis(record)
-    if diagnosis is None:
+    diagnosis = record.decisive
+    if diagnosis is None or Verdict.parse(record.verdict).status is not Status.FAIL:
         return None
     match diagnosis.family:
         case Reason.SYMBOL if names:
