@@ -35,8 +35,8 @@ ASKING = "asking"
 """Folder, beside the answers, in which uv works."""
 
 
-Asked = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str | None]
-"""Requirements, overrides, packages from source, moment: what a stack follows from, once its Python is given."""
+Asked = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str | None, tuple[str, ...]]
+"""Requirements, overrides, packages from source, moment, kept versions: what a stack follows from, given its Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,13 @@ class ResolveRequest:
     """Packages that may be built from source; everything else must have a wheel, so that no foreign build runs."""
     exclude_newer: str | None = None
     """Moment (RFC 3339) after which an upload does not exist; None: the index as it is."""
+    kept: tuple[str, ...] = ()
+    """``name==version`` of packages that stay where they are unless something demands another version."""
 
     @property
     def asked(self) -> Asked:
         """All of it but the interpreter."""
-        return self.requirements, self.overrides, self.allow_source, self.exclude_newer
+        return self.requirements, self.overrides, self.allow_source, self.exclude_newer, self.kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,8 @@ class Resolver:
             folder = Path(name)
             (folder / "requirements.in").write_text("\n".join(request.requirements) + "\n")
             (folder / "overrides.txt").write_text("\n".join(request.overrides) + "\n")
+            if request.kept:
+                (folder / "pylock.toml").write_text(_written(request.kept))
             arguments = ["pip", "compile", "requirements.in", "--quiet", "--no-header", "--no-annotate"]
             arguments += ["--format", "pylock.toml", "--output-file", "pylock.toml", "--python", request.python]
             if request.overrides:
@@ -188,3 +192,10 @@ class Resolver:
 def _settings(folder: Path) -> UvSettings:
     """Those that hold where uv is asked. They are read once: each of thousands of combinations wants to know."""
     return uv_settings(folder / ASKING)
+
+
+def _written(kept: tuple[str, ...]) -> str:
+    """Versions as a lock: uv prefers those of an output file that is there."""
+    pairs = (each.partition("==") for each in kept)
+    packages = (f'[[packages]]\nname = "{name}"\nversion = "{version}"\n' for name, _, version in pairs)
+    return "\n".join(['lock-version = "1.0"\ncreated-by = "harness"\n', *packages])

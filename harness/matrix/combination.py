@@ -50,6 +50,8 @@ class Combination:
     """Everything the lock is asked for: lmdeploy, transformers, what the model needs and what the matrix adds."""
     overrides: tuple[str, ...] = ()
     """Requirements that replace what packages ask for."""
+    kept: tuple[str, ...] = ()
+    """``name==version`` of packages that its stack keeps unless something demands another: a gate changes one thing."""
     allow_source: tuple[str, ...] = ()
     """Packages that may be built from source; all others are taken as wheels only."""
     tags: tuple[str, ...] = ()

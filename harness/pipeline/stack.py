@@ -41,6 +41,7 @@ def asked_of(combination: Combination) -> Asked:
         tuple(sorted(combination.overrides)),
         tuple(sorted(combination.allow_source)),
         combination.exclude_newer,
+        tuple(sorted(combination.kept)),
     )
 
 
