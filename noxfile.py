@@ -20,7 +20,7 @@
 #     "uv>=0.9",
 # ]
 # ///
-"""Sessions of the compatibility harness; each is a thin layer over a ``harness`` command.
+"""Sessions of the compatibility harness; each is a thin layer over a ``lmdeploy-harness`` command.
 
 ``uvx nox -s matrix`` runs the main job, ``uvx nox -s tests`` the tests, ``nox -l`` lists every combination.
 """

@@ -2,7 +2,7 @@
 
 The records are those of matrices/emulate.yaml:
 
-    uvx --from . harness run --matrix matrices/emulate.yaml --reports reports/emulate
+    uvx --from . lmdeploy-harness run --matrix matrices/emulate.yaml --reports reports/emulate
     python -m benchmarks.emulate_table reports/emulate/results.jsonl
 
 What the table needs of them is kept in benchmarks/emulate_measured.json, the table is docs/emulate-measured.md; without

@@ -1,4 +1,4 @@
-"""How often ``harness explain`` names the right family and a remedy that helps, on texts of public reports.
+"""How often ``lmdeploy-harness explain`` names the right family and a remedy that helps, on texts of public reports.
 
 Run ``python -m benchmarks.explain_eval``: shares of each split, and how sure the answers were against how often they
 were right. ``--offline`` asks no index for versions, ``--all`` lists every answer that is not right.

@@ -1,4 +1,4 @@
-"""How long ``harness explain`` takes on large logs, and how the time grows with their size.
+"""How long ``lmdeploy-harness explain`` takes on large logs, and how the time grows with their size.
 
 Run ``python -m benchmarks.explain_speed``; it prints one line for each kind of log and size: seconds of wall time,
 seconds of processor time, and peak memory added. Every measurement runs in a process of its own and reads the log

@@ -51,7 +51,7 @@ def main() -> int:
         killed = _kill_when(reports / "results.jsonl", own.kill_after, second, running)
         print(f"killed the second node: {killed} processes, after {time.monotonic() - started:.0f} s", flush=True)
     code = running.wait()
-    print(f"harness run ended with {code} after {time.monotonic() - started:.0f} s")
+    print(f"lmdeploy-harness run ended with {code} after {time.monotonic() - started:.0f} s")
     cluster.shutdown()  # type: ignore[no-untyped-call]
     return _compare(own.reference, reports)
 

@@ -6,7 +6,7 @@ folder of its own, which comes first on the path of a forked process, and what t
 process makes the harness's own checks of the stages import, configure and preprocess. A pair for whose torch there is
 no environment is left out, and said so.
 
-The written table holds what ``harness scan-truth --measured FILE`` compares the predictions with.
+The written table holds what ``lmdeploy-harness scan-truth --measured FILE`` compares the predictions with.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m harness``, and the ``harness`` program."""
+"""The ``lmdeploy-harness`` program, also ``python -m harness``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a command that has something to clear up takes it back
     from harness.cli.main import main as command_line  # noqa: PLC0415 - loading takes the time that is meant
 
-    command_line(prog_name="harness")
+    command_line(prog_name="lmdeploy-harness")
 
 
 if __name__ == "__main__":

@@ -61,8 +61,8 @@ def test_commands_that_are_shown_exist(page: str) -> None:
             asked = words[words.index("-s") + 1 :]
             names = asked[: next((place for place, each in enumerate(asked) if each.startswith("-")), len(asked))]
             assert {each.partition("(")[0] for each in names} <= sessions, words
-        elif "harness" in words:
-            refuse_unknown(main, words[words.index("harness") + 1 :])
+        elif "lmdeploy-harness" in words:
+            refuse_unknown(main, words[words.index("lmdeploy-harness") + 1 :])
 
 
 @pytest.mark.parametrize("page", TEXTS)

@@ -103,7 +103,7 @@ def _whole_files(archive: tarfile.TarFile, folder: Path) -> Iterator[tarfile.Tar
     for item in archive:
         if not (item.isdir() or (item.isreg() and not item.issparse())):
             raise tarfile.TarError(
-                f"{item.name} is neither a file nor a folder; this is not what 'harness bundle' wrote"
+                f"{item.name} is neither a file nor a folder; this is not what 'lmdeploy-harness bundle' wrote"
             )
         _demand_room(folder, item.size, item.name)
         yield item

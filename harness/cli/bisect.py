@@ -1,4 +1,4 @@
-"""``harness bisect`` and ``harness drift``."""
+"""``lmdeploy-harness bisect`` and ``lmdeploy-harness drift``."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def drift(  # noqa: PLR0913, PLR0917 - one parameter for each option
 ) -> int:
     """The same combination as of two days, side by side: both verdicts, and the packages that moved.
 
-    BEFORE and AFTER take the same forms as the ends of 'harness bisect'; usually they are days.
+    BEFORE and AFTER take the same forms as the ends of 'lmdeploy-harness bisect'; usually they are days.
     """
     session = Session(project)
     subject = _Subject(session, lmdeploy, transformers, python, backend, model)
@@ -138,7 +138,7 @@ def drift(  # noqa: PLR0913, PLR0917 - one parameter for each option
         return ExitCode.OK
     print_drift(make_console(), ends, verdicts, changes)
     if verdicts is not None and verdicts[0] != verdicts[1]:
-        click.echo("the verdict turned; 'harness bisect' with the same words finds the change that did it")
+        click.echo("the verdict turned; 'lmdeploy-harness bisect' with the same words finds the change that did it")
     return ExitCode.OK
 
 

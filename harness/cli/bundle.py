@@ -1,4 +1,4 @@
-"""``harness bundle`` and ``harness import``."""
+"""``lmdeploy-harness bundle`` and ``lmdeploy-harness import``."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """Pack the chosen combinations for a host without a network.
 
     Copy the parts, SHA256SUMS and unpack.py to the host and run 'python3 unpack.py' there; bring results.tar.gz back
-    and give it to 'harness import'.
+    and give it to 'lmdeploy-harness import'.
     """
     session = Session(Project.of(matrix_file))
     chosen = [each for each in session.select(*selection) if each.excluded is None]
@@ -230,7 +230,8 @@ def _miniatures(weights: Path, specs: Mapping[str, ModelSpec]) -> dict[str, Path
     missing = [name for name in names if not (weights / name).is_dir()]
     if missing:
         click.echo(
-            f"not made here, and without a checkpoint there (harness weights NAME): {' '.join(missing)}", err=True
+            f"not made here, and without a checkpoint there (lmdeploy-harness weights NAME): {' '.join(missing)}",
+            err=True,
         )
     return {f"state/weights/{name}/{path.name}": path for name in names for path in (weights / name).glob("*")}
 

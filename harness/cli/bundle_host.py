@@ -129,7 +129,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     ignore_host_packages: bool,
     out: Path | None,
 ) -> int:
-    """Run the bundle's combinations and write results.tar for 'harness import'."""
+    """Run the bundle's combinations and write results.tar for 'lmdeploy-harness import'."""
     os.environ[NAMED] = sys.executable
     results = (out or bundle / "results").absolute()
     bundle = bundle.absolute()

@@ -1,4 +1,4 @@
-"""``harness explain`` and the upkeep of the catalogue, as click commands for the command line to mount."""
+"""``lmdeploy-harness explain`` and the upkeep of the catalogue, as click commands for the command line to mount."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``harness baseline``, ``harness gate`` and ``harness gate-merge``."""
+"""``lmdeploy-harness baseline``, ``lmdeploy-harness gate`` and ``lmdeploy-harness gate-merge``."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def baseline(
     latest = {each.id: each for each in session.store.records()}
     present = [latest[each.id] for each in chosen if each.id in latest]
     if not present:
-        raise NothingSelected(f"{session.store.file} has no record of the chosen combinations; 'harness run' first")
+        raise NothingSelected(
+            f"{session.store.file} has no record of the chosen combinations; 'lmdeploy-harness run' first"
+        )
     vain = unusable(present)
     if vain:
         raise NothingSelected(
@@ -99,7 +101,9 @@ def baseline(
 @tags_option
 @words_option
 @file_option
-@click.option("--shard", "share", metavar="I/N", help="Run only this part; 'harness gate-merge' puts them together.")
+@click.option(
+    "--shard", "share", metavar="I/N", help="Run only this part; 'lmdeploy-harness gate-merge' puts them together."
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the outputs [reports/gate].")
 @click.option("--dry-run", is_flag=True, help="List the comparisons and run nothing.")
 @click.option("--retries", type=click.IntRange(0, 5), default=1, show_default=True, help="Tries of a new failure.")
@@ -136,7 +140,9 @@ def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
     folder = out or project.reports / "gate"
     file = file or project.matrix_file.with_name(FILE)
     if not file.exists():
-        raise UnusableChange(f"there is no baseline at {file}; 'harness run', then 'harness baseline' makes it")
+        raise UnusableChange(
+            f"there is no baseline at {file}; 'lmdeploy-harness run', then 'lmdeploy-harness baseline' makes it"
+        )
     accepted = read_baseline(file)
     session = Session(replace(project, reports=project.reports / "gate"), jobs or 0)
     wanted, of_matrix = _bumps(bumps, diff, before, project)

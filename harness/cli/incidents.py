@@ -1,4 +1,4 @@
-"""``harness incidents``."""
+"""``lmdeploy-harness incidents``."""
 
 from __future__ import annotations
 

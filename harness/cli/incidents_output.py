@@ -1,4 +1,4 @@
-"""``harness incidents``: the log's entries, run and judged."""
+"""``lmdeploy-harness incidents``: the log's entries, run and judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: ``harness …``, also ``python -m harness …``.
+"""The command line: ``lmdeploy-harness …``, also ``python -m harness …``.
 
 Every nox session is a thin layer over one of these commands. Exit codes: 0 as expected, 1 an unexpected verdict, 2 a
 bad file or usage, 4 infrastructure trouble, 130 interrupted.
@@ -89,17 +89,17 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="harness")
+@click.version_option(__version__, prog_name="lmdeploy-harness")
 def main() -> None:
     """Which lmdeploy, transformers, backend and model work together: test it, and read why.
 
     A typical first hour:
 
     \b
-      harness plan                 what would run, and what it costs
-      harness run -t quick         the troubleshooting log's stacks and a good one
-      harness run                  the whole matrix; a second run does only what is new
-      harness report               render reports/index.html from the results
+      lmdeploy-harness plan                 what would run, and what it costs
+      lmdeploy-harness run -t quick         the troubleshooting log's stacks and a good one
+      lmdeploy-harness run                  the whole matrix; a second run does only what is new
+      lmdeploy-harness report               render reports/index.html from the results
     """
 
 
@@ -171,7 +171,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
 def merge_shards(folders: tuple[Path, ...], project: Project) -> None:
     """Put the shards of one run together; incomplete ones, or shards of different runs, are refused.
 
-    REPORTS are the folders that 'harness run --shard K/N --reports FOLDER' wrote, one for each shard.
+    REPORTS are the folders that 'lmdeploy-harness run --shard K/N --reports FOLDER' wrote, one for each shard.
     """
     session = Session(project)
     merged = merge(folders, session.store)

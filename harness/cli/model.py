@@ -1,4 +1,4 @@
-"""``harness model add`` and ``harness model list``."""
+"""``lmdeploy-harness model add`` and ``lmdeploy-harness model list``."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _spec_text(name: str, weights: Mapping[str, str], found: _Source) -> str:
     yaml = YAML()
     yaml.width = 110
     yaml.dump(spec, buffer)
-    notes = "# What is not said here follows from config.json: `harness model list` shows it.\n"
+    notes = "# What is not said here follows from config.json: `lmdeploy-harness model list` shows it.\n"
     if found.configuration.remote_code:
         notes += "# The checkpoint brings Python code of its own, which runs only with `trust_remote_code: true`.\n"
     return notes + buffer.getvalue()
@@ -214,4 +214,4 @@ def _tell(found: _Source, name: str) -> None:
         f"{configuration.architecture}, {takes}, quantisation {configuration.quantisation}, about "
         f"{configuration.parameters / 1e9:.2g} B parameters, {configuration.weights_gib:.2g} GiB of weights (estimated)"
     )
-    click.echo(f"next: add {name!r} to the models of your matrix, then: harness plan -k {name}")
+    click.echo(f"next: add {name!r} to the models of your matrix, then: lmdeploy-harness plan -k {name}")

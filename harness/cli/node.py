@@ -1,4 +1,4 @@
-"""``harness node``: what a GPU host tells Ray of itself."""
+"""``lmdeploy-harness node``: what a GPU host tells Ray of itself."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ if TYPE_CHECKING:
 @matrix_option
 @guarded
 def node(matrix_file: Path) -> None:
-    """Print this machine's resources for the matrix's targets: ray start --resources "$(harness node)"."""
+    """Print this machine's resources for the matrix's targets: ray start --resources "$(lmdeploy-harness node)"."""
     session = Session(Project.of(matrix_file))
     click.echo(json.dumps(advertised(machine(), session.combinations)))

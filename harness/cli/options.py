@@ -72,7 +72,7 @@ gpu_hours_option = click.option(
     "--gpu-hours", type=click.FloatRange(min=0, min_open=True), help="Begin no boot beyond this much time on GPUs."
 )
 shard_option = click.option(
-    "--shard", "share", metavar="K/N", help="Run only this part; 'harness merge' puts the parts together."
+    "--shard", "share", metavar="K/N", help="Run only this part; 'lmdeploy-harness merge' puts the parts together."
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only what is unexpected.")
 patterns_option = click.argument("patterns", nargs=-1, metavar="[ID]...")

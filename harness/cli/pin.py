@@ -1,4 +1,4 @@
-"""``harness pin`` and ``harness pin verify``."""
+"""``lmdeploy-harness pin`` and ``lmdeploy-harness pin verify``."""
 
 from __future__ import annotations
 

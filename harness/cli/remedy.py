@@ -1,4 +1,4 @@
-"""``harness remedy``."""
+"""``lmdeploy-harness remedy``."""
 
 from __future__ import annotations
 

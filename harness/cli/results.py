@@ -1,4 +1,4 @@
-"""``harness results``."""
+"""``lmdeploy-harness results``."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def results(  # noqa: PLR0913, PLR0917 - one parameter for each option
     file = project.reports / RECORD_FILE
     if not file.is_file():
         raise NothingSelected(
-            f"there are no records at {file}; 'harness run' writes them, --reports names another folder"
+            f"there are no records at {file}; 'lmdeploy-harness run' writes them, --reports names another folder"
         )
     condition = parse(where, COLUMNS)
     names = [each.strip() for each in columns.split(",") if each.strip()]

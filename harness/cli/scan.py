@@ -1,4 +1,4 @@
-"""``harness scan``, ``why-not``, ``suggest``, ``symbol`` and ``scan-truth``, for the command line to mount."""
+"""``lmdeploy-harness scan``, ``why-not``, ``suggest``, ``symbol`` and ``scan-truth``, for the command line to mount."""
 
 from __future__ import annotations
 
@@ -134,10 +134,12 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
     Without versions: the whole map, every lmdeploy since 0.4.0 against every transformers since 4.30.0.
     Exit code 1 when the pair fails or is refused.
     """
-    from harness.scan.answers.scanner import Scanner, with_ranges  # noqa: PLC0415 - keeps `harness --help` quick
+    from harness.scan.answers.scanner import Scanner, with_ranges  # noqa: PLC0415 - keeps `--help` quick
 
     if (lmdeploy is None) != (transformers is None):
-        raise click.UsageError("give both versions, or none for the whole map; e.g. harness scan 0.11.1 4.57.3")
+        raise click.UsageError(
+            "give both versions, or none for the whole map; e.g. lmdeploy-harness scan 0.11.1 4.57.3"
+        )
     if lmdeploy is None or transformers is None:
         return _map(library, target, write, form)
     found = Scanner(library, target).scan(lmdeploy, transformers)
@@ -160,7 +162,7 @@ def why_not(lmdeploy: str, target: ScanTarget, library: Library, form: str) -> i
 
     Exit code 1 when nothing is left.
     """
-    from harness.scan.answers.deadlock import settle  # noqa: PLC0415 - keeps `harness --help` quick
+    from harness.scan.answers.deadlock import settle  # noqa: PLC0415 - keeps `--help` quick
     from harness.scan.answers.scanner import Scanner  # noqa: PLC0415 - as above
 
     found = settle(Scanner(library, target), lmdeploy, progress=_progress(form))
@@ -181,7 +183,7 @@ def suggest(lmdeploy: str | None, target: ScanTarget, library: Library, form: st
 
     Exit code 1 when none remains.
     """
-    from harness.scan.answers.suggestion import suggestions  # noqa: PLC0415 - keeps `harness --help` quick
+    from harness.scan.answers.suggestion import suggestions  # noqa: PLC0415 - keeps `--help` quick
 
     found = suggestions(library, target, lmdeploy, progress=_progress(form))
     if form == "json":
@@ -203,7 +205,7 @@ def symbol(name: str, package: str | None, library: Library, form: str) -> int:
     A module, a name in one, an attribute of a class (package.module.Class.field) or an entry of a dictionary
     (package.module.TABLE[key]). Exit code 1 when it is in none.
     """
-    from harness.scan.answers.symbols import presence_of  # noqa: PLC0415 - keeps `harness --help` quick
+    from harness.scan.answers.symbols import presence_of  # noqa: PLC0415 - keeps `--help` quick
 
     if "." not in name:
         raise click.UsageError(f"write the module too: {package or 'transformers'}.{name}")
@@ -260,7 +262,7 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     Exit code 1 when the scan was wrong about a hard failure.
     """
-    from harness.core.files import write_atomically  # noqa: PLC0415 - keeps `harness --help` quick
+    from harness.core.files import write_atomically  # noqa: PLC0415 - keeps `--help` quick
     from harness.results.store import ResultStore  # noqa: PLC0415 - as above
     from harness.scan.answers import truth  # noqa: PLC0415 - as above
     from harness.scan.answers.scanner import Scanner  # noqa: PLC0415 - as above
@@ -289,7 +291,7 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 
 def _map(library: Library, target: ScanTarget, write: Path | None, form: str) -> int:
-    from harness.core.files import read_json, write_atomically  # noqa: PLC0415 - keeps `harness --help` quick
+    from harness.core.files import read_json, write_atomically  # noqa: PLC0415 - keeps `--help` quick
     from harness.results.store import ResultStore  # noqa: PLC0415 - as above
     from harness.scan.answers.grid import make_grid  # noqa: PLC0415 - as above
     from harness.scan.answers.report_data import map_context  # noqa: PLC0415 - as above

@@ -25,7 +25,7 @@ _MARKS = {Prediction.PASS: "·", Prediction.WARN: "!", Prediction.FAIL: "x", Pre
 _SHOWN = 12
 _WAYS_OUT = {
     Topic.QUANTISATION: "another engine may know it: --backend",
-    Topic.ARCHITECTURE: "another engine or release may: --backend, or harness suggest without --lmdeploy",
+    Topic.ARCHITECTURE: "another engine or release may: --backend, or lmdeploy-harness suggest without --lmdeploy",
     Topic.REQUIREMENT: "with it in the stack: --package NAME",
 }
 
@@ -123,7 +123,9 @@ def suggestions(found: Sequence[Suggestion]) -> str:
     lines = []
     for each in found:
         if each.best is None:
-            lines.append(f"lmdeploy {each.lmdeploy}: no transformers version remains; harness why-not tells why")
+            lines.append(
+                f"lmdeploy {each.lmdeploy}: no transformers version remains; lmdeploy-harness why-not tells why"
+            )
             continue
         names = [str(version.version) for version in each.versions]
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

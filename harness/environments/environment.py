@@ -110,7 +110,7 @@ class Environments:
             raise UvFailure(
                 "disk",
                 f"{free / 1024**3:.1f} GiB free in {self.root.name}, {LEAST_FREE / 1024**3:.0f} GiB are needed to "
-                "install a stack; 'harness gc' removes environments that are no longer used",
+                "install a stack; 'lmdeploy-harness gc' removes environments that are no longer used",
             )
 
     def differences(self, lock: Lock) -> Mapping[str, str | None]:  # noqa: ARG002 - other environments have some

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from harness.matrix import Combination
 
 FILE = "baseline.yaml"
-_HEAD = "What the gate compares with. `harness baseline` accepts a run; `must` and `limits` are written by hand.\n"
+_HEAD = (
+    "What the gate compares with. `lmdeploy-harness baseline` accepts a run; `must` and `limits` are written by hand.\n"
+)
 _MOST_SAMPLES = 20
 
 
@@ -154,7 +156,7 @@ def attempts_in(file: Path) -> dict[str, list[Record]]:
         try:
             record = Record.model_validate_json(line)
         except ValidationError:
-            continue  # torn by a crash; 'harness report' tells of it
+            continue  # torn by a crash; 'lmdeploy-harness report' tells of it
         found.setdefault(record.id, []).append(record)
     return found
 

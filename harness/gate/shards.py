@@ -68,7 +68,9 @@ def read_outcome(file: Path) -> GateOutcome:
     except OSError as error:
         raise UnusableChange(f"{file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raise UnusableChange(f"{file} is not what 'harness gate --shard' writes: {error.errors()[0]['msg']}") from error
+        raise UnusableChange(
+            f"{file} is not what 'lmdeploy-harness gate --shard' writes: {error.errors()[0]['msg']}"
+        ) from error
 
 
 def merge(parts: Sequence[GateOutcome]) -> GateOutcome:
@@ -81,7 +83,9 @@ def merge(parts: Sequence[GateOutcome]) -> GateOutcome:
         raise UnusableChange("no shards were given")
     first = parts[0]
     if any(each.shard is None for each in parts):
-        raise UnusableChange("one of the files is a whole gate and no shard; give the files of 'harness gate --shard'")
+        raise UnusableChange(
+            "one of the files is a whole gate and no shard; give the files of 'lmdeploy-harness gate --shard'"
+        )
     try:
         shards.demand_complete(
             [each.shard for each in parts if each.shard is not None], [each.plan.digest for each in parts], "gates"

@@ -191,7 +191,7 @@ def _nearest(
 ) -> str:
     of_model = [each for each in records if each.axes.get("model") == wish.model]
     if not of_model:
-        return f"no run has tried {wish.model}; 'harness run' with it in the matrix first"
+        return f"no run has tried {wish.model}; 'lmdeploy-harness run' with it in the matrix first"
     asked = [each for each in of_model if wish.backend in (None, each.axes.get("backend"))] or of_model
     shown = build_context(asked, generated=datetime.now(UTC), extras=extras)
     nearest = shown.combinations[shown.answers[0].combination or 0]

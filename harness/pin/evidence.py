@@ -31,7 +31,7 @@ class Pin:
     made: datetime
 
 
-VERIFY = "`harness pin verify` on this folder installs it afresh and compares."
+VERIFY = "`lmdeploy-harness pin verify` on this folder installs it afresh and compares."
 
 
 def evidence(pin: Pin, notes: Sequence[str]) -> str:

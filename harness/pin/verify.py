@@ -28,7 +28,7 @@ def verify_pin(folder: Path) -> tuple[int, list[str]]:
     The installer checks each file's hash against the pin while it installs.
 
     Raises:
-        NoPin: the folder is not one that 'harness pin' wrote.
+        NoPin: the folder is not one that 'lmdeploy-harness pin' wrote.
         UvFailure: it could not be installed.
         NoInterpreter: its Python is not on this machine.
     """

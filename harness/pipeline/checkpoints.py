@@ -67,7 +67,7 @@ def _made(spec: ModelSpec, weights_folder: Path) -> Checkpoint:
     problem = problem_file(weights_folder, spec.name)
     if problem.exists():
         return Checkpoint(None, problem.read_text(encoding="utf-8"))
-    return Checkpoint(None, f"{kind} weights of {spec.name}", f"make them: harness weights {spec.name}")
+    return Checkpoint(None, f"{kind} weights of {spec.name}", f"make them: lmdeploy-harness weights {spec.name}")
 
 
 def problem_file(weights_folder: Path, name: str) -> Path:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from harness import __version__
 from harness.core.files import digest, digest_of_files
 from harness.core.machine import machine
+from harness.core.program import command
 from harness.core.records import Record
 from harness.core.verdict import Expectation, Status, Verdict
 from harness.environments.interpreters import NoInterpreter
@@ -150,7 +151,7 @@ class Worker:
             stack=dict(lock.stack) if lock is not None else {},
             differences=dict(self.services.environments.differences(lock)) if lock is not None else {},
             machine=machine(),
-            command=f"uvx --from . harness run {combination.id} --fresh",
+            command=command("run", combination.id, "--fresh"),
             inputs=self.inputs(combination),
             harness=__version__,
             started=started,

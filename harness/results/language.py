@@ -1,4 +1,4 @@
-"""The language of ``harness results --where``, turned into SQL in which every word of the reader is a parameter.
+"""The language of ``lmdeploy-harness results --where``, turned into SQL; every word of the reader is a parameter.
 
 ``status=fail and (family=symbol* or lmdeploy>=0.16) and not model=canary``: names are columns, values are bare words or
 quoted, ``*`` and ``?`` in a value make it a pattern, and versions compare as versions.

@@ -65,7 +65,7 @@ def merge(folders: Sequence[Path], store: ResultStore) -> Taken:
         OSError: the reports folder cannot be written.
     """
     if not folders:
-        raise UnusableShards("no shards were given; name the reports folders that 'harness run --shard' wrote")
+        raise UnusableShards("no shards were given; name the reports folders that 'lmdeploy-harness run --shard' wrote")
     parts = [_read(each) for each in folders]
     demand_complete([each.shard for each in parts], [each.plan for each in parts], "runs")
     if sorted(name for each in parts for name in each.mine) != parts[0].combinations:
@@ -92,7 +92,7 @@ def _read(folder: Path) -> Part:
     except OSError as error:
         raise UnusableShards(
             f"{folder} is not the reports folder of a shard ({FILE}: {error.strerror}); "
-            "'harness run --shard K/N --reports FOLDER' writes one"
+            "'lmdeploy-harness run --shard K/N --reports FOLDER' writes one"
         ) from error
     except ValidationError as error:
         raise UnusableShards(f"{folder / FILE} is damaged: {error.errors()[0]['msg']}") from error

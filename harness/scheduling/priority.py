@@ -33,7 +33,7 @@ LINES = ("transformers", "lmdeploy")
 SURPRISE = 0.05
 """Chance that a point between two equal verdicts has another one."""
 MISTAKE = 0.1
-"""Chance that the scan's prediction is wrong: it is measured by ``harness scan-truth``."""
+"""Chance that the scan's prediction is wrong: it is measured by ``lmdeploy-harness scan-truth``."""
 STACK_SECONDS = 15.0
 """What a stack costs before its first combination has anything of its own, and ..."""
 COMBINATION_SECONDS = 10.0
@@ -211,7 +211,7 @@ def _point(combination: Combination) -> Point:
 
 
 def predictions_of(scan: Mapping[str, object] | None, combinations: Iterable[Combination]) -> dict[Point, str]:
-    """The words of a kept map (``harness scan --write``) on these combinations; nothing where it says nothing.
+    """The words of a kept map (``lmdeploy-harness scan --write``) on these combinations; nothing where it says nothing.
 
     The map is of one model on one engine; it stands for models whose names begin like its own, and for the canary.
     """

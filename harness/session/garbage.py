@@ -42,7 +42,7 @@ def collect_garbage(project: Project, *, everything: bool = False, dry_run: bool
         OSError: something could not be deleted.
     """
     if not dry_run and (occupied(project.scratch) or occupied(project.resolutions / ASKING)):
-        raise RunUnderWay("another harness is running in this folder; 'harness gc' again when it is done")
+        raise RunUnderWay("another harness is running in this folder; 'lmdeploy-harness gc' again when it is done")
     if not dry_run:
         sweep(project.scratch)
         sweep(project.retries)

@@ -26,7 +26,7 @@ PAGE = "index.html"
 VIEWS = ("scan", "incidents", "gate")
 """Views of the report that are filled by a file of that name beside the records."""
 REMEDIES = "remedies.json"
-"""What ``harness remedy`` tried: ``{"rows": [...]}``."""
+"""What ``lmdeploy-harness remedy`` tried: ``{"rows": [...]}``."""
 INTERVAL = 20.0
 """Least seconds between two renderings while results come in; the first comes with the first result."""
 REST = 20.0

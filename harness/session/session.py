@@ -123,7 +123,7 @@ class Session:
             known = sorted({tag for each in self.combinations for tag in each.tags})
             raise NothingSelected(
                 f"none of the {len(self.combinations)} combinations of {self.project.matrix_file.name} was selected; "
-                f"'harness plan' lists their ids; tags: {', '.join(known) or 'none'}"
+                f"'lmdeploy-harness plan' lists their ids; tags: {', '.join(known) or 'none'}"
             )
         return tuple(chosen)
 

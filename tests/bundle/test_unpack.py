@@ -43,7 +43,7 @@ class Packed:
 
 
 def pack(root: Path, index: Path, *, compress: bool, part_bytes: int) -> Packed:
-    """What ``harness bundle`` does, with locks made by hand: resolving needs the harness's own packages' index."""
+    """What ``lmdeploy-harness bundle`` does, with locks made by hand, since resolving takes an index."""
     home = make_project(root / "home", MATRIX)
     session = Session(Project.of(home.matrix))
     store = WheelStore(root / "wheels")

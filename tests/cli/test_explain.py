@@ -1,4 +1,4 @@
-"""``harness explain``: any log in, text, JSON or Markdown out."""
+"""``lmdeploy-harness explain``: any log in, text, JSON or Markdown out."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def test_a_ruin_is_not_taken_for_an_environment(mini_project: MiniProject, run_h
 def test_bad_usage_and_bad_files_end_with_2_and_no_traceback(mini_project: MiniProject, run_harness: Harness) -> None:
     nothing = run_harness(mini_project, "run", "no-such-*")
     assert nothing.returncode == 2
-    assert "harness plan" in nothing.stderr
+    assert "lmdeploy-harness plan" in nothing.stderr
     mini_project.matrix.write_text(mini_project.matrix.read_text().replace("backend:", "backends:"))
     bad = run_harness(mini_project, "plan")
     assert bad.returncode == 2

@@ -1,4 +1,4 @@
-"""``harness model``: a spec from whatever a person has of a model, and clear words where that is not enough."""
+"""``lmdeploy-harness model``: a spec from whatever one has of a model, and clear words where that is not enough."""
 
 from __future__ import annotations
 

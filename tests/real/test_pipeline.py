@@ -49,7 +49,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def quick(project: Path) -> Mapping[str, Record]:
-    """Records of ``harness run -t quick`` by id."""
+    """Records of ``lmdeploy-harness run -t quick`` by id."""
     done = harness(project, "run", "-t", "quick")
     assert done.returncode == 0, done.stdout[-4000:]
     return {record.id: record for record in ResultStore(project / "reports").records()}

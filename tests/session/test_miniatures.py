@@ -37,7 +37,7 @@ def test_what_is_made_is_found_and_what_is_not_says_why(session: Session, monkey
 
     monkeypatch.setattr(make, "make_miniatures", made)
     specs = load_models(session.project.models)
-    assert find_checkpoint(specs["one"], session.project.weights).remedy == "make them: harness weights one"
+    assert find_checkpoint(specs["one"], session.project.weights).remedy == "make them: lmdeploy-harness weights one"
     make_missing(session, specs.values())
     assert find_checkpoint(specs["one"], session.project.weights).folder == session.project.weights / "one"
     assert (

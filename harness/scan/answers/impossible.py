@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _PAIR = {ROOT, PROVIDER}
 _NAMES = 3
-"""Names told in a reason; ``harness scan`` tells all."""
+"""Names told in a reason; ``lmdeploy-harness scan`` tells all."""
 
 
 def without_impossible(

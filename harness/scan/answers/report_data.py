@@ -31,7 +31,7 @@ def map_context(
     Args:
         grid: the predictions.
         records: what was measured; records of other models and backends are left out.
-        truth: the table that ``harness scan-truth`` kept; laid over the predictions too, and shown beside them.
+        truth: the table of ``lmdeploy-harness scan-truth``; laid over the predictions too, and shown beside them.
         date: when the predictions were made, ISO 8601; None: today.
     """
     pairs: list[dict[str, Any]] = [] if truth is None else truth["pairs"]
