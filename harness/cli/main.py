@@ -68,6 +68,7 @@ _ELSEWHERE = {
     "symbol": "harness.cli.scan:symbol",
     "why-not": "harness.cli.scan:why_not",
     "scan-truth": "harness.cli.scan:scan_truth",
+    "stacks": "harness.cli.stacks:stacks",
 }
 
 

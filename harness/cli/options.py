@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import click
 
 from harness.matrix.project import Project
-from harness.matrix.quantities import seconds
+from harness.matrix.quantities import gibibytes, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +76,14 @@ shard_option = click.option(
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only what is unexpected.")
 patterns_option = click.argument("patterns", nargs=-1, metavar="[ID]...")
+
+
+def gpu_gib(text: str) -> float:
+    """The size that ``--gpu-memory`` names."""
+    try:
+        return float(str(gibibytes(text)))
+    except ValueError as error:
+        raise click.UsageError(f"--gpu-memory {text!r}: {error}") from None
 
 
 class SelectedIds(NamedTuple):

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness.core.verdict import Stage
+from harness.core.versions import version_key
 from harness.environments.lock import InvalidLock, Lock
-from harness.report.axes import version_key
 from harness.report.context import build_context
 
 if TYPE_CHECKING:

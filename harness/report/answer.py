@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.core.verdict import Stage, Status
+from harness.core.versions import version_key
 from harness.engines import configuration_of
-from harness.report.axes import backend_key, version_key
+from harness.report.axes import backend_key
 from harness.report.commands import commands_for
 from harness.report.model import Recommendation, Support
 from harness.report.wording import CLAIMS, FAMILIES, REFERENCE_CLAIM, UNJUDGED_CLAIM

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.core.verdict import Stage, Status
-from harness.report.axes import version_key
+from harness.core.versions import version_key
 from harness.report.model import ArchitectureCell, ArchitectureMap, ArchitectureRow
 
 if TYPE_CHECKING:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from packaging.version import InvalidVersion, Version
-
+from harness.core.versions import version_key
 from harness.engines import Backend
 from harness.report.model import Axis
 
@@ -26,15 +24,6 @@ VERSIONED = ("python", "lmdeploy", "transformers")
 _BACKENDS = tuple(map(str, Backend))
 ABSENT = "—"
 """Stands for an axis that a combination does not have."""
-
-
-@lru_cache(maxsize=10_000)
-def version_key(text: str) -> tuple[int, Version, str]:
-    """Sorts versions as versions; whatever is not one comes first, by its text."""
-    try:
-        return (1, Version(text), text)
-    except InvalidVersion:
-        return (0, Version("0"), text)
 
 
 def backend_key(text: str) -> tuple[int, str]:

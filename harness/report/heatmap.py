@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.report.axes import ABSENT, backend_key, version_key
+from harness.core.versions import version_key
+from harness.report.axes import ABSENT, backend_key
 from harness.report.model import Facet
 from harness.report.wording import STATES
 

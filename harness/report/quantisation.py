@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.core.verdict import Status
-from harness.report.axes import backend_key, version_key
+from harness.core.versions import version_key
+from harness.report.axes import backend_key
 from harness.report.model import CombinationEntry, MethodCell
 
 if TYPE_CHECKING:

@@ -15,6 +15,9 @@ from harness.core.machine import machine
 from harness.core.verdict import Status, Verdict
 from harness.environments.environment import Environments
 from harness.environments.resolve import REMEMBERED_FOR, Resolver
+from harness.evidence.choice import Target
+from harness.evidence.sources import Sources
+from harness.evidence.subjects import subjects_of
 from harness.index.package_index import PackageIndex
 from harness.matrix import expand, load_matrix
 from harness.matrix.model_files import load_models
@@ -25,7 +28,9 @@ from harness.scheduling.run import SILENT, Listener, Run, new_run_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
+    from harness.evidence.stacks import Knowledge
     from harness.matrix import Combination
     from harness.matrix.models import ModelSpec
     from harness.matrix.project import Project
@@ -56,6 +61,8 @@ class Session:
     """Who does the work; None: this machine."""
     budget: Budget | None = None
     """What a run may spend; with one, the most informative combinations come first."""
+    further: tuple[Path, ...] = ()
+    """Reports folders of other machines, beside those in ``reference/`` and ``imported/``."""
 
     @cached_property
     def models(self) -> Mapping[str, ModelSpec]:
@@ -78,6 +85,30 @@ class Session:
         age = timedelta(seconds=0 if self.refresh else REMEMBERED_FOR)
         with PackageIndex(self.project.index_cache, age) as index:
             return expand(matrix, self.models, index)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """The records of every machine that are here."""
+        return Sources.of(self.project.reports, *self.further)
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """What is known of every stack, from whichever machine.
+
+        Raises:
+            MatrixError: a spec is not as it must be.
+        """
+        return self.sources.knowledge(subjects_of(self.models.values()))
+
+    @cached_property
+    def target(self) -> Target:
+        """The machine that the matrix is written for.
+
+        Raises:
+            MatrixError: the matrix is not as it must be.
+        """
+        memory = load_matrix(self.project.matrix_file).target.gpu_memory
+        return Target(gpu_gib=float(memory) if memory is not None else None)
 
     @cached_property
     def run_name(self) -> str:

@@ -1,0 +1,95 @@
+"""The records that are here: this machine's own, those taken over from others, and the reference runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.core.files import read_json
+from harness.environments.lock import InvalidLock, Lock
+from harness.evidence.predictions import Predictions
+from harness.evidence.sightings import Sighting
+from harness.evidence.stacks import Knowledge
+from harness.results.store import RECORD_FILE, ResultStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from harness.core.records import Record
+    from harness.evidence.subjects import Subject
+
+FAMILIES = ("reference", "imported")
+"""Folders in a reports folder that hold other machines' reports folders."""
+LOCK = "pylock.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One folder of records."""
+
+    folder: Path
+    name: str = ""
+    """Empty: this machine's own."""
+    attempts: Sequence[Record] = ()
+
+    @property
+    def sightings(self) -> list[Sighting]:
+        """Its records as evidence."""
+        return [Sighting(each, self.name) for each in self.attempts]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """All of them, this machine's own first."""
+
+    all: tuple[Source, ...] = ()
+    _locks: dict[str, Lock | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, reports: Path, *more: Path) -> Sources:
+        """Read what is in a reports folder, in its ``reference/`` and ``imported/``, and in further folders."""
+        found = [Source(reports, "", ResultStore(reports).attempts())]
+        for family in FAMILIES:
+            for folder in sorted((reports / family).glob("*")):
+                found += _source(folder, f"{family}/{folder.name}")
+        for folder in more:
+            found += _source(folder, folder.name)
+        return cls(tuple(found))
+
+    def knowledge(self, subjects: Mapping[str, Subject]) -> Knowledge:
+        """What all of them tell."""
+        maps = [content for each in self.all if (content := read_json(each.folder / "scan.json")) is not None]
+        sightings = (sighting for each in self.all for sighting in each.sightings)
+        return Knowledge.of(subjects, sightings, Predictions.of_maps(maps))
+
+    def lock(self, name: str | None) -> Lock | None:
+        """The kept lock of that name, from whichever place has it whole; None: nobody kept it."""
+        if name is None:
+            return None
+        if name not in self._locks:
+            kept = (_read(each.folder / "locks" / name / LOCK, name) for each in self.all)
+            self._locks[name] = next((each for each in kept if each is not None), None)
+        return self._locks[name]
+
+    def folder_of(self, name: str) -> Path | None:
+        """Folder of the locks that has the one of that name."""
+        folders = (each.folder / "locks" for each in self.all)
+        return next((each for each in folders if (each / name / LOCK).is_file()), None)
+
+
+def _source(folder: Path, name: str) -> list[Source]:
+    if not (folder / RECORD_FILE).is_file():
+        return []
+    return [Source(folder, name, ResultStore(folder).attempts())]
+
+
+def _read(file: Path, name: str) -> Lock | None:
+    """The lock, if its bytes are those that the name stands for."""
+    if not file.is_file():
+        return None
+    lock = Lock(file.read_text(encoding="utf-8", errors="replace"))
+    try:
+        return lock if lock.name == name and lock.stack else None
+    except InvalidLock:
+        return None

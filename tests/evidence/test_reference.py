@@ -1,0 +1,59 @@
+"""The answers that follow from the committed records alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli.stacks import chosen, stacks
+from harness.evidence.choice import Target
+from harness.evidence.sources import Sources
+from harness.evidence.subjects import subjects_of
+from harness.matrix.model_files import load_models
+
+if TYPE_CHECKING:
+    from harness.evidence.stacks import Knowledge
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def committed() -> Knowledge:
+    return Sources.of(ROOT / "reports").knowledge(subjects_of(load_models(ROOT / "models").values()))
+
+
+def test_none_is_older_than_a_stack_of_the_same_level_without_a_reason(committed: Knowledge) -> None:
+    answers = chosen(committed, (), None, Target())
+    assert len(answers) >= 60
+    for each in answers:
+        for other in each.ranked:
+            assert each.best is not None
+            newer = other.newness > each.best.newness
+            reason = other.standing < each.best.standing or (other.declared is False and each.best.declared is not False)
+            assert not newer or reason, (each.best, other)
+
+
+def test_the_command_tells_the_stack_and_its_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    asked = ["Qwen/Qwen2-VL-2B-Instruct", "--gpu-memory", "8GiB", "--format", "json"]
+    answers: list[dict[str, Any]] = json.loads(CliRunner().invoke(stacks, asked).output)
+    assert [each["backend"] for each in answers] == ["pytorch", "turbomind", "transformers"]
+    pytorch, turbomind = answers[0]["recommended"], answers[1]["recommended"]
+    for each in (pytorch, turbomind):
+        assert each["level"] == "served beside other packages"
+        assert each["lmdeploy"] == "0.18.0"
+        assert "own weights" in each["not_shown"]
+        assert "of the same size, took" in each["memory"]
+    assert "H100" in turbomind["shown"]
+
+
+def test_a_table_for_every_model_and_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    shown = CliRunner().invoke(stacks, ["--format", "markdown"])
+    assert shown.exit_code == 0
+    assert "| qwen2-vl-2b-instruct | turbomind |" in shown.output
+    assert CliRunner().invoke(stacks, ["no-such-model"]).exit_code == 2
