@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from functools import reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,9 +61,24 @@ _TARGET = (
         "packages",
         multiple=True,
         metavar="REQUIREMENT",
-        help="A package that brings such a module (repeatable).",
+        help="A package that brings such a module (repeatable); scan without versions reads what it imports itself.",
     ),
     _models,
+)
+_code = click.option(
+    "--code",
+    "paths",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Your own code, a file or a folder: what it imports is asked for (repeatable).",
+)
+_providers = click.option(
+    "--provider",
+    "providers",
+    multiple=True,
+    metavar="REQUIREMENT",
+    help="With code: a package that it imports from, with or without versions [default: lmdeploy, transformers].",
 )
 _LIBRARY = (
     click.option("--cache", type=_FOLDER, help="Folder of the scan's cache [default: the user's cache folder]."),
@@ -115,6 +131,8 @@ def _with_library(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--ranges", is_flag=True, help="Tell in which versions each missing name is there.")
 @click.option("--all", "everything", is_flag=True, help="Also what decides nothing.")
 @click.option("--write", type=_FOLDER, metavar="REPORTS", help="Keep the map there for the report (scan.json).")
+@_code
+@_providers
 @format_option
 @guarded
 @_of_target
@@ -127,15 +145,32 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
     ranges: bool,
     everything: bool,
     write: Path | None,
+    paths: tuple[Path, ...],
+    providers: tuple[str, ...],
     form: str,
 ) -> int:
     """Predict from the wheels' sources whether LMDEPLOY and TRANSFORMERS work together; nothing is installed.
 
     Without versions: the whole map, every lmdeploy since 0.4.0 against every transformers since 4.30.0.
-    Exit code 1 when the pair fails or is refused.
+    With --code, or --package without versions: for which versions everything is there that this code imports.
+    Exit code 1 when the pair fails or is refused, or when no version gives what the code needs.
     """
     from harness.scan.answers.scanner import Scanner, with_ranges  # noqa: PLC0415 - keeps `--help` quick
 
+    downstream = click.get_current_context().params["packages"] if lmdeploy is None and not target.imports else ()
+    if paths or downstream:
+        from harness.cli import scan_code  # noqa: PLC0415 - as above
+
+        pins = {"lmdeploy": lmdeploy, "transformers": transformers}
+        pinned = [f"{name}=={version}" for name, version in pins.items() if version is not None]
+        wanted = [scan_code.requirement(text, "--provider") for text in (*pinned, *providers)]
+        asking = list(scan_code.codes(library, paths, downstream))
+        shown = _progress(form)
+        return scan_code.answer(
+            library, asking, wanted, form=form, everything=everything, ranges=ranges, progress=shown
+        )
+    if providers:
+        raise click.UsageError("--provider is asked for code: name it with --code PATH or --package NAME==VERSION")
     if (lmdeploy is None) != (transformers is None):
         raise click.UsageError(
             "give both versions, or none for the whole map; e.g. lmdeploy-harness scan 0.11.1 4.57.3"
@@ -153,18 +188,22 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 @click.command("why-not")
 @click.option("--lmdeploy", required=True, metavar="VERSION")
+@_code
 @format_option
 @guarded
 @_of_target
 @_with_library
-def why_not(lmdeploy: str, target: ScanTarget, library: Library, form: str) -> int:
+def why_not(lmdeploy: str, paths: tuple[Path, ...], target: ScanTarget, library: Library, form: str) -> int:
     """Settle a supposed deadlock: which transformers versions satisfy everything, or which requirements cannot meet.
 
+    With --code, what your own code imports is one of the requirements.
     Exit code 1 when nothing is left.
     """
     from harness.scan.answers.deadlock import settle  # noqa: PLC0415 - keeps `--help` quick
     from harness.scan.answers.scanner import Scanner  # noqa: PLC0415 - as above
+    from harness.scan.evaluation.code import code_at  # noqa: PLC0415 - as above
 
+    target = replace(target, codes=tuple(code_at(path) for path in paths))
     found = settle(Scanner(library, target), lmdeploy, progress=_progress(form))
     click.echo(
         json.dumps(scan_output.settlement_json(found), indent=1) if form == "json" else scan_output.settlement(found)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.scan import COMMANDS
+from harness.scan.answers.requirements import YOURS
 from tests.scan.miniatures import TABLE, engine, provider, publish, wheel
 
 if TYPE_CHECKING:
@@ -98,6 +99,77 @@ def test_why_not_of_a_deadlock_ends_with_1(run: Callable[..., Result], tmp_path:
     assert "gen/__init__.py:1" in result.stdout
 
 
+APP = """
+from transformers.processing_utils import ImagesKwargs
+import lmdeploy
+
+def serve():
+    return lmdeploy.archs.get_model_arch(lmdeploy.gone)
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    """A small project of somebody."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "main.py").write_text(APP)
+    return tmp_path / "app"
+
+
+def test_own_code_is_told_where_all_it_imports_is_there(run: Callable[..., Result], app: Path) -> None:
+    result = run("scan", "--code", str(app))
+    assert result.exit_code == 1
+    assert f"lmdeploy.gone is missing in serve(), {app.as_posix()}/main.py:6" in result.stdout
+    assert "asks 1 name of transformers" in result.stdout
+    assert "everything is there in: 4.42.0" in result.stdout
+    only = run("scan", "--code", str(app), "--provider", "transformers", "--format", "json")
+    assert only.exit_code == 0
+    assert data(only)[0]["complete"] == [["4.42.0", "4.42.0"]]
+
+
+def test_own_code_with_two_versions_fails_by_file_and_line(run: Callable[..., Result], app: Path) -> None:
+    result = run("scan", "0.9.0", "4.41.0", "--code", str(app), "--ranges")
+    assert result.exit_code == 1
+    missing = f"transformers.processing_utils.ImagesKwargs is missing at import, {app.as_posix()}/main.py:2"
+    assert f"{missing}; there in 4.42.0" in result.stdout
+    assert run("scan", "--provider", "transformers==4.42.0", "--code", str(app)).exit_code == 0
+
+
+def test_a_downstream_package_is_read_from_the_index(run: Callable[..., Result], tmp_path: Path) -> None:
+    files = {"down/__init__.py": "from transformers.processing_utils import ImagesKwargs\nimport other\n"}
+    publish(tmp_path / "index", "down", wheel("down", "1.0", files))
+    result = run("scan", "--package", "down==1.0")
+    assert result.exit_code == 0
+    assert "down 1.0 asks 1 name of transformers" in result.stdout
+    assert "ImagesKwargs: 4.42.0; at import, down/__init__.py:1" in result.stdout
+    assert run("scan", "--package", "down==2.0").exit_code == 2
+
+
+def test_any_package_can_be_the_provider_whatever_its_module_is_called(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    publish(
+        tmp_path / "index", "opencv-python", wheel("opencv-python", "4.0", {"cv2/__init__.py": "def imread(): ..."})
+    )
+    (tmp_path / "see.py").write_text("import cv2\ncv2.imread('x')\ncv2.gone\n")
+    result = run("scan", "--code", str(tmp_path / "see.py"), "--provider", "opencv-python")
+    assert result.exit_code == 1
+    assert "cv2.gone is missing at import" in result.stdout
+    nothing = run("scan", "--code", str(tmp_path / "see.py"))
+    assert nothing.exit_code == 0
+    assert "imports nothing of lmdeploy or transformers\nit imports besides: cv2" in nothing.stdout
+
+
+def test_why_not_takes_own_code_into_account(run: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("from transformers import LlamaConfig, Gone\n")
+    result = run("why-not", "--lmdeploy", "0.9.0", "--code", str(tmp_path / "app.py"))
+    assert result.exit_code == 1
+    assert f"({YOURS}, {tmp_path / 'app.py'}:1)" in result.stdout
+    (tmp_path / "app.py").write_text("import lmdeploy.nowhere\n")
+    result = run("why-not", "--lmdeploy", "0.9.0", "--code", str(tmp_path / "app.py"))
+    assert "this is never met:\n  lmdeploy.nowhere" in result.stdout
+
+
 def test_suggest_lists_what_remains(run: Callable[..., Result]) -> None:
     assert "lmdeploy 0.9.0: transformers 4.42.0" in run("suggest").stdout
     assert data(run("suggest", "--lmdeploy", "0.9.0", "--format", "json"))[0]["best"] == "4.42.0"
@@ -116,6 +188,8 @@ def test_symbol_tells_where_a_name_is(run: Callable[..., Result]) -> None:
     [
         (("scan", "0.9.0"), "give both versions"),
         (("scan", "0.9.0", "4.99"), "transformers 4.99 is not in the package index"),
+        (("scan", "--provider", "torch"), "--provider is asked for code"),
+        (("scan", "--code", ".", "--provider", "torch=1"), "--provider 'torch=1' is not a requirement"),
         (("scan", "nine", "4.42.0"), "'nine' is not a version of lmdeploy"),
         (("scan", "0.9.0", "4.42.0", "--model", "nothing"), "there is no model 'nothing'"),
         (("why-not", "--lmdeploy", "0.9.7"), "lmdeploy 0.9.7 is not in the package index"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from harness.scan.answers import messages
 from harness.scan.answers.findings import Severity
 from harness.scan.answers.scanner import Scanner
+from harness.scan.evaluation.code import missing
 from harness.scan.evaluation.engine import ROOT
 from harness.scan.evaluation.failures import Topic
 from harness.scan.evaluation.outside import PROVIDER
@@ -21,7 +22,7 @@ from harness.scan.evaluation.provider import Lookup
 from harness.scan.sources.release import Library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from packaging.version import Version
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from harness.scan.evaluation.outside import Packages, Question
     from harness.scan.evaluation.provider import Provider
     from harness.scan.evaluation.target import ScanTarget
+    from harness.scan.sources.release import Release
 
+YOURS = "your code"
+"""Who requires what ``--code`` names."""
 _AHEAD = 32
 """Versions whose tables of contents are fetched before their turn."""
 _SOURCES_AHEAD = 4
@@ -68,6 +72,8 @@ class Observations:
     has: dict[Requirement, set[Version]] = field(default_factory=dict)
     misses: dict[Requirement, set[Version]] = field(default_factory=dict)
 
+    of_codes: set[Requirement] = field(default_factory=set)
+    """Requirements of somebody's own code, which every version that no resolver refuses is asked for."""
     witnesses: dict[Requirement, Question] = field(default_factory=dict)
     """Questions whose answer alone shows that a requirement is not met."""
 
@@ -76,8 +82,8 @@ class Observations:
         (self.has if there else self.misses).setdefault(requirement, set()).add(version)
 
     def meets(self, requirement: Requirement) -> set[Version]:
-        """The versions found to satisfy a requirement: of metadata, all that it was not found to refuse."""
-        if requirement.kind is Topic.RESOLVER:
+        """The versions found to satisfy a requirement: of metadata and of code, all that were not found to lack it."""
+        if requirement.kind is Topic.RESOLVER or requirement in self.of_codes:
             return self.considered - self.misses[requirement]
         return self.has.get(requirement, set())
 
@@ -98,6 +104,7 @@ class Observations:
         self.considered |= other.considered
         self.lacks.update(other.lacks)
         self.witnesses.update(other.witnesses)
+        self.of_codes |= other.of_codes
         for mine, theirs in ((self.has, other.has), (self.misses, other.misses)):
             for requirement, versions in theirs.items():
                 mine.setdefault(requirement, set()).update(versions)
@@ -129,6 +136,9 @@ class _Settling:
         refused = self._refused(provider)
         if refused:
             return refused
+        missing = self._missing(provider)
+        if missing:
+            return missing
         world = self.scanner.world(self.own, provider)
         provider.release.fetch(self._helpful)
         for requirement, question in sorted(self.evidence.witnesses.items(), key=_effort):
@@ -143,7 +153,7 @@ class _Settling:
         provider = self.scanner.provider(version)
         world = self.scanner.world(self.own, provider)
         failures = self.scanner.failures(self.own, provider)
-        lacking = [*self._refused(provider)]
+        lacking = [*self._refused(provider), *self._missing(provider)]
         for failure in failures:
             requirement = self._requirement(failure)
             question = _unconditional(failure)
@@ -176,6 +186,14 @@ class _Settling:
             self.evidence.note(provider.release.version, found[-1], there=False)
         return found
 
+    def _missing(self, provider: Provider) -> list[Requirement]:
+        """What the codes of the target do not find."""
+        found = list(required_by_codes(self.scanner.target, provider.release))
+        self.evidence.of_codes.update(found)
+        for requirement in found:
+            self.evidence.note(provider.release.version, requirement, there=False)
+        return found
+
     def _requirement(self, failure: Failure) -> Requirement:
         release = self.own.engine.consumers.release(failure.consumer)
         package = str(release) if release is not None else self.scanner.target.model
@@ -183,12 +201,20 @@ class _Settling:
 
 
 def never_met(own: EngineScan) -> tuple[Requirement, ...]:
-    """What ends every boot of the engine release with the model, whatever transformers is there."""
-    return tuple(
+    """What ends every boot of the engine release with the model, or the code, whatever transformers is there."""
+    of_engine = (
         Requirement(each.name, each.kind, each.provider, each.consumer_file, each.line)
         for each in own.own_findings
         if each.severity is Severity.ERROR
     )
+    return (*of_engine, *required_by_codes(own.target, own.engine.release))
+
+
+def required_by_codes(target: ScanTarget, release: Release) -> Iterator[Requirement]:
+    """What somebody's own code asks of a release that does not give it."""
+    for code in target.codes:
+        for failure in missing(code, release, release.package):
+            yield Requirement(failure.symbol, failure.kind, YOURS, failure.file, failure.line)
 
 
 def look_at(  # noqa: PLR0913 - what is looked at, what is known, and how

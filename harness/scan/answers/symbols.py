@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _KIND = "symbol-2"
 _FIRST = Version("0")
-_OLDEST = {PROVIDER: Version("4.30.0")}
+OLDEST = {PROVIDER: Version("4.30.0")}
 """The oldest version that is looked at, where that is not the very first."""
 
 
@@ -50,7 +50,7 @@ class NamesOfReleases:
             return None
         try:
             found = presence_of(self._library, [name, root], progress=self._progress)
-            if not found[name].runs and canonicalize_name(root) in _OLDEST:
+            if not found[name].runs and canonicalize_name(root) in OLDEST:
                 found = presence_of(self._library, [name, root], since=_FIRST, progress=self._progress)
         except NoSuchRelease:
             return None
@@ -94,7 +94,7 @@ def presence_of(
     wanted = list(dict.fromkeys(names))
     root = wanted[0].partition(".")[0]
     package = canonicalize_name(package or root)
-    oldest = since or _OLDEST.get(package)
+    oldest = since or OLDEST.get(package)
     versions = [version for version in library.versions(package) if oldest is None or version >= oldest]
     place = f"{_KIND}:{package}:{versions[0]}:{len(versions)}:{versions[-1]}:" if versions else ""
     found = {name: kept for name in wanted if (kept := library.store.listing(place + name)) is not None}

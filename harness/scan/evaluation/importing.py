@@ -14,7 +14,7 @@ from harness.scan.evaluation.failures import Failure, Topic
 from harness.scan.evaluation.outside import holds, module_there, name_there
 from harness.scan.evaluation.provider import Found, Lookup, Provider, absolute
 from harness.scan.sources.conditions import Surroundings
-from harness.scan.sources.facts import Branch, FromImport, Import, ImportSiblings, Leave, Raise, Try
+from harness.scan.sources.facts import Attribute, Branch, FromImport, Import, ImportSiblings, Leave, Raise, Try
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -118,6 +118,8 @@ class Importer:
                     self._import(module, target, line, flow, function)
                 case FromImport():
                     self._from(module, step, flow, function)
+                case Attribute(line, target, name):
+                    self._attribute(module, target, name, line, flow, function)
                 case ImportSiblings():
                     self._siblings(module, flow)
                 case Branch():
@@ -211,6 +213,14 @@ class Importer:
                 flow.raised[self.failure(module, step.line, function, target, name, found)] = None
             elif found.found is Found.YES and found.where == f"{target}.{name}" and not found.name:
                 flow.add(self.load(found.where, module))  # the name is a module of the package
+
+    def _attribute(  # noqa: PLR0913, PLR0917 - the parts of a failure
+        self, module: str, target: str, name: str, line: int, flow: Flow, function: str
+    ) -> None:
+        """An attribute of an imported module; that the module itself is missing is told where it is imported."""
+        if self._module(target) and not (found := self._name(target, name)):
+            missing = self.failure(module, line, function, target, name, found)
+            flow.raised[replace(missing, error="AttributeError")] = None
 
     def _module(self, target: str) -> Lookup:
         own = self._consumers.own(target)

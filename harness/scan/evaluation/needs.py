@@ -7,12 +7,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from harness.scan.evaluation.importing import catches
-from harness.scan.sources.facts import Branch, FromImport, Import, Leave, Raise, Try
+from harness.scan.sources.facts import Attribute, Branch, FromImport, Import, Leave, Raise, Try
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from harness.scan.sources.facts import Step, Test
+    from harness.scan.sources.facts import ModuleFacts, Step, Test
     from harness.scan.sources.release import Release
 
 
@@ -57,17 +57,17 @@ def needs_of(release: Release, provider: str) -> list[Need]:
     release.fetch(release.modules)
     found: list[Need] = []
     for module in sorted(release.modules):
-        facts = release.facts(module)
-        found.extend(_needs(release, module, "", facts.steps, provider))
-        for function in facts.functions:
-            found.extend(_needs(release, module, function.name, function.steps, provider))
+        found.extend(needs_in(release.facts(module), module, release.path_of(module), provider))
     return found
 
 
-def _needs(release: Release, module: str, function: str, steps: Iterable[Step], provider: str) -> Iterator[Need]:
-    for target, name, line, guard in _imports(steps, Guard.NONE):
-        if target.split(".")[0] == provider:
-            yield Need(target, name, module, release.path_of(module), line, function, guard)
+def needs_in(facts: ModuleFacts, module: str, path: str, provider: str) -> Iterator[Need]:
+    """Everything one file asks of the package ``provider``."""
+    levels = [("", facts.steps), *((function.name, function.steps) for function in facts.functions)]
+    for function, steps in levels:
+        for target, name, line, guard in _imports(steps, Guard.NONE):
+            if target.split(".")[0] == provider:
+                yield Need(target, name, module, path, line, function, guard)
 
 
 def _imports(steps: Iterable[Step], guard: Guard) -> Iterator[tuple[str, str, int, Guard]]:
@@ -75,6 +75,8 @@ def _imports(steps: Iterable[Step], guard: Guard) -> Iterator[tuple[str, str, in
         match step:
             case Import(line, target, _):
                 yield target, "", line, guard
+            case Attribute(line, target, name):
+                yield target, name, line, guard
             case FromImport(line, 0, target, names):
                 for name, _ in names:
                     yield target, "" if name == "*" else name, line, guard

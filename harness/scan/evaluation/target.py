@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from harness.engines import Engine
     from harness.matrix.models import ModelSpec
+    from harness.scan.evaluation.code import Code
     from harness.scan.evaluation.model_classes import Checkpoint
 
 PYTHON = "3.11"
@@ -65,6 +66,8 @@ class ScanTarget:
     remote_code: bool = False
     """Whether the checkpoint brings its own classes."""
     vision: bool = True
+    codes: tuple[Code, ...] = field(default=(), compare=False)
+    """Somebody's own code, which must find what it imports."""
 
     @property
     def engine(self) -> Engine:

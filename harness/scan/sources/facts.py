@@ -15,7 +15,8 @@ READER = 5
 Json: TypeAlias = Any
 Test: TypeAlias = tuple[Any, ...]
 """A condition: ``("typing",)``, ``("not", t)``, ``("and", t, …)``, ``("or", t, …)``, ``("known", bool)``,
-``("has", "is_torch_available")``, ``("version", "torch", ">=", "2.4")`` or ``("unknown",)``."""
+``("has", "is_torch_available")``, ``("version", "torch", ">=", "2.4")``, ``("hasattr", "torch", "xpu")`` or
+``("unknown",)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,15 @@ class FromImport:
     level: int
     module: str
     names: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """``a.b`` of an imported module ``a``; only of code that asks, never kept on disk."""
+
+    line: int
+    module: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,7 @@ Step: TypeAlias = Union[  # noqa: UP007 - its members name it before it exists
     Import,
     ImportSiblings,
     FromImport,
+    Attribute,
     Bind,
     Exports,
     LazyNames,

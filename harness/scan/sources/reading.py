@@ -101,7 +101,7 @@ class _ModuleReader:
                 yield self._try(node)
             case ast.With():
                 inner = tuple(self.block(node.body))
-                yield from _suppressed(node, inner)
+                yield from suppressed(node, inner)
             case ast.For():
                 if _walks_siblings(node):
                     yield ImportSiblings(node.lineno)
@@ -152,7 +152,7 @@ class _ModuleReader:
                     self._note_constants(target, value)
                     yield Bind(tuple(targets(target)))
         if isinstance(value, ast.Call):
-            yield from _imported_by_call(value, node.lineno)
+            yield from imported_by_call(value, node.lineno)
 
     def _replacement(self, key: ast.expr, value: ast.expr) -> Iterator[Step]:
         """``sys.modules[…] = …``: the module itself made lazy, or something that cannot be read off."""
@@ -181,7 +181,7 @@ class _ModuleReader:
             case ast.Name(id=name) if "alias" in name.lower() and len(call.args) == 2:  # noqa: PLR2004 - old, new
                 self._note_alias(*call.args)
             case _:
-                yield from _imported_by_call(call, line)
+                yield from imported_by_call(call, line)
 
     def _try(self, node: ast.Try) -> Try:
         handlers = tuple(Handler(caught(h.type), tuple(self.block(h.body))) for h in node.handlers)
@@ -368,7 +368,7 @@ def _table_entry(key: ast.expr, names: ast.expr) -> Iterator[Step]:
         yield LazyNames(module, tuple(strings(names)), isinstance(names, ast.ListComp))
 
 
-def _suppressed(node: ast.With, steps: tuple[Step, ...]) -> Iterator[Step]:
+def suppressed(node: ast.With, steps: tuple[Step, ...]) -> Iterator[Step]:
     """``with suppress(ImportError):`` is a ``try`` with an empty clause; other contexts change nothing."""
     for item in node.items:
         call = item.context_expr
@@ -379,7 +379,8 @@ def _suppressed(node: ast.With, steps: tuple[Step, ...]) -> Iterator[Step]:
     yield from steps
 
 
-def _imported_by_call(call: ast.Call, line: int) -> Iterator[Step]:
+def imported_by_call(call: ast.Call, line: int) -> Iterator[Step]:
+    """The import that ``import_module("a.b")`` is."""
     if last_name(call.func) == "import_module" and len(call.args) == 1 and isinstance(call.args[0], ast.Constant):
         module = call.args[0].value
         if isinstance(module, str) and not module.startswith("."):
