@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import time
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from installer.exceptions import InstallerError
 from installer.sources import WheelFile
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from harness.core.files import read_json, write_atomically
+from harness.core.files import read_json, sync_file_system, write_atomically
 from harness.core.untrusted_files import remove_tree
 from harness.environments.environment import MARKER, Environment, Environments
 from harness.environments.resolve import Resolution, Resolver
@@ -67,7 +67,7 @@ class OverlayEnvironments(Environments):
         found = Environments.find(self, lock)
         if found is None:
             return None
-        return Environment(found.folder, found.seconds, reused=found.reused, variables=self._library_path(found.folder))
+        return replace(found, variables=self._library_path(found.folder), complete=False)
 
     def build(
         self,
@@ -113,6 +113,7 @@ class OverlayEnvironments(Environments):
         differences = self._differences(lock, site)
         seconds = round(time.monotonic() - started, 3)
         told = {"lock": lock.name, "seconds": seconds, "differences": differences}
+        sync_file_system(folder)
         write_atomically(folder / MARKER, json.dumps(told), durable=True)
         return Environment(folder, seconds, reused=False, variables=self._library_path(folder))
 

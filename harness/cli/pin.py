@@ -118,7 +118,7 @@ def _reproduced(folder: Path) -> int:
         code, said = ExitCode.INFRASTRUCTURE, f"Could not be installed here ({failure.kind})."
         click.echo(f"not verified: {failure}", err=True)
     file = folder / EVIDENCE
-    write_atomically(file, with_reproduction(file.read_text(encoding="utf-8"), said))
+    write_atomically(file, with_reproduction(file.read_text(encoding="utf-8"), said), durable=True)
     return code
 
 

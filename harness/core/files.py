@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -20,12 +21,12 @@ def write_atomically(path: Path, text: str, *, durable: bool = False) -> None:
     Args:
         path: the file; its folder is made.
         text: the whole new content.
-        durable: wait until the disk has it.
+        durable: wait until the disk has it, under its name.
 
     Raises:
         OSError: it cannot be written; the old content is still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made = make_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -35,10 +36,48 @@ def write_atomically(path: Path, text: str, *, durable: bool = False) -> None:
                 os.fsync(file.fileno())
         os.chmod(name, 0o644)  # noqa: PTH101 - mkstemp made it private, results are for reading
         os.replace(name, path)  # noqa: PTH105 - the name is a string already
+        if durable:
+            sync_folders(path.parent, made)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(name)  # noqa: PTH108 - as above
         raise
+
+
+def make_folder(folder: Path) -> int:
+    """Make a folder and those above it; how many of them were not there."""
+    missing = 0
+    for each in (folder, *folder.parents):
+        if each.is_dir():
+            break
+        missing += 1
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def sync_folders(folder: Path, made: int = 0) -> None:
+    """Wait until the disk has the names in ``folder``, and those of the ``made`` folders that lead to it."""
+    for each in (folder, *folder.parents)[: made + 1]:
+        descriptor = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sync_file_system(folder: Path) -> None:
+    """Wait until the disk has everything of the file system that ``folder`` is on.
+
+    One call for tens of thousands of files, which one by one take longer than to install them.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

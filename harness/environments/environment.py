@@ -1,7 +1,8 @@
 """Building environments: one for each stack, never changed after it is finished, never built by two at once.
 
 An environment is a folder named by its lock. It is valid only with its finish marker, which is written last and holds
-the hash of the lock's bytes; anything without it is a ruin and is built again.
+the hash of the lock's bytes; anything without it is a ruin and is built again. The disk has its files before it has the
+marker, and where a version is about to be blamed it is looked at whether they are still there.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from harness.core.files import read_json, write_atomically
+from harness.core.files import read_json, sync_file_system, write_atomically
 from harness.core.untrusted_files import remove_tree
 from harness.environments.install import install
 from harness.environments.uv import UvFailure
+from harness.environments.wholeness import NotWhole, lacking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from harness.process.child import Limits
 
 MARKER = "harness-finished.json"
+SPOILT = "harness-spoilt.json"
+"""In an environment that lost files: the packages that they are of."""
 LEAST_FREE = 8 * 1024**3
 """Bytes that must be free before a stack is installed: a new CUDA stack unpacks to about 6 GiB."""
 
@@ -44,10 +48,27 @@ class Environment:
     variables: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Environment variables its children need."""
 
+    complete: bool = True
+    """It holds every file that its packages name; a bundle leaves some out."""
+
     @property
     def python(self) -> Path:
         """Its interpreter."""
         return self.folder / "bin" / "python"
+
+    def demand_whole(self) -> None:
+        """See to it that what was built earlier still holds what was installed.
+
+        Raises:
+            NotWhole: it does not; the next to ask for it builds it anew.
+        """
+        if not self.reused or not self.complete:
+            return
+        found = lacking(self.folder)
+        if found:
+            write_atomically(self.folder / SPOILT, json.dumps({"packages": sorted(found)}), durable=True)
+            (self.folder / MARKER).unlink(missing_ok=True)
+            raise NotWhole(self.folder, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +113,16 @@ class Environments:
         started = time.monotonic()
         requirements = folder.with_suffix(".txt")
         requirements.write_text(lock.requirements())
+        told = (read_json(folder / SPOILT) or {}).get("packages")
+        spoilt = sorted(lock.stack.keys() & {str(each) for each in told}) if isinstance(told, list) else []
         try:
-            install(folder, interpreter, requirements, lock.stack, limits, allow_source=allow_source)
-        except BaseException:
+            install(folder, interpreter, requirements, lock.stack, limits, allow_source=allow_source, spoilt=spoilt)
+            sync_file_system(folder)
+        except BaseException as error:
             with suppress(OSError):  # without its marker it is nothing, and the next to build it removes it
                 remove_tree(folder)
+            if isinstance(error, OSError):
+                raise UvFailure("disk", str(error)) from error
             raise
         finally:
             requirements.unlink(missing_ok=True)

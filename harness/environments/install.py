@@ -15,21 +15,20 @@ from packaging.utils import canonicalize_name, canonicalize_version
 
 from harness.core.untrusted_files import read_untrusted, remove_tree
 from harness.environments.uv import UvFailure, run_uv
+from harness.environments.wholeness import LARGEST_RECORD, METADATA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from harness.process.child import Limits
 
 _LARGEST = 2**20
 """Bytes of a file that makes an environment; the largest has some thousands."""
-_LARGEST_RECORD = 64 * 2**20
 _COMES_FIRST = "bin/pyvenv.cfg"
 """An interpreter looks for its settings here before it looks where they are."""
 _OUR_OWN = "harness-*"
 """What the harness keeps in an environment is called so."""
-_METADATA = ".dist-info"
 
 
 def source_arguments(allow_source: tuple[str, ...]) -> list[str]:
@@ -45,6 +44,7 @@ def install(  # noqa: PLR0913 - the parts of an environment
     limits: Limits,
     *,
     allow_source: tuple[str, ...] = (),
+    spoilt: Iterable[str] = (),
 ) -> None:
     """Make an environment of ``requirements``, in the place of whatever is there.
 
@@ -55,6 +55,7 @@ def install(  # noqa: PLR0913 - the parts of an environment
         stack: what they are, normalised name to version; None: the caller looks.
         limits: what uv may use, all its attempts together.
         allow_source: packages that may be built from source.
+        spoilt: packages of which uv's cache may hold damaged files; it has to fetch them again.
 
     Raises:
         UvFailure: uv could not install them, or what is there is not the stack alone; it must not be used.
@@ -64,6 +65,8 @@ def install(  # noqa: PLR0913 - the parts of an environment
     sync += [*source_arguments(allow_source), str(requirements)]
     made = _make(folder, interpreter)
     started = time.monotonic()
+    if spoilt:
+        run_uv(["cache", "clean", "--quiet", *spoilt], folder=folder.parent, timeout=limits.wall)
     try:
         # most stacks share most packages: no need to ask
         run_uv([*sync, "--offline"], folder=folder.parent, timeout=limits.wall, idle=limits.idle)
@@ -78,8 +81,8 @@ def install(  # noqa: PLR0913 - the parts of an environment
 
 def installed(folder: Path) -> Iterator[tuple[str, str]]:
     """Normalised name and version of every package in an environment, as their metadata says."""
-    for each in folder.glob(f"lib/python*/site-packages/*{_METADATA}"):
-        name, _, version = each.name.removesuffix(_METADATA).rpartition("-")
+    for each in folder.glob(f"lib/python*/site-packages/*{METADATA}"):
+        name, _, version = each.name.removesuffix(METADATA).rpartition("-")
         yield str(canonicalize_name(name)), str(canonicalize_version(version, strip_trailing_zero=False))
 
 
@@ -127,8 +130,8 @@ def _owner(folder: Path, name: str) -> str:
     """The package that says it laid down that file."""
     for site in folder.glob("lib/python*/site-packages"):
         sought = f"\n{os.path.relpath(folder / name, site)}".encode()
-        for each in site.glob(f"*{_METADATA}"):
-            record = read_untrusted(site, f"{each.name}/RECORD", _LARGEST_RECORD) or b""
+        for each in site.glob(f"*{METADATA}"):
+            record = read_untrusted(site, f"{each.name}/RECORD", LARGEST_RECORD) or b""
             if sought in b"\n" + record:
-                return each.name.removesuffix(_METADATA).replace("-", " ")
+                return each.name.removesuffix(METADATA).replace("-", " ")
     return "a package"

@@ -189,4 +189,4 @@ def write_baseline(file: Path, baseline: Baseline) -> None:
     }
     text = StringIO()
     yaml.dump(document, text)
-    write_atomically(file, text.getvalue())
+    write_atomically(file, text.getvalue(), durable=True)

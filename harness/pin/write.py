@@ -57,7 +57,7 @@ def write_pin(folder: Path, pin: Pin) -> list[str]:
         if name not in files:
             (folder / name).unlink(missing_ok=True)  # of an earlier pin of that name
     for name, text in files.items():
-        write_atomically(folder / name, text)
+        write_atomically(folder / name, text, durable=True)
     return sorted(files)
 
 

@@ -14,6 +14,7 @@ from harness.core.verdict import Stage, Status
 from harness.environments.interpreters import NoInterpreter
 from harness.environments.lock import InvalidLock
 from harness.environments.uv import UvFailure
+from harness.environments.wholeness import NotWhole
 from harness.pipeline.check_runner import CheckCall, Subject
 from harness.pipeline.checks import checks_of, needs_gpu, needs_weights
 from harness.pipeline.stack import ask, install
@@ -39,7 +40,7 @@ def ask_together(
 ) -> list[CheckResult]:
     """Find out what the group's pipelines will ask, as far as it can be asked together, and return the answers.
 
-    Trouble on the way (no lock, no environment) is left to the pipelines to tell.
+    Trouble on the way (no lock, no environment, one that lost files) is left to the pipelines to tell.
 
     Raises:
         Cancelled: the run is being stopped.
@@ -62,11 +63,14 @@ def ask_together(
     for stage in BATCHED:
         wanted = {subject.combination.id: _calls(subject, stage) for subject in subjects}
         by_key = {call.key: call for calls in wanted.values() for call in calls}
-        answers = services.answers.prepare(
-            list(by_key),
-            lambda keys, by_key=by_key: services.check_runner.ask([by_key[key] for key in keys], environment),  # type: ignore[misc]
-            fresh_since=services.fresh_since,
-        )
+        try:
+            answers = services.answers.prepare(
+                list(by_key),
+                lambda keys, by_key=by_key: services.check_runner.ask([by_key[key] for key in keys], environment),  # type: ignore[misc]
+                fresh_since=services.fresh_since,
+            )
+        except NotWhole:
+            break
         found |= answers
         subjects = [subject for subject in subjects if _goes_on(subject, stage, wanted, answers)]
     return list(found.values())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.files import digest, digest_of_files
 from harness.core.machine import machine
-from harness.core.verdict import Stage
+from harness.core.verdict import Stage, Status
 from harness.engines import Check, Needs
 from harness.environments.interpreters import find_interpreter
 from harness.matrix.models import MiniatureWeights
@@ -174,12 +174,15 @@ class CheckRunner:
         Raises:
             Cancelled: the run is being stopped.
             OSError: the scratch folder or the log cannot be written.
+            NotWhole: something failed, and files of the environment are gone.
         """
         answers: list[CheckResult] = []
         preloads = list(dict.fromkeys(each.check.preload for each in questions))
         in_order = sorted(questions, key=lambda each: preloads.index(each.check.preload))
         while len(answers) < len(questions):
             answers += self._ask_some(in_order[len(answers) :], environment)
+        if any(part.outcome is Status.FAIL for each in answers for part in each.stages):
+            environment.demand_whole()
         return answers
 
     def _ask_some(self, questions: Sequence[CheckCall], environment: Environment) -> list[CheckResult]:

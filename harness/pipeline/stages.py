@@ -13,6 +13,7 @@ from harness.core.verdict import Reason, Stage, Status, Verdict
 from harness.environments.interpreters import NoInterpreter
 from harness.environments.lock import InvalidLock
 from harness.environments.uv import UvFailure
+from harness.environments.wholeness import NotWhole
 from harness.pipeline.check_runner import CheckCall, Subject
 from harness.pipeline.checks import ASKED_STAGES, checks_of, needs_gpu, needs_weights
 from harness.pipeline.stack import UV_MEANS, ask, install
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from harness.pipeline.services import Services
 
 _DETAIL_LENGTH = 160
+_ENVIRONMENTS = 2
+"""How many are tried, where one turns out to have lost files."""
 
 
 @dataclass(slots=True)
@@ -63,10 +66,25 @@ class Pipeline:
         verdict = self._resolve()
         if verdict.status is not Status.PASS or self.lock is None or self._is_far_enough():
             return verdict
-        environment, verdict = self._install(self.lock)
+        resolved = len(self.stages)
+        for _ in range(_ENVIRONMENTS):
+            try:
+                return self._climb(self.lock)
+            except NotWhole as trouble:
+                del self.stages[resolved:]
+                told = str(trouble)
+        return self._harness_stage(Stage.INSTALL, Status.INFRA, Reason.PLATFORM, told, 0.0)
+
+    def _climb(self, lock: Lock) -> Verdict:
+        """The stages above the lock.
+
+        Raises:
+            NotWhole: something failed, and files of the environment are gone; it can be built anew.
+        """
+        environment, verdict = self._install(lock)
         if environment is None or self._is_far_enough():
             return verdict
-        subject = Subject(self.combination, self.spec, self.checkpoint, self.lock)
+        subject = Subject(self.combination, self.spec, self.checkpoint, lock)
         elsewhere = {Stage.EMULATE} if self.services.gpu_elsewhere else set()  # an engine on a GPU says more
         for stage in (each for each in ASKED_STAGES if each not in elsewhere):
             verdict = self._ask_stage(stage, subject, environment)

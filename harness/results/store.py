@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from filelock import FileLock
 from pydantic import ValidationError
 
-from harness.core.files import write_atomically
+from harness.core.files import make_folder, sync_folders, write_atomically
 from harness.core.records import Record
 from harness.core.verdict import Status
 
@@ -97,7 +97,7 @@ class ResultStore:
         Raises:
             OSError: it could not be written; the file is as it was, or ends in a torn line that readers skip.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        made = make_folder(self.folder)
         with self._guard, FileLock(self.folder / f".{RECORD_FILE}.lock"):
             descriptor = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             try:
@@ -110,6 +110,8 @@ class ResultStore:
                 line = record.model_dump_json().encode() + b"\n"
                 self._held[_mark(line)] = record
                 size = os.fstat(descriptor).st_size
+                if not size:
+                    sync_folders(self.folder, made)  # the file's own name has to be there as well
                 if size and os.pread(descriptor, 1, size - 1) != b"\n":
                     line = b"\n" + line  # the last writer was killed in the middle of its line
                 written = 0

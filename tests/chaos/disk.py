@@ -17,6 +17,8 @@ from tests.chaos.kills import MATRIX
 from tests.chaos.registry import expect, fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.chaos.ground import Ended, Ground
     from tests.chaos.registry import Setting, Tally
     from tests.miniatures import MiniProject
@@ -215,3 +217,32 @@ def clock(setting: Setting, tally: Tally) -> None:
             page = project.root / "reports" / "index.html"
             expect(page.stat().st_mtime < tomorrow - 1, "the report was not written anew")
     setting.ground.clear(project)
+
+
+@fault(
+    "disk", "lost-files", "files of a finished environment, and of uv's cache with it, are gone, empty, cut or zeros"
+)
+def lost_files(setting: Setting, tally: Tally) -> None:
+    """No version is blamed: the environment is built anew, in the same run."""
+    ground = setting.ground
+    project = project_of(ground)
+    ground.harness(project, "run")
+    before = lines(project)
+    spoil: dict[str, Callable[[Path], object]] = {
+        "gone": Path.unlink,
+        "empty": lambda file: os.truncate(file, 0),
+        "zeros": lambda file: file.write_bytes(bytes(file.stat().st_size)),
+        "cut": lambda file: os.truncate(file, file.stat().st_size // 2),
+    }
+    sites = "environments/*/lib/python*/site-packages"
+    wanted = ("transformers/__init__.py", "PIL/Image.py", "torch/__init__.py")
+    for name, how in spoil.items():
+        for victim in wanted if not setting.quick else setting.random.sample(wanted, 1):
+            with tally.injection(f"{name}: {victim}"):
+                found = list((project.root / ".harness").glob(f"{sites}/{victim}"))
+                for each in {file.stat().st_ino: file for file in found}.values() if name != "gone" else found:
+                    how(each)
+                ended = ground.harness(project, "run", "--fresh")
+                expect(ended.code == 0, f"it ended with {ended.code}: {(ended.out + ended.err)[-300:]}")
+                completes(setting, tally, project, ended, before)
+    ground.clear(project)
