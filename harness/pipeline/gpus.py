@@ -1,14 +1,11 @@
 """GPUs as a resource: who may boot where, and what really happens on the card meanwhile.
 
-A ledger file, guarded by a lock, says how much of each GPU's memory is promised to whom; every harness of the user on
-this machine uses the same one, so parallel sessions never promise the same memory twice. A promise whose process is
-gone counts no more. ``CUDA_VISIBLE_DEVICES`` is respected: GPUs it hides do not exist here.
+A ledger says how much of each GPU's memory is promised; every harness of the user uses the same one, so parallel
+sessions never promise the same memory twice. ``CUDA_VISIBLE_DEVICES`` is respected: GPUs it hides do not exist here.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 import time
 import uuid
@@ -20,15 +17,16 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pynvml
-from filelock import FileLock
 from platformdirs import user_state_path
 
-from harness.core.files import read_json, write_atomically
+from harness.pipeline.gpu_ledger import GpuLedger, Promise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from pydantic import JsonValue
+
+    from harness.pipeline.gpu_ledger import HeldPromise
 
 LEASE_VARIABLE = "HARNESS_GPU_LEASE"
 """Environment variable by which a process on the GPU is known as a lease's own, orphans included."""
@@ -157,7 +155,7 @@ class GpuPool:
             alone: nobody else of the harness may be on the card, because times are measured.
         """
         token = uuid.uuid4().hex
-        card = self._wait_for(token, budget_mib, alone=alone)
+        card, promise = self._wait_for(Promise(mib=budget_mib, alone=alone))
         lease = Lease(card, budget_mib, token, alone=True)
         done = threading.Event()
         watcher = threading.Thread(target=_watch, args=(lease, done), daemon=True)
@@ -167,47 +165,28 @@ class GpuPool:
         finally:
             done.set()
             watcher.join()
-            with self._ledger() as ledger:
-                ledger.pop(token, None)
+            promise.give_back()
 
-    def _wait_for(self, token: str, budget_mib: int, *, alone: bool) -> Card:
+    def _wait_for(self, wanted: Promise) -> tuple[Card, HeldPromise]:
         while True:
-            with self._ledger() as ledger:
-                for card in self.cards:
-                    promised = [each for each in ledger.values() if each["card"] == card.uuid]
-                    if any(each["alone"] for each in promised) or (alone and promised):
+            for card in self.cards:
+                with GpuLedger(self.folder).of_card(card.uuid) as ledger:
+                    promised = ledger.promises()
+                    if any(each.alone for each in promised) or (wanted.alone and promised):
                         continue
-                    room = card.total_mib - sum(int(each["mib"]) for each in promised) - self._foreign(card)
-                    if budget_mib <= room or not promised:
-                        ledger[token] = {
-                            "card": card.uuid,
-                            "mib": budget_mib,
-                            "alone": alone,
-                            "pid": os.getpid(),
-                            "born": psutil.Process().create_time(),
-                        }
-                        return card
+                    room = card.total_mib - sum(each.mib for each in promised) - self._foreign(card)
+                    if wanted.mib <= room or not promised:
+                        return card, ledger.add(wanted)
             time.sleep(WAIT_SECONDS)
 
     @staticmethod
     def _foreign(card: Card) -> int:
         return sum(each.mib for each in card.usage() if owner_of(each.pid) is Owner.NOBODY)
 
-    @contextmanager
-    def _ledger(self) -> Iterator[dict[str, dict[str, int | float | str | bool]]]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "gpu-ledger.json"
-        with FileLock(self.folder / "gpu-ledger.lock"):
-            ledger = {token: each for token, each in (read_json(path) or {}).items() if _alive(each)}
-            before = json.dumps(ledger)
-            yield ledger
-            if json.dumps(ledger) != before or not path.exists():
-                write_atomically(path, json.dumps(ledger))
-
 
 def gpus_of_this_machine() -> GpuPool:
     """The cards that ``CUDA_VISIBLE_DEVICES`` leaves visible, and the user's ledger."""
-    return GpuPool(tuple(_cards()), user_state_path("lmdeploy-harness"))
+    return GpuPool(tuple(_cards()), user_state_path("lmdeploy-harness") / "gpus")
 
 
 def _cards() -> Iterator[Card]:
@@ -263,10 +242,3 @@ def _token(pid: int) -> str | None:
             if name == LEASE_VARIABLE.encode():
                 return value.decode()
     return None
-
-
-def _alive(promise: Mapping[str, int | float | str | bool]) -> bool:
-    try:
-        return abs(psutil.Process(int(promise["pid"])).create_time() - float(promise["born"])) < 1.0
-    except (psutil.Error, KeyError, ValueError):
-        return False

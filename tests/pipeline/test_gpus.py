@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,14 +9,14 @@ import threading
 from typing import TYPE_CHECKING
 
 import psutil
+import pytest
 
 from harness.core.machine import visible_devices
+from harness.pipeline.gpu_ledger import UNKNOWN, GpuLedger, Promise
 from harness.pipeline.gpus import LEASE_VARIABLE, MOST_SAMPLES, Card, Curve, GpuPool, Lease, Owner, Usage, owner_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_a_curve_stays_bounded_and_keeps_its_peaks() -> None:
@@ -95,7 +94,7 @@ def test_a_boot_waits_until_there_is_room(tmp_path: Path) -> None:
     assert got.wait(10)
     done.set()
     thread.join()
-    assert json.loads((tmp_path / "gpu-ledger.json").read_text()) == {}
+    assert not list(tmp_path.rglob("*.promise"))
 
 
 def test_measured_boots_have_the_card_alone(tmp_path: Path) -> None:
@@ -106,11 +105,51 @@ def test_measured_boots_have_the_card_alone(tmp_path: Path) -> None:
             assert third.card.uuid == "GPU-1"
 
 
-def test_promises_of_the_dead_count_no_more(tmp_path: Path) -> None:
-    dead = {"card": "GPU-0", "mib": 16_000, "alone": True, "pid": 2**22 - 1, "born": 1.0}
-    (tmp_path / "gpu-ledger.json").write_text(json.dumps({"old": dead}))
+HOLDER = """
+import sys, time
+from pathlib import Path
+from harness.pipeline.gpu_ledger import GpuLedger, Promise
+with GpuLedger(Path(sys.argv[1])).of_card("GPU-0") as ledger:
+    held = ledger.add(Promise(mib=16_000, alone=True))
+print(flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_promise_counts_as_long_as_its_process_lives_whatever_its_number(tmp_path: Path) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with GpuLedger(tmp_path).of_card("GPU-0") as ledger:
+            assert ledger.promises() == [Promise(mib=16_000, alone=True)]
+    finally:
+        holder.kill()
+        holder.communicate()
     with GpuPool((empty_card(),), tmp_path).lease(8000) as lease:
         assert lease.card.uuid == "GPU-0"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"mib": -1, "alone": false}', b'{"mib": NaN}', b"\xff" * 9999])
+def test_a_damaged_promise_counts_as_the_whole_card_while_it_is_held_and_no_longer(
+    tmp_path: Path, content: bytes
+) -> None:
+    with GpuLedger(tmp_path).of_card("GPU-0") as ledger:
+        held = ledger.add(Promise(mib=1, alone=False))
+        held.file.write_bytes(content)
+        assert ledger.promises() == [UNKNOWN]
+        os.close(held.descriptor)
+        assert ledger.promises() == []
+        assert not held.file.exists()
+
+
+def test_what_is_no_promise_is_in_nobody_s_way(tmp_path: Path) -> None:
+    folder = tmp_path / "MIG-GPU-0_1_0"
+    (folder / "folder.promise").mkdir(parents=True)
+    os.mkfifo(folder / "pipe.promise")
+    (folder / "link.promise").symlink_to("/dev/zero")
+    with GpuPool((empty_card("MIG-GPU-0/1/0"),), tmp_path).lease(8000) as lease:
+        assert lease.card.uuid == "MIG-GPU-0/1/0"
 
 
 def test_a_budget_larger_than_the_card_still_gets_an_empty_card(tmp_path: Path) -> None:
