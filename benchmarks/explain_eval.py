@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import click
 from packaging.requirements import Requirement
+from packaging.version import Version
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from ruamel.yaml import YAML
 
@@ -56,6 +57,7 @@ class Report(BaseModel):
     source: str
     split: Split
     family: Annotated[tuple[Reason, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+    """Those that are right; empty where nothing failed."""
     says: tuple[str, ...] = ()
     """Each must occur in the remedy, its commands or those of further failures."""
     never: tuple[str, ...] = ()
@@ -63,6 +65,10 @@ class Report(BaseModel):
     versions: str = ""
     """A requirement: the versions that end the failure."""
     text: str
+
+    def recognised(self, diagnosis: Diagnosis) -> bool:
+        """Whether the family is right, or, where nothing failed, nothing is called a failure."""
+        return diagnosis.family in self.family if self.family else not diagnosis.failure
 
 
 def load(path: Path = REPORTS) -> list[Report]:
@@ -77,6 +83,8 @@ def load(path: Path = REPORTS) -> list[Report]:
 
 def grade(report: Report, diagnosis: Diagnosis, evidence: Evidence) -> Grade:
     """By rule: right as the report says; wrong where it says what never helps, or is of another family; else vague."""
+    if not report.family:
+        return Grade.WRONG if diagnosis.failure else Grade.RIGHT
     commands = [command.line for command in commands_of(diagnosis, evidence.installed)]
     said = "\n".join([diagnosis.remedy, *(other.remedy for other in diagnosis.others), *commands])
     if any(re.search(never, said) for never in report.never):
@@ -93,9 +101,10 @@ def _within(commands: Iterable[str], wanted: str) -> bool:
     for command in commands:
         named = Requirement(command.split('"')[1])
         if named.name == truth.name:
-            known = next(each for each in shipped().names.values() if each.package == truth.name).looked_at
-            taken = [version for version in known if named.specifier.contains(version)]
-            return bool(taken) and truth.specifier.contains(taken[-1])
+            known = next((each.looked_at for each in shipped().names.values() if each.package == truth.name), ())
+            bounds = [Version(clause.version) for clause in named.specifier if not clause.version.endswith("*")]
+            taken = [version for version in (*bounds, *known) if named.specifier.contains(version)]
+            return bool(taken) and truth.specifier.contains(max(taken))
     return False
 
 
@@ -115,18 +124,31 @@ def main(*, offline: bool, every: bool) -> None:
         library.close()
     for split, answers in rows.items():
         click.echo(_shares(split, answers))
+        click.echo(_by_family(answers))
         click.echo(_calibration(answers))
         for report, diagnosis, worth in answers if every else ():
-            if worth is not Grade.RIGHT or diagnosis.family not in report.family:
+            if worth is not Grade.RIGHT or not report.recognised(diagnosis):
                 click.echo(f"  {report.source}: {diagnosis.family} ({diagnosis.signature}), remedy {worth}")
 
 
 def _shares(split: Split, answers: Sequence[tuple[Report, Diagnosis, Grade]]) -> str:
     total = len(answers)
-    family = sum(diagnosis.family in report.family for report, diagnosis, _ in answers)
+    family = sum(report.recognised(diagnosis) for report, diagnosis, _ in answers)
     grades = {each: sum(worth is each for _, _, worth in answers) for each in Grade}
     shares = ", ".join(f"{each} {count / total:.0%}" for each, count in grades.items())
     return f"{split}: {total} texts, family {family / total:.0%} ({family}), remedy {shares}"
+
+
+def _by_family(answers: Sequence[tuple[Report, Diagnosis, Grade]]) -> str:
+    """How many texts there are of each kind, by the first family that is right, and how many answers are."""
+    rows: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
+    for report, diagnosis, worth in answers:
+        kind = str(report.family[0]) if report.family else "nothing failed"
+        rows[kind].append((report.recognised(diagnosis), worth is Grade.RIGHT))
+    return "\n".join(
+        f"  {kind:<34} {len(row):>3} texts, family {sum(f for f, _ in row)}, remedy {sum(r for _, r in row)}"
+        for kind, row in sorted(rows.items())
+    )
 
 
 def _calibration(answers: Sequence[tuple[Report, Diagnosis, Grade]]) -> str:
@@ -135,7 +157,7 @@ def _calibration(answers: Sequence[tuple[Report, Diagnosis, Grade]]) -> str:
         told: dict[float, list[bool]] = defaultdict(list)
         for report, diagnosis, worth in answers:
             if what == "cause":
-                told[diagnosis.confidence].append(diagnosis.family in report.family)
+                told[diagnosis.confidence].append(report.recognised(diagnosis))
             else:
                 told[diagnosis.remedy_confidence].append(worth is Grade.RIGHT)
         for value, right in sorted(told.items(), reverse=True):
