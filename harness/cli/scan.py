@@ -241,8 +241,8 @@ def suggest(lmdeploy: str | None, target: ScanTarget, library: Library, form: st
 def symbol(name: str, package: str | None, library: Library, form: str) -> int:
     """Tell in which versions of its package NAME is there, e.g. transformers.BeamSearchScorer.
 
-    A module, a name in one, an attribute of a class (package.module.Class.field) or an entry of a dictionary
-    (package.module.TABLE[key]). Exit code 1 when it is in none.
+    A module, a name in one, an attribute of a class (package.module.Class.field), an entry of a dictionary
+    (package.module.TABLE[key]) or an argument (package.module.Class(argument)). Exit code 1 when it is in none.
     """
     from harness.scan.answers.symbols import presence_of  # noqa: PLC0415 - keeps `--help` quick
 

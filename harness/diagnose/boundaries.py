@@ -14,7 +14,7 @@ from harness.core.files import write_atomically
 from harness.core.presence import Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 TABLE = Path(__file__).with_name("boundaries.json")
 
@@ -33,6 +33,7 @@ class Boundaries:
         A module is where anything in it is; a name that moved within its package is known by its last part, if that is
         the only such.
         """
+        name = name.removesuffix(".")
         if name in self.names:
             return self.names[name]
         if within := [presence for known, presence in self.names.items() if known.startswith(f"{name}.")]:
@@ -46,6 +47,15 @@ class Boundaries:
         """The last parts of names in the same module, as far as the table has them."""
         home = name.rpartition(".")[0]
         return [known.rpartition(".")[2] for known in self.names if known.rpartition(".")[0] == home]
+
+    def home(self, name: str, packages: Sequence[str], *, deep: bool) -> str:  # noqa: ARG002 - a table has no depth
+        """The dotted name of a class or function of which only the last part is known, as far as the table has it."""
+        for package in packages:
+            for known in self.names:
+                parts = known.partition("(")[0].split(".")
+                if parts[0] == package and name in parts[1:]:
+                    return ".".join(parts[: parts.index(name) + 1])
+        return ""
 
     def satisfying(self, names: Iterable[str]) -> list[Version]:
         """The versions that have all of some names of one package, those that the table does not know left out."""

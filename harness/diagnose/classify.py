@@ -19,7 +19,7 @@ from harness.diagnose.boundaries import shipped as table
 from harness.diagnose.catalogue import Catalogue, Compiled, Signature, Tier, shipped
 from harness.diagnose.frames import package_of
 from harness.diagnose.matching import Matcher
-from harness.diagnose.missing import is_attribute, meant, missing_name
+from harness.diagnose.missing import is_argument, is_attribute, meant, missing_from
 from harness.diagnose.placeholders import detail, fill, values
 from harness.diagnose.statements import Severity, Statement
 
@@ -299,11 +299,18 @@ class _Classifier:
         return all(each and each.runs for each in lacking) and len({each.package for each in lacking if each}) == 1
 
     def _presence(self, hit: _Hit) -> tuple[str, Presence | None]:
-        missing = missing_name(hit.captures) if hit.signature.family in _ABOUT_NAMES else None
+        packages = [package for frame in reversed(hit.statement.frames) if (package := package_of(frame))]
+        missing = missing_from(
+            hit.statement.text, hit.captures, packages, self._lookup, names=hit.signature.family in _ABOUT_NAMES
+        )
         presence = self._lookup.of(missing) if missing else None
-        if presence is not None and not presence.runs and missing and is_attribute(missing):
-            presence = None  # a field can be there without the sources saying so
-        return missing or "", presence
+        if presence is None or missing is None:
+            return missing or "", None
+        if not presence.runs and is_attribute(missing):
+            return missing, None  # a field can be there without the sources saying so
+        if is_argument(missing) and len(presence.versions) == len(presence.looked_at):
+            return missing, None  # it takes more than it names, or is another than was called
+        return missing, presence
 
     def _tried_again(self, one: Statement, other: Statement) -> bool:
         """Whether a person typed a command between the two."""
@@ -334,13 +341,13 @@ class _Classifier:
             detail=detail(signature, hit.captures),
             guessed=signature.tier in (Tier.GUESS, Tier.HINT),
             package=_package(hit.statement),
-            missing=missing,
+            missing=missing.removesuffix("."),
             presence=presence,
         )
 
     def _by_versions(self, missing: str, presence: Presence, remedy: str, *, told: bool) -> str:
         """The remedy for somebody who lacks a name, with what the releases say of it."""
-        package = presence.package
+        package, missing = presence.package, missing.removesuffix(".")
         if not presence.runs:
             name = meant(missing, self._lookup)
             ask = f"did you mean {name}?" if name else "correct it, or find the fork or the branch that has it."

@@ -21,7 +21,10 @@ _MOST_PARTIES = 6
 _PARTY = text_pattern(
     r"The user requested (?P<asked>[A-Za-z][\w.\[\]-]*[<>=!~]\S+)|"
     r"(?P<who>[A-Za-z][\w.\[\]-]*)[ -](?P<version>\(?[<>=!~]*\d[\w.+!*<>=,|]*\)?) (?:depends on|requires) "
-    r"(?P<what>[A-Za-z][\w.\[\]-]*(?: ?\(?[<>=!~]=?[\d][\w.+!*<>=,|~]*\)?)?)"
+    r"(?P<what>[A-Za-z][\w.\[\]-]*(?: ?\(?[<>=!~]=?[\d][\w.+!*<>=,|~]*\)?)?)|"
+    r"package (?P<conda>[\w.-]+?)-(?P<build>\d[\w.]*)-\w+ (?:requires|depends on|has constraint) "
+    r"(?P<needs>\w[\w.-]*(?: [<>=!~]*\d[\w.*,<>=!]*)?)|"
+    r"nothing provides (?P<absent>[^ ]+(?: [<>=!~]*\d[\w.*,<>=!]*)?) needed by (?P<by>\S+)"
 )
 
 
@@ -85,8 +88,16 @@ def _parties(text: str) -> str:
     """Who needs what, as pip, poetry and conda explain a conflict."""
     found: list[str] = []
     for match in _PARTY.finditer(text):
-        asked = match.group("asked")
-        version = (match.group("version") or "").strip("()")
-        said = f"you ask for {asked}" if asked else f"{match.group('who')} {version} needs {match.group('what')}"
+        said = _party({name: text or "" for name, text in match.groupdict().items()})
         found += [said] if said not in found else []
     return "; ".join(found[:_MOST_PARTIES]) or "the explanation names them"
+
+
+def _party(said: Mapping[str, str]) -> str:
+    if said["asked"]:
+        return f"you ask for {said['asked']}"
+    if said["absent"]:
+        return f"{said['by']} needs {said['absent']}, which no channel has"
+    if said["conda"]:
+        return f"{said['conda']} {said['build']} needs {said['needs']}"
+    return f"{said['who']} {said['version'].strip('()')} needs {said['what']}"

@@ -45,7 +45,7 @@ _COMPLAINT = text_pattern(r"(?i)^\W*(?:\w+ )?(?:fatal |internal |server )?(?:err
 _NATIVE = text_pattern(
     r"\[TM\]\[(?:ERROR|FATAL)\]|^\s*what\(\): |\bCheck failed: |\bAssertion (?:fail: |.{1,200} failed)|"
     r"\bfatal error(?: \w+)?: |\bld(?:\.\w+)?: (?:cannot|error)|\bNCCL (?:error|WARN)|^\s*panicked at |"
-    r"\bCUDA (?:runtime |driver )?error\b|-cli: \w+(?: \w+)? error: "
+    r"\bCUDA (?:runtime |driver )?error\b|-cli: \w+(?: \w+)? error: |\b(?:nvcc|ptxas|nvlink) (?:fatal|error) +: "
 )
 """What compilers, linkers, CUDA, NCCL, TurboMind and containers say where Python raises."""
 _SOURCE_LINE = text_pattern(
@@ -189,6 +189,10 @@ class _Reader:
         self._last = line.number
         if _TRACEBACK in line.text:
             self._close()
+            before = line.text.partition(_TRACEBACK)[0]
+            if _TOLD.search(before):  # a logger that puts the traceback behind its message
+                self._read_loose(replace(line, text=before.rstrip(" ,:-")))
+                self._close()
             self._open = _Open(line.number, level=line.level)
         elif _CHAIN.search(line.text):
             self._close()

@@ -25,6 +25,10 @@ TABLE = Boundaries(
         "widgets.Always": name("1.0", "2.0"),
         "widgets.Frob_Ni2": Presence("widgets", VERSIONS, ()),
         "widgets.FrobNi2": name("1.0", "2.0"),
+        "widgets.Maker(size)": name("1.2", "2.0"),
+        "widgets.tools.Box.fill(level)": name("1.0", "1.1"),
+        "widgets.Maker(anything)": name("1.0", "2.0"),
+        "transformers.models.x.XConfig(size)": name("1.1", "1.2"),
     },
 )
 
@@ -83,3 +87,26 @@ def test_a_name_that_every_release_has_stopped_while_it_was_loaded() -> None:
 
 def test_a_name_that_no_release_has_is_corrected() -> None:
     assert "did you mean FrobNi2?" in classify(Evidence.from_log(log("Frob_Ni2")), lookup=TABLE).remedy
+
+
+def refused(callee: str, argument: str, package: str = "widgets") -> str:
+    frame = f'  File "/v/lib/python3.11/site-packages/{package}/x.py", line 1, in f\n    call()\n'
+    error = f"TypeError: {callee}() got an unexpected keyword argument '{argument}'"
+    return f"Traceback (most recent call last):\n{frame}{error}\n"
+
+
+def test_an_argument_is_looked_up_in_the_package_whose_code_was_running() -> None:
+    assert lines(refused("Maker.__init__", "size")) == ['uv pip install "widgets>=1.2"']
+    assert lines(refused("Box.fill", "level")) == ['uv pip install "widgets<=1.1"']
+
+
+def test_an_argument_of_a_well_known_package_needs_no_traceback() -> None:
+    text = "TypeError: XConfig.__init__() got an unexpected keyword argument 'size'"
+    assert classify(Evidence.from_log(text), lookup=TABLE).missing == "transformers.models.x.XConfig(size)"
+
+
+def test_an_argument_that_every_release_takes_is_no_matter_of_versions() -> None:
+    assert lines(refused("Maker.__init__", "anything")) == []
+    assert "Every release" not in classify(Evidence.from_log(refused("Maker", "anything")), lookup=TABLE).remedy
+    assert lines(refused("Nobody.__init__", "size")) == []
+    assert lines(refused("Maker.forward", "size")) == []

@@ -108,6 +108,24 @@ class ModelClasses:
         ref = ClassRef(home, self._facts(home).aliases.get(defined, defined))
         return self._method_accepts(ref, attribute or "__init__", keyword)
 
+    def arguments(self, module: str, name: str, attribute: str) -> frozenset[str]:
+        """The keywords that what a name stands for, or its method, names; the same arguments as :meth:`accepts`."""
+        found = self._provider.definition(module, name)
+        if found is None:
+            return frozenset()
+        home, defined = found
+        signatures = self._signatures(home)
+        if defined in signatures.functions:
+            return signatures.functions[defined].parameters
+        ref = ClassRef(home, self._facts(home).aliases.get(defined, defined))
+        for owner, _ in self._line(ref):
+            own = self._signatures(owner.module)
+            if (method := own.methods.get(owner.name, {}).get(attribute or "__init__")) is not None:
+                return method.parameters
+            if fields := own.generated.get(owner.name):
+                return fields
+        return frozenset()
+
     def _method_accepts(self, ref: ClassRef, method: str, keyword: str) -> bool | None:
         fields: set[str] = set()
         for owner, facts in self._line(ref):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from harness.index.archive import COMPILED
 from harness.scan.sources.conditions import Surroundings, decide
-from harness.scan.sources.exports import Exported
+from harness.scan.sources.exports import ATTACHED, Exported, read_attached
 from harness.scan.sources.facts import (
     Bind,
     Branch,
@@ -265,7 +265,17 @@ class Provider:
             facts = self.release.facts(module)
             space.open = facts.broken is not None
             self._fill(module, space, facts.steps)
+            if "__getattr__" in space.bound:
+                self._attach(module, space)
         return self._namespaces[module]
+
+    def _attach(self, module: str, space: _Namespace) -> None:
+        """``__getattr__, __dir__, __all__ = attach(…)``: the module serves its submodules' names on demand."""
+        served = self.release.reading(module, ATTACHED, read_attached)
+        space.is_lazy = space.is_lazy or bool(served)
+        for submodule, names in served.items():
+            for name in names:
+                space.lazy.setdefault(name, []).append(submodule)
 
     def _fill(  # noqa: C901, PLR0912 - one case per kind of step
         self, module: str, space: _Namespace, steps: Iterable[Step]

@@ -11,6 +11,9 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
+from harness.scan.sources.nodes import last_name, strings
+from harness.scan.sources.parsing import parse
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,6 +26,8 @@ _SKIPPED = ("convert_", "modular_")
 _REQUIRED = re.compile(rb"^@(?:\w+\.)?requires\b.*?^(?:class|def)\s+(\w+)", re.DOTALL | re.MULTILINE)
 _ALL = re.compile(rb"\n__all__\s*(?::[^=]+)?\+?=\s*")
 """Begins with what the search can leap to; an anchor would be tried at every line."""
+ATTACHED = "attached-1"
+"""How readings by :func:`read_attached` are called."""
 
 
 class _Folder:
@@ -113,3 +118,23 @@ def _list_at(source: bytes, start: int) -> list[str]:
     except (ValueError, SyntaxError, UnicodeDecodeError):
         return []  # built from parts; the full reading of a module handles those
     return [name for name in value if isinstance(name, str)]
+
+
+def read_attached(source: bytes) -> dict[str, list[str]]:
+    """Submodule to the names that ``__getattr__, __dir__, __all__ = attach(…, submod_attrs=…)`` serves from it."""
+    try:
+        tree = parse(source)
+    except (SyntaxError, ValueError):
+        return {}
+    tables: dict[str, ast.Dict] = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict() as table):
+                tables[name] = table
+            case ast.Assign(targets=[ast.Tuple()], value=ast.Call() as call) if last_name(call.func).endswith("attach"):
+                given = next((each.value for each in call.keywords if each.arg == "submod_attrs"), None)
+                served = tables.get(given.id) if isinstance(given, ast.Name) else given
+                if isinstance(served, ast.Dict):
+                    pairs = zip(served.keys, served.values, strict=True)
+                    return {module: list(strings(names)) for key, names in pairs if key for module in strings(key)}
+    return {}

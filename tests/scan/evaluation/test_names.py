@@ -30,11 +30,26 @@ FILES = {
             legs: int = 4
         class Fish(Animal):
             fins: int = 2
-            def swim(self):
+            def __init__(self, size, colour=None):
+                self.size = size
+            def swim(self, speed):
                 self.depth = 3
         class Layer(Module):
             width = 1
+        def feed(fish, *, grams):
+            return grams
     """,
+    "fish/lazy/__init__.py": """
+        def attach(name, submodules, submod_attrs):
+            return object
+        SERVED = {"deep": ["Whale"], "deeper.still": ["Squid"]}
+        __getattr__, __dir__, __all__ = attach(__name__, submodules=[], submod_attrs=SERVED)
+    """,
+    "fish/lazy/deep.py": "class Whale: pass\n",
+    "fish/lazy/deeper/__init__.py": "",
+    "fish/lazy/deeper/still.py": "def Squid(ink): pass\n",
+    "fish/open/__init__.py": "globals().update(made())\n",
+    "fish/open/part.py": "",
 }
 
 
@@ -69,7 +84,37 @@ def names(tmp_path: Path) -> Iterator[Names]:
         ("fish.tables.Layer.forward", False),
         ("fish.Exported.fins", True),
         ("other.thing", False),
+        ("fish.tables.Fish(colour)", True),
+        ("fish.tables.Fish(weight)", False),
+        ("fish.tables.Fish.swim(speed)", True),
+        ("fish.tables.Fish.swim(depth)", False),
+        ("fish.tables.feed(grams)", True),
+        ("fish.tables.feed(litres)", False),
+        ("fish.tables.nobody(grams)", False),
+        ("fish.lazy.Whale", True),
+        ("fish.lazy.Squid(ink)", True),
+        ("fish.lazy.Shark", False),
+        ("fish.tables.", True),
+        ("fish.tables.Fish.", False),
     ],
 )
 def test_names_are_found_in_sources(names: Names, name: str, there: bool) -> None:
     assert names.has(name) is there
+
+
+@pytest.mark.parametrize(
+    ("name", "there"), [("fish.open.part", True), ("fish.open.part.", True), ("fish.open.x", None)]
+)
+def test_what_a_module_binds_by_computing_is_not_told(names: Names, name: str, there: bool | None) -> None:
+    assert names.sees(name) is there
+
+
+def test_the_home_of_a_name_is_found_near_the_root_and_in_depth(names: Names) -> None:
+    assert names.home("Exported", deep=False) == "fish.Exported"
+    assert names.home("feed", deep=False) == ""
+    assert names.home("feed", deep=True) == "fish.tables.feed"
+
+
+def test_the_arguments_of_a_call_stand_beside_one_that_is_not_there(names: Names) -> None:
+    assert names.beside("fish.tables.Fish(weight)") == {"self", "size", "colour"}
+    assert names.beside("fish.tables.Fish.swim(depth)") == {"self", "speed"}
