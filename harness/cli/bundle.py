@@ -80,7 +80,7 @@ FOR_WEIGHTS = ("ml-dtypes", "safetensors", "numpy")
 @guarded
 def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     selection: SelectedIds,
-    matrix_file: Path,
+    matrix_file: Path | None,
     host_packages: Path | None,
     python: str | None,
     keep: tuple[str, ...],
@@ -97,7 +97,7 @@ def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     Copy the parts, SHA256SUMS and unpack.py to the host and run 'python3 unpack.py' there; bring results.tar.gz back
     and give it to 'lmdeploy-harness import'.
     """
-    session = Session(Project.of(matrix_file))
+    session = Session(Project.found(matrix_file))
     chosen = [each for each in session.select(*selection) if each.excluded is None]
     luggage = Luggage(_host(host_packages), keep or HOST_KEEPS, leave_out, carry, trim=_trims(trim))
     parts = _pack(session, chosen, python, luggage, lend, out, part_mb * 1_000_000, compress=compress)
@@ -170,7 +170,7 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
         lent=[store.fetch(wheel) for wheel in lent.values()],
         runtime=_runtime(session, version, store, luggage.host, weights=bool(random)),
         locks={name: lock.text for name, lock in locks.items()},
-        files=_model_files(session.project.models, specs) | _miniatures(session.project.weights, specs),
+        files=_model_files(session.project, specs) | _miniatures(session.project.weights, specs),
         part_bytes=part_bytes,
         compress=compress,
     )
@@ -202,18 +202,20 @@ def _runtime(session: Session, python: str, store: WheelStore, host: Mapping[str
     return [store.fetch(wheel) for wheel in found.lock.wheels(python).values()]
 
 
-def _model_files(folder: Path, specs: Mapping[str, ModelSpec]) -> dict[str, Path]:
+def _model_files(project: Project, specs: Mapping[str, ModelSpec]) -> dict[str, Path]:
     """Specs, configurations and canaries, by their path in the bundle."""
     found: dict[str, Path] = {}
     for name, spec in specs.items():
+        folder = spec.folder
         file = folder / f"{name}.yaml"
         found |= {file.name: file} if file.exists() else {}  # a published configuration is a model by itself
         match spec.weights:
             case CanaryWeights():
                 wanted = [spec.checkpoint_folder]
             case RandomWeights():
-                wanted = [spec.config_folder, folder / "canary"]
-                found["make_random.py"] = folder / "make_random.py"
+                wanted = [spec.config_folder]
+                for tool in (project.model_file("make_random.py"), *project.model_file("canary").iterdir()):
+                    found[tool.name if tool.suffix == ".py" else f"canary/{tool.name}"] = tool
             case MiniatureWeights():
                 wanted = [spec.published_config, folder / MINIATURES / FAMILIES]
             case _:

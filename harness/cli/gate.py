@@ -27,7 +27,7 @@ from harness.cli.options import (
 )
 from harness.core.errors import ExitCode
 from harness.environments.resolve import REMEMBERED_FOR
-from harness.gate.baseline import FILE, accept, attempts_in, read_baseline, unusable, write_baseline
+from harness.gate.baseline import accept, attempts_in, read_baseline, unusable, write_baseline
 from harness.gate.candidates import Candidate, bumped, changed_in_matrix
 from harness.gate.change import Bump, UnusableChange, describe, parse_bump
 from harness.gate.diff import load_diff, read_diff
@@ -36,6 +36,7 @@ from harness.gate.outcome import GateOutcome
 from harness.gate.shards import make_plan, merge, parse_shard, part_of, read_outcome
 from harness.gate.trial import run_candidates, sample_again
 from harness.index.package_index import PackageIndex
+from harness.matrix.project import BASELINE
 from harness.session.publish import Publisher
 from harness.session.session import NothingSelected, Session
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from harness.matrix.project import Project
 
 file_option = click.option(
-    "--baseline", "file", type=click.Path(path_type=Path), help=f"The baseline [default: {FILE} beside the matrix]."
+    "--baseline", "file", type=click.Path(path_type=Path), help=f"The baseline [default: {BASELINE} beside the matrix]."
 )
 
 
@@ -66,7 +67,7 @@ def baseline(
     With ID, -t or -k only those combinations are accepted anew. `must` and `limits` in the file stay as they are.
     """
     session = Session(project)
-    file = file or session.project.matrix_file.with_name(FILE)
+    file = file or session.project.baseline
     chosen = session.select(*selection)
     latest = {each.id: each for each in session.store.records()}
     present = [latest[each.id] for each in chosen if each.id in latest]
@@ -138,7 +139,7 @@ def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """
     shard = parse_shard(share) if share is not None else None
     folder = out or project.reports / "gate"
-    file = file or project.matrix_file.with_name(FILE)
+    file = file or project.baseline
     if not file.exists():
         raise UnusableChange(
             f"there is no baseline at {file}; 'lmdeploy-harness run', then 'lmdeploy-harness baseline' makes it"
@@ -199,7 +200,7 @@ def _bumps(texts: Sequence[str], diff: str | None, before: str | None, project: 
         raise UnusableChange("a package is bumped twice; name it once")
     if diff is None:
         return wanted, not wanted
-    reading = read_diff(load_diff(diff, project.matrix_file.parent, sys.stdin.read))
+    reading = read_diff(load_diff(diff, project.root, sys.stdin.read))
     named = {each.package for each in wanted}
     matrix = any(Path(each).name == project.matrix_file.name for each in reading.files)
     return [*wanted, *(each for each in reading.bumps if each.package not in named)], matrix

@@ -234,9 +234,9 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
 @click.argument("name")
 @matrix_option
 @guarded
-def weights(name: str, matrix_file: Path) -> int:
+def weights(name: str, matrix_file: Path | None) -> int:
     """Make the weights of model NAME: random ones of its real size, for boot and latency, or its miniature."""
-    session = Session(Project.of(matrix_file))
+    session = Session(Project.found(matrix_file))
     spec = session.models.get(name)
     if spec is None or spec.weights.kind not in MADE:
         makeable = ", ".join(each for each, spec in session.models.items() if spec.weights.kind in MADE)

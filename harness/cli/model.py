@@ -23,7 +23,7 @@ from harness.cli.options import format_option, matrix_option
 from harness.core.errors import ExitCode, HarnessError
 from harness.core.files import write_atomically
 from harness.matrix.configuration import Configuration, parse_configuration, read_configuration
-from harness.matrix.model_files import load_model, load_models, miniature_of
+from harness.matrix.model_files import load_model, miniature_of, models_in
 from harness.matrix.models import MINIATURES
 from harness.matrix.project import Project
 from harness.pipeline.checkpoints import find_checkpoint, in_hub_cache
@@ -62,9 +62,9 @@ def model() -> None:
 @matrix_option
 @format_option
 @guarded
-def list_models(matrix_file: Path, form: str) -> int:
+def list_models(matrix_file: Path | None, form: str) -> int:
     """List the models that a matrix can name, and whether their weights are on this machine."""
-    project = Project.of(matrix_file)
+    project = Project.found(matrix_file)
     rows = [
         {
             "name": spec.name,
@@ -74,7 +74,7 @@ def list_models(matrix_file: Path, form: str) -> int:
             "weights": spec.weights.kind,
             "here": find_checkpoint(spec, project.weights).folder is not None,
         }
-        for spec in load_models(project.models).values()
+        for spec in models_in(*project.model_folders).values()
     ]
     if form == "json":
         click.echo(json.dumps(rows, indent=1))
@@ -97,13 +97,13 @@ def list_models(matrix_file: Path, form: str) -> int:
 @click.option("--name", help="Name of the model; default: the source's own.")
 @matrix_option
 @guarded
-def add(source: str, name: str | None, matrix_file: Path) -> None:
+def add(source: str, name: str | None, matrix_file: Path | None) -> None:
     """Write the spec of a model: SOURCE is a hub id, a folder with a checkpoint, or a config.json.
 
     What the spec does not say follows from config.json. Where no weights are on this machine, the published
     configuration is kept as a miniature: a tiny random checkpoint of the same architecture, made when it is needed.
     """
-    models = Project.of(matrix_file).models
+    models = Project.found(matrix_file).models
     found = _looked_up(source)
     chosen = _UNNAMEABLE.sub("-", (name or _own_name(source)).lower()).strip("-._") or "model"
     spec_file, miniature = models / f"{chosen}.yaml", models / MINIATURES / f"{chosen}-miniature.json"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @matrix_option
 @guarded
-def node(matrix_file: Path) -> None:
+def node(matrix_file: Path | None) -> None:
     """Print this machine's resources for the matrix's targets: ray start --resources "$(lmdeploy-harness node)"."""
-    session = Session(Project.of(matrix_file))
+    session = Session(Project.found(matrix_file))
     click.echo(json.dumps(advertised(machine(), session.combinations)))

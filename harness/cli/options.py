@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
-from harness.matrix.project import Project
+from harness.core.program import NAME
+from harness.matrix.project import MATRIX, Project
 from harness.matrix.quantities import gibibytes, seconds
 
 if TYPE_CHECKING:
@@ -35,10 +36,9 @@ matrix_option = click.option(
     "--matrix",
     "matrix_file",
     type=click.Path(path_type=Path),
-    default=Path("matrix.yaml"),
-    show_default=True,
     metavar="FILE",
-    help="The matrix; models/ and reports/ are beside it, or beside the folder matrices/ that it is in.",
+    help="The matrix; models/ and reports/ are beside it, or beside the folder matrices/ that it is in "
+    "[default: matrix.yaml, or pyproject.toml with a table for it, here or above; else the shipped one].",
 )
 reports_option = click.option(
     "--reports", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Where results are written."
@@ -100,8 +100,12 @@ def project_options(command: Callable[..., T]) -> Callable[..., T]:
     @matrix_option
     @reports_option
     @wraps(command)
-    def run(*args: object, matrix_file: Path, reports: Path | None, **options: object) -> T:
-        return command(*args, project=Project.of(matrix_file, reports), **options)
+    def run(*args: object, matrix_file: Path | None, reports: Path | None, **options: object) -> T:
+        project = Project.found(matrix_file, reports)
+        if project.borrowed:
+            said = f"no {MATRIX} here or above: this is the shipped one; '{NAME} init' writes one of your own"
+            click.echo(f"harness: {said}", err=True)
+        return command(*args, project=project, **options)
 
     return run
 

@@ -11,6 +11,7 @@ from harness.cli.guard import guarded
 from harness.cli.options import format_option, project_options, verbose_option
 from harness.cli.remedy_output import keep_trial, print_trial, trial_json
 from harness.core.errors import ExitCode
+from harness.matrix.project import MATRIX
 from harness.remedy.apply import apply_remedy
 from harness.remedy.trial import try_remedies
 from harness.session.execute import run_all
@@ -36,6 +37,8 @@ def remedy(identity: str, project: Project, write: bool, form: str, verbose: int
     A change is shown as verified only when the changed combination got past the stage on which ID failed. Changes build
     on each other: when one leads to the next failure, that one is repaired too.
     """
+    if write and (project.borrowed or project.matrix_file.suffix == ".toml"):
+        raise click.UsageError(f"--apply writes into a {MATRIX} of your own, and {project.matrix_file.name} is none")
     session = Session(project)
     (combination,) = session.select([identity])[:1]
     quiet = -1 if form == "json" else verbose

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from harness.matrix import Combination
 
-FILE = "baseline.yaml"
 _HEAD = (
     "What the gate compares with. `lmdeploy-harness baseline` accepts a run; `must` and `limits` are written by hand.\n"
 )

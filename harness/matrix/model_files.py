@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +26,9 @@ from harness.matrix.problems import MatrixError, Problem
 from harness.matrix.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
+
+_KEY = re.compile(r"^(\w+)\s*:[ \t]*(.*?)[ \t]*(?:#.*)?$", re.MULTILINE)
 
 
 def load_model(path: Path) -> ModelSpec:
@@ -51,6 +56,67 @@ def load_model(path: Path) -> ModelSpec:
     return spec
 
 
+def models_in(own: Path, further: Path) -> Mapping[str, ModelSpec]:
+    """The specs of a project's own folder, and those of a further one that it has no spec of that name for.
+
+    Raises:
+        MatrixError: a spec of its own is not as it must be, or there is no spec at all.
+    """
+    if own == further or not further.is_dir():
+        return load_models(own)
+    return Models(load_models(own) if _spec_files(own) else {}, further)
+
+
+class Models(Mapping[str, "ModelSpec"]):
+    """Specs by name; those of the further folder are read when they are asked for."""
+
+    def __init__(self, own: Mapping[str, ModelSpec], further: Path) -> None:
+        self._specs = dict(own)
+        self._further = {file.stem: file for file in reversed(_spec_files(further)) if file.stem not in own}
+
+    def __getitem__(self, name: str) -> ModelSpec:
+        if name not in self._specs:
+            self._specs[name] = _read_spec(self._further[name])
+        return self._specs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self._specs, *sorted(self._further)]))
+
+    def __len__(self) -> int:
+        return len(self._specs.keys() | self._further.keys())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._specs or name in self._further
+
+
+def _spec_files(folder: Path) -> list[Path]:
+    """The files of specs, those that say more than a configuration first.
+
+    A project's folder of that name may hold YAML of other programs, which says nothing of what a spec says.
+    """
+    said = [file for file in sorted(folder.glob("*.yaml")) if _is_spec(file)]
+    return [*said, *sorted((folder / MINIATURES).glob("*.json"))]
+
+
+def _is_spec(file: Path) -> bool:
+    try:
+        said = dict(_KEY.findall(file.read_text(encoding="utf-8", errors="replace")))
+    except OSError:
+        return True  # its reader tells why not
+    return bool({"weights", "architecture", "smoke"} & said.keys()) or said.get("name", "").strip("'\"") == file.stem
+
+
+def _read_spec(path: Path) -> ModelSpec:
+    if path.suffix == ".yaml":
+        return load_model(path)
+    return _miniature(path, _families_of(path.parent.parent).get(path.stem))
+
+
+@cache
+def _families_of(folder: Path) -> dict[str, Family]:
+    return load_families(folder)
+
+
 def load_models(folder: Path) -> dict[str, ModelSpec]:
     """Every spec (``*.yaml``, and each ``miniatures/*.json``) of a folder by name, in the order of the names.
 
@@ -64,7 +130,7 @@ def load_models(folder: Path) -> dict[str, ModelSpec]:
     except MatrixError as error:
         families = {}
         problems.extend(error.problems)
-    for path in [*sorted(folder.glob("*.yaml")), *sorted((folder / MINIATURES).glob("*.json"))]:
+    for path in _spec_files(folder):
         try:
             spec = load_model(path) if path.suffix == ".yaml" else _miniature(path, families.get(path.stem))
         except MatrixError as error:

@@ -251,6 +251,11 @@ class ModelSpec(_Part):
     _folder: Path = PrivateAttr(default=Path())
 
     @property
+    def folder(self) -> Path:
+        """The folder of models that it is in."""
+        return self._folder
+
+    @property
     def checkpoint_folder(self) -> Path | None:
         """The checkpoint that is known without looking further: a canary's folder or a hub model's `local_path`."""
         if isinstance(self.weights, CanaryWeights):

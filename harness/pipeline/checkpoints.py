@@ -47,7 +47,7 @@ def find_checkpoint(spec: ModelSpec, weights_folder: Path) -> Checkpoint:
     """The checkpoint of ``spec``: a folder of its own, the hub's cache, or made earlier in ``weights_folder``."""
     match spec.weights:
         case CanaryWeights():
-            return _folder(spec.checkpoint_folder, "it is part of this repository: check out models/ again")
+            return _folder(spec.checkpoint_folder, "it is part of the harness: install it, or check out models/, again")
         case HubWeights(local_path=str()):
             return _folder(spec.checkpoint_folder, f"put the checkpoint there or drop local_path from {spec.name}.yaml")
         case HubWeights(hub_id=str(hub_id), revision=revision):
@@ -133,7 +133,7 @@ def make_random_weights(spec: ModelSpec, project: Project) -> Path:
     if not isinstance(spec.weights, RandomWeights) or spec.config_folder is None:
         raise ValueError(f"{spec.name} does not have random weights")
     folder = project.weights / spec.name
-    arguments = ["run", "--no-project", "--script", str(project.models / "make_random.py"), "--out", str(folder)]
-    arguments += ["--config", str(spec.config_folder), "--tokenizer", str(project.models / "canary")]
-    run_uv([*arguments, "--seed", str(spec.weights.seed)], folder=project.models.parent, timeout=1800)
+    arguments = ["run", "--no-project", "--script", str(project.model_file("make_random.py")), "--out", str(folder)]
+    arguments += ["--config", str(spec.config_folder), "--tokenizer", str(project.model_file("canary"))]
+    run_uv([*arguments, "--seed", str(spec.weights.seed)], folder=project.root, timeout=1800)
     return folder

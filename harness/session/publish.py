@@ -139,7 +139,10 @@ class Publisher:
         if tried is not None:
             found["remedies"] = tried["rows"]
         if self.session is not None:
-            found["models"] = {name: _facts(spec) for name, spec in self.session.models.items()}
+            models = self.session.models
+            shown = {each.model for each in self.session.combinations}
+            shown |= {each.axes.get("model", "") for each in self.store.records()}
+            found["models"] = {name: _facts(models[name]) for name in sorted(shown) if name in models}
             choice = None if self.everything else _choice(self.session.combinations, self.session.models)
             if choice is not None:
                 found["choice"] = choice

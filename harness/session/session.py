@@ -20,7 +20,7 @@ from harness.evidence.sources import Sources
 from harness.evidence.subjects import subjects_of
 from harness.index.package_index import PackageIndex
 from harness.matrix import expand, load_matrix
-from harness.matrix.model_files import load_models
+from harness.matrix.model_files import models_in
 from harness.pipeline.services import Services
 from harness.results.store import ResultStore
 from harness.scheduling.priority import InTurn, MostInformative, predictions_of
@@ -71,7 +71,7 @@ class Session:
         Raises:
             MatrixError: a spec is not as it must be.
         """
-        return load_models(self.project.models)
+        return models_in(*self.project.model_folders)
 
     @cached_property
     def combinations(self) -> tuple[Combination, ...]:
@@ -82,6 +82,7 @@ class Session:
             IndexUnavailable: a version rule needs the package index, which cannot be reached.
         """
         matrix = load_matrix(self.project.matrix_file)
+        self.project.hide_state()
         age = timedelta(seconds=0 if self.refresh else REMEMBERED_FOR)
         with PackageIndex(self.project.index_cache, age) as index:
             return expand(matrix, self.models, index)

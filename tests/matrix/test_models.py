@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from packaging.version import Version
 
 from harness.matrix import MatrixError
-from harness.matrix.model_files import load_model, load_models
+from harness.matrix.model_files import load_model, load_models, models_in
 from harness.matrix.models import HubWeights, download_command
+from harness.matrix.project import SHIPPED
 from tests import ROOT
 
 MODELS = ROOT / "models"
@@ -207,3 +209,21 @@ def test_a_family_says_of_which_model_a_configuration_is(folder: Path) -> None:
     families.write_text("tiny: {hub_id: nowhere}\n")
     with pytest.raises(MatrixError, match=r"families.yaml:1:\d+: tiny.hub_id: 'nowhere' is not a hub id"):
         load_models(folder)
+
+
+def test_a_projects_own_models_come_before_those_of_the_package(tmp_path: Path) -> None:
+    own = tmp_path / "models"
+    copytree(SHIPPED / "models" / "canary", own / "mine")
+    text = (SHIPPED / "models" / "canary.yaml").read_text()
+    (own / "canary.yaml").write_text(text.replace("folder: canary", "folder: mine"))
+    (own / "server.yaml").write_text("port: 80\n---\nof: another program\n")
+    models = models_in(own, SHIPPED / "models")
+    assert models["canary"].checkpoint_folder == own / "mine"
+    assert models["canary-awq"].checkpoint_folder == SHIPPED / "models" / "canary-awq"
+    assert models["qwen3"].architecture == "Qwen3ForCausalLM"
+    assert "server" not in models
+    assert set(models) == set(load_models(SHIPPED / "models"))
+
+
+def test_a_project_needs_no_models_of_its_own(tmp_path: Path) -> None:
+    assert set(models_in(tmp_path / "models", SHIPPED / "models")) == set(load_models(SHIPPED / "models"))

@@ -12,7 +12,8 @@ from packaging.utils import canonicalize_name
 
 from harness.core.errors import HarnessError
 from harness.engines import ENGINES, Backend
-from harness.matrix.model_files import load_models
+from harness.matrix.model_files import models_in
+from harness.matrix.project import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -136,8 +137,8 @@ def find_target(name: str, models: Path, backend: str = Backend.PYTORCH, python:
         UnknownModel: no spec, or several, go by that name.
         MatrixError: a spec in the folder is not as it must be.
     """
-    specs = load_models(models) if models.is_dir() and any(models.glob("*.yaml")) else {}
     wanted = name.lower()
+    specs = models_in(models, SHIPPED / "models") if wanted != DEFAULT_MODEL else {}
     if wanted == DEFAULT_MODEL:
         found = QWEN2_VL
     elif wanted in specs:

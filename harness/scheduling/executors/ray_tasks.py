@@ -23,8 +23,8 @@ from harness.core.verdict import Reason, Status, Verdict
 from harness.environments.interpreters import NoInterpreter
 from harness.environments.lock import Lock
 from harness.environments.resolve import Resolver
-from harness.matrix.model_files import load_models
-from harness.matrix.project import Project
+from harness.matrix.model_files import models_in
+from harness.matrix.project import SHIPPED, Project
 from harness.pipeline.check_runner import probes_digest
 from harness.pipeline.checkpoints import find_checkpoint
 from harness.pipeline.services import Services
@@ -235,7 +235,7 @@ class _NodeWorkers:
 
 @cache
 def _models(folder: Path) -> Mapping[str, ModelSpec]:
-    return load_models(folder)
+    return models_in(folder, SHIPPED / "models")
 
 
 def write_logs(folder: Path, logs: Mapping[str, str]) -> None:
