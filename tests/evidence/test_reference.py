@@ -33,7 +33,8 @@ def test_none_is_older_than_a_stack_of_the_same_level_without_a_reason(committed
         for other in each.ranked:
             assert each.best is not None
             newer = other.newness > each.best.newness
-            reason = other.standing < each.best.standing or (other.declared is False and each.best.declared is not False)
+            refused = other.declared is False and each.best.declared is not False
+            reason = refused or other.standing < each.best.standing
             assert not newer or reason, (each.best, other)
 
 
