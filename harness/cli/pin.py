@@ -9,34 +9,38 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.guard import guarded
-from harness.cli.options import project_options
+from harness.cli.options import gpu_gib, project_options
 from harness.core.errors import ExitCode
 from harness.core.files import write_atomically
 from harness.environments.interpreters import NoInterpreter
 from harness.environments.uv import UvFailure
+from harness.evidence.subjects import find_subject
+from harness.evidence.told import level_words, shown_line
 from harness.matrix import Backend
-from harness.matrix.quantities import gibibytes
 from harness.pin.advisories import DATABASES, Audit, audit
-from harness.pin.choose import Wish, choose
+from harness.pin.choose import PREFERENCES, Wish, choose_stack
 from harness.pin.evidence import Pin, with_reproduction
 from harness.pin.verify import verify_pin
 from harness.pin.write import EVIDENCE, requirements, write_pin
-from harness.session.publish import Publisher
+from harness.session.publish import choice_of
 from harness.session.session import Session
 
 if TYPE_CHECKING:
     from harness.matrix.project import Project
+    from harness.pin.choose import Chosen
 
 
 @click.group(invoke_without_command=True)
-@click.option("--model", metavar="NAME", help="[default: the model that the report leads with]")
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="A spec, a hub id, or a model that is built alike [default: as the report]",
+)
 @click.option("--python", metavar="VERSION", help="Only what was tested on this Python.")
 @click.option("--backend", type=click.Choice(["any", *map(str, Backend)]), default="any", show_default=True)
 @click.option("--gpu-memory", metavar="SIZE", help="What the target's GPU has, e.g. 8GiB.")
-@click.option(
-    "--prefer", type=click.Choice(["latency", "newest", "smallest"]), help="[default: as the report ranks them]"
-)
-@click.option("--partial", is_flag=True, help="Take also what passed only all that its machine could run.")
+@click.option("--prefer", type=click.Choice(PREFERENCES), help="[default: as the report ranks them]")
+@click.option("--partial", is_flag=True, help="Take also what no engine has served on any machine.")
 @click.option("--name", metavar="NAME", help="Folder below reports/pins [default: the combination's id]")
 @click.option(
     "--advisories",
@@ -72,29 +76,25 @@ def _write(  # noqa: PLR0913, PLR0917 - one parameter for each option
     verified: bool,
     project: Project,
 ) -> int:
-    session = Session(project)
-    publisher = Publisher(session.store, session)
-    extras = publisher.extras()
-    lead = extras.get("choice")
-    asked = model or (str(lead["model"]) if isinstance(lead, dict) else session.combinations[0].model)
-    if asked not in session.models:
-        raise click.UsageError(f"there is no model {asked!r}; there are: {', '.join(session.models)}")
     if name is not None and Path(name).name != name:
         raise click.UsageError(f"--name {name!r} is no plain name; write one without slashes")
     _check_database(advisories)
-    wish = Wish(asked, python, None if backend == "any" else backend, _gib(gpu_memory), prefer, partial)
-    outcome = choose(publisher.records(), wish, session.models[asked], session.project.locks, extras)
+    session = Session(project)
+    asked = find_subject(model, session.knowledge.subjects).name if model else _default(session)
+    memory = gpu_gib(gpu_memory) if gpu_memory is not None else None
+    wish = Wish(asked, python, None if backend == "any" else backend, memory, prefer, partial)
+    outcome = choose_stack(session.sources, session.knowledge, wish)
     if outcome.best is None:
         click.echo(f"nothing fits. {outcome.nearest}")
+        _tell_rejected(outcome)
         return ExitCode.NOTHING_TO_DO
     best, spec = outcome.best, session.models[asked]
-    click.echo(f"{best.record.id}: {best.answer.claim}")
-    for each, why in outcome.rejected.items():
-        click.echo(f"  not {each}: {why}")
+    click.echo(f"{best.name}: {level_words(best.known)}. {shown_line(session.knowledge, best.known).text}")
+    _tell_rejected(outcome)
     audited = _audited(requirements(best.lock, spec), advisories)
     click.echo(f"known vulnerabilities: {audited.sentence()}")
-    folder = session.project.reports / "pins" / (name or best.record.id)
-    files = write_pin(folder, Pin(best, outcome, wish, spec, audited, datetime.now(UTC)))
+    folder = session.project.reports / "pins" / (name or best.name)
+    files = write_pin(folder, Pin(best, outcome, session.knowledge, wish, spec, audited, datetime.now(UTC)))
     click.echo(f"{folder}: {', '.join(files)}")
     return _reproduced(folder) if verified else ExitCode.OK
 
@@ -145,11 +145,12 @@ def _audited(text: str, database: str | None) -> Audit:
     return audit(text, database)
 
 
-def _gib(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        size = gibibytes(text)
-    except ValueError as error:
-        raise click.UsageError(f"--gpu-memory {text!r}: {error}") from None
-    return float(str(size))
+def _default(session: Session) -> str:
+    """What the report leads with: the matrix's first model from the hub, else its first one."""
+    lead = choice_of(session.combinations, session.models)
+    return str(lead["model"]) if lead is not None else session.combinations[0].model
+
+
+def _tell_rejected(outcome: Chosen) -> None:
+    for each in outcome.rejected:
+        click.echo(f"  not {each.words}")

@@ -15,7 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from harness.cli import scan_output
 from harness.cli.guard import guarded
-from harness.cli.options import format_option
+from harness.cli.options import format_option, gpu_gib
 from harness.engines import Backend
 from harness.scan.answers.findings import Prediction
 from harness.scan.evaluation.target import DEFAULT_MODEL, PYTHON, find_target
@@ -213,23 +213,51 @@ def why_not(lmdeploy: str, paths: tuple[Path, ...], target: ScanTarget, library:
 
 @click.command()
 @click.option("--lmdeploy", metavar="VERSION", help="Only for this engine version [default: every one].")
+@click.option("--gpu-memory", metavar="SIZE", help="What the target's GPU has, e.g. 8GiB.")
+@click.option(
+    "--reports",
+    type=_FOLDER,
+    default=Path("reports"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where this machine's records are, and those taken over from others.",
+)
+@click.option("--known", "known_only", is_flag=True, help="Only what the records say; no index is asked.")
 @format_option
 @guarded
 @_of_target
 @_with_library
-def suggest(lmdeploy: str | None, target: ScanTarget, library: Library, form: str) -> int:
-    """List the transformers versions that remain for a model, the best first.
+def suggest(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    lmdeploy: str | None,
+    gpu_memory: str | None,
+    reports: Path,
+    known_only: bool,
+    target: ScanTarget,
+    library: Library,
+    form: str,
+) -> int:
+    """Name the stack to use for a model, from everything that is known, and the transformers versions that remain.
 
-    Exit code 1 when none remains.
+    The first is what 'lmdeploy-harness stacks' and 'pin' answer; the second is the scan's prediction, the best first.
+    Exit code 1 when there is neither.
     """
-    from harness.scan.answers.suggestion import suggestions  # noqa: PLC0415 - keeps `--help` quick
+    from harness.cli.stacks import answer_for, answer_lines, to_json  # noqa: PLC0415 - keeps `harness --help` quick
+    from harness.scan.answers.suggestion import suggestions  # noqa: PLC0415 - as above
 
-    found = suggestions(library, target, lmdeploy, progress=_progress(form))
+    memory = gpu_gib(gpu_memory) if gpu_memory is not None else None
+    models = click.get_current_context().params["folder"]
+    knowledge, choice = answer_for(target.model, target.backend, memory, models=models, reports=reports)
+    found = [] if known_only else suggestions(library, target, lmdeploy, progress=_progress(form))
     if form == "json":
-        click.echo(json.dumps([each.to_json() for each in found], indent=1))
+        answer = None if choice is None else to_json(knowledge, choice)
+        click.echo(json.dumps({"answer": answer, "predictions": [each.to_json() for each in found]}, indent=1))
     else:
-        click.echo(scan_output.suggestions(found))
-    return 0 if any(each.versions for each in found) else 1
+        for line in answer_lines(knowledge, choice) if choice is not None else ["No machine's records tell of it."]:
+            click.echo(line)
+        if not known_only:
+            click.echo(f"\nWhat the scan foresees:\n{scan_output.suggestions(found)}")
+    known = choice is not None and choice.best is not None
+    return 0 if known or any(each.versions for each in found) else 1
 
 
 @click.command()
@@ -333,12 +361,12 @@ def _map(library: Library, target: ScanTarget, write: Path | None, form: str) ->
     from harness.core.files import read_json, write_atomically  # noqa: PLC0415 - keeps `--help` quick
     from harness.results.store import ResultStore  # noqa: PLC0415 - as above
     from harness.scan.answers.grid import make_grid  # noqa: PLC0415 - as above
-    from harness.scan.answers.report_data import map_context  # noqa: PLC0415 - as above
+    from harness.scan.answers.report_data import declared_ranges, map_context  # noqa: PLC0415 - as above
 
     grid = make_grid(library, target, progress=_progress(form))
     records = ResultStore(write).records() if write is not None else ()
     truth = read_json(write / "scan-truth.json") if write is not None else None
-    context: dict[str, Any] = map_context(grid, records, truth=truth)
+    context: dict[str, Any] = map_context(grid, records, declared=declared_ranges(library, grid.lmdeploy), truth=truth)
     if write is not None:
         write_atomically(write / "scan.json", json.dumps(context))
     click.echo(json.dumps(context) if form == "json" else scan_output.grid(grid))

@@ -18,16 +18,18 @@ from harness.cli.options import gpu_gib, project_options
 from harness.core.errors import ExitCode
 from harness.core.markdown import plain, table
 from harness.engines import Backend
-from harness.evidence.choice import choose, memory_of, named, why
+from harness.evidence.choice import Target, choose, memory_of, named, why
 from harness.evidence.levels import Level
-from harness.evidence.subjects import find_subject
+from harness.evidence.sources import Sources
+from harness.evidence.subjects import find_subject, subjects_of
 from harness.evidence.told import conflict_lines, level_words, memory_line, not_shown_line, shown_line
+from harness.matrix.model_files import load_models
 from harness.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.evidence.choice import Choice, Target
+    from harness.evidence.choice import Choice
     from harness.evidence.stacks import Knowledge, Known
     from harness.matrix.project import Project
 
@@ -104,6 +106,16 @@ def chosen(knowledge: Knowledge, models: Sequence[str], backend: str | None, tar
         )
         if backend in {None, each}
     ]
+
+
+def answer_for(
+    model: str, backend: str, gpu_memory_gib: float | None, *, models: Path, reports: Path
+) -> tuple[Knowledge, Choice | None]:
+    """The answer for a model of a folder of specs; None where no record tells of it."""
+    specs = load_models(models) if models.is_dir() else {}
+    knowledge = Sources.of(reports).knowledge(subjects_of(specs.values()))
+    known = model in knowledge.subjects and backend in knowledge.backends_of(model)
+    return knowledge, choose(knowledge, model, backend, Target(gpu_gib=gpu_memory_gib)) if known else None
 
 
 def to_json(knowledge: Knowledge, choice: Choice) -> dict[str, Any]:

@@ -21,6 +21,8 @@ SERVED = (Stage.BOOT, Stage.SEE, Stage.STRUCTURE)
 """What it takes to have served."""
 _UNJUDGED = "any"
 """The judge of weights whose answers mean nothing."""
+_NUMBERS = "logits"
+"""The judge of weights that have no right answer: their numbers are compared."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,19 @@ class Sighting:
         return says and not wrong and not self.record.synthetic
 
     @cached_property
+    def _judges(self) -> frozenset[object]:
+        asked = (facts.get("asked") for _, facts in self._facts())
+        return frozenset(each.get("judge") for each in asked if isinstance(each, dict))
+
+    @property
     def judged(self) -> bool:
         """Whether the answers could be right or wrong."""
-        for _, facts in self._facts():
-            asked = facts.get("asked")
-            if isinstance(asked, dict) and asked.get("judge") == _UNJUDGED:
-                return False
-        return True
+        return _UNJUDGED not in self._judges
+
+    @property
+    def knows_answers(self) -> bool:
+        """Whether the right answers are known, as they are of trained weights."""
+        return self._judges.isdisjoint({_UNJUDGED, _NUMBERS})
 
     @property
     def served(self) -> bool:

@@ -40,8 +40,8 @@ class Shown:
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Among equals: this model before a stand-in, this lock before another, then the latest."""
-        return (self.rank, self.own, self.exact, self.sighting.order)
+        """Among equals: this model before a stand-in, this lock before another, trained weights first, the latest."""
+        return (self.rank, self.own, self.exact, self.sighting.knows_answers, self.sighting.order)
 
 
 @dataclass(frozen=True, slots=True)

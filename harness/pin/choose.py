@@ -1,27 +1,25 @@
-"""Which tested stack to pin: the report's own answer, among the records that fit the target."""
+"""Which stack to pin: the answer from everything that is known, among the stacks that fit the target."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 from harness.core.verdict import Stage
-from harness.core.versions import version_key
-from harness.environments.lock import InvalidLock, Lock
-from harness.report.context import build_context
+from harness.engines import Backend, configuration_of
+from harness.evidence.choice import Choice, Target, choose, conservative, named
+from harness.evidence.told import level_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from pydantic import JsonValue
+    from collections.abc import Iterable, Sequence
 
     from harness.core.records import Record
-    from harness.matrix.models import ModelSpec
-    from harness.report.model import Recommendation
+    from harness.environments.lock import Lock
+    from harness.evidence.sources import Sources
+    from harness.evidence.stacks import Knowledge, Known
 
-LEVELS = ("proven", "partial")
+PREFERENCES = ("newest", "conservative", "smallest", "latency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +31,43 @@ class Wish:
     backend: str | None = None
     gpu_memory_gib: float | None = None
     prefer: str | None = None
-    """``latency``, ``newest`` or ``smallest``; None: as the report ranks."""
+    """One of :data:`PREFERENCES`; None: as the answer ranks."""
     partial: bool = False
-    """Take also what passed only all that its machine could run."""
+    """Take also what no engine has served anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestedStack:
-    """A record whose stack fits, with what was shown of it."""
+    """A stack that can be pinned: what is known of it, the attempt that says the most, and its lock."""
 
+    known: Known
     record: Record
     lock: Lock
-    answer: Recommendation
+
+    @property
+    def name(self) -> str:
+        """How a combination of it would be called."""
+        known = self.known
+        versions = f"lmdeploy{known.lmdeploy}-transformers{known.transformers}"
+        day = f"-{known.as_of}" if known.as_of else ""
+        return f"{versions}-{known.backend}-{known.subject.name}-py{known.python}{day}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Stacks that were not taken for one and the same reason."""
+
+    MOST_NAMED: ClassVar[int] = 3
+
+    reason: str
+    stacks: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """How many, why, and the first few."""
+        more = len(self.stacks) - self.MOST_NAMED
+        named_ones = "; ".join(self.stacks[: self.MOST_NAMED])
+        return f"{len(self.stacks)}: {self.reason} ({named_ones}{f'; and {more} more' if more > 0 else ''})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,73 +75,69 @@ class Chosen:
     """The outcome: the choice, or what came nearest."""
 
     best: TestedStack | None
-    rejected: Mapping[str, str]
-    """Record id to why it was not taken."""
+    rejected: tuple[Rejected, ...]
     nearest: str = ""
-    """Where nothing fits: what came nearest, and what stands in the way."""
+    """Where nothing fits: what came nearest, what stands in the way, and what ``--partial`` would give."""
 
 
-def choose(
-    records: Sequence[Record],
-    wish: Wish,
-    spec: ModelSpec,
-    locks: Path,
-    extras: Mapping[str, JsonValue],
-) -> Chosen:
-    """The stack to pin.
-
-    Args:
-        records: the latest attempt at each combination.
-        wish: what is asked for.
-        spec: the model's.
-        locks: folder of the kept locks.
-        extras: the report's own.
-    """
-    rejected: dict[str, str] = {}
-    fitting: dict[str, TestedStack] = {}
-    for record in records:
-        if record.axes.get("model") != wish.model:
-            continue
-        why = _misfit(record, wish, spec)
-        lock = _lock(record, locks)
-        answer = _answers([record], extras)[0]
-        if why is None and answer.level not in LEVELS[: 2 if wish.partial else 1]:
-            why = " ".join([answer.claim, *answer.not_proven])
-        if why is None and lock is None:
-            why = "its lock file is gone or was changed; run it again"
-        if why is not None or lock is None:
-            rejected[record.id] = why or ""
-            continue
-        fitting[record.id] = TestedStack(record, lock, answer)
-    if not fitting:
-        return Chosen(None, rejected, _nearest(records, wish, rejected, extras))
-    best = _best(list(fitting.values()), wish, extras)
-    for name, each in fitting.items():
-        if each is not best:
-            rejected[name] = "fits as well; ranked lower"
-    return Chosen(best, rejected)
+def choose_stack(sources: Sources, knowledge: Knowledge, wish: Wish) -> Chosen:
+    """The stack to pin."""
+    target = Target(wish.python, wish.gpu_memory_gib)
+    backends = [wish.backend] if wish.backend else knowledge.backends_of(wish.model)
+    choices = sorted((choose(knowledge, wish.model, each, target) for each in backends), key=_lead)
+    why: dict[str, str] = {}
+    best: TestedStack | None = None
+    for choice in choices:
+        fitting = _fitting(choice, sources, why, partial=wish.partial)
+        if fitting:
+            best = _preferred(fitting, wish)
+            why |= {_told(each.known): "fits as well, ranked lower" for each in fitting if each is not best}
+            break
+    return Chosen(best, _grouped(why), "" if best is not None else _nearest(sources, knowledge, wish, choices))
 
 
-def _best(fitting: Sequence[TestedStack], wish: Wish, extras: Mapping[str, JsonValue]) -> TestedStack:
-    """What the report leads with; a preference only decides between stacks that the report puts on one level."""
-    answers = _answers([each.record for each in fitting], extras)
-    lead = answers[0]
-    peers = [
-        each for each in fitting if each.record.axes["backend"] == lead.backend and each.answer.level == lead.level
-    ]
+def _lead(choice: Choice) -> tuple[object, ...]:
+    """LMDeploy's engines before the reference, then the stronger evidence."""
+    order = [*map(str, Backend)]
+    strength = choice.best.standing if choice.best is not None else (-1, -1)
+    place = order.index(choice.backend) if choice.backend in order else len(order)
+    return (configuration_of(choice.backend) is None, -strength[0], -strength[1], place)
+
+
+def _fitting(choice: Choice, sources: Sources, why: dict[str, str], *, partial: bool) -> list[TestedStack]:
+    fitting = []
+    for known in choice.ranked:
+        lock = sources.lock(known.lock)
+        if known.conflicts:
+            why[_told(known)] = "evidence is in conflict: it also fails"
+        elif not known.level.served and not partial:
+            why[_told(known)] = f"{level_words(known)} only; --partial takes it"
+        elif known.best is None or lock is None:
+            why[_told(known)] = "its lock was not kept, or is not the one that ran; run it again"
+        else:
+            fitting.append(TestedStack(known, known.best.sighting.record, lock))
+    for known in choice.failing:
+        why[_told(known)] = known.against[0].record.verdict if known.against else "nothing speaks for it"
+    for known, reason in choice.unfit:
+        why[_told(known)] = reason
+    return fitting
+
+
+def _preferred(fitting: Sequence[TestedStack], wish: Wish) -> TestedStack:
+    """A preference only decides between stacks that stand equally high."""
+    peers = [each for each in fitting if each.known.standing == fitting[0].known.standing]
     if wish.prefer == "newest":
-        return max(peers, key=_age_key)
+        return max(peers, key=lambda each: each.known.newness)
+    if wish.prefer == "conservative":
+        oldest = conservative([each.known for each in peers])
+        return next(each for each in peers if each.known is oldest)
     if wish.prefer == "smallest":
-        return min(peers, key=lambda each: sum(each.lock.download_sizes(each.record.axes["python"]).values()))
+        return min(peers, key=lambda each: sum(each.lock.download_sizes(each.known.python).values()))
     if wish.prefer == "latency":
-        timed = [
-            (latency, place) for place, each in enumerate(peers) if (latency := latency_of(each.record)) is not None
-        ]
+        timed = [(latency, place) for place, each in enumerate(peers) if (latency := latency_of(each.record))]
         if timed:
             return peers[min(timed)[1]]
-    shown = build_context([each.record for each in fitting], generated=datetime.now(UTC), extras=extras)
-    chosen = shown.combinations[lead.combination or 0].id
-    return next(each for each in fitting if each.record.id == chosen)
+    return peers[0]
 
 
 def latency_of(record: Record) -> float | None:
@@ -135,64 +154,33 @@ def latency_of(record: Record) -> float | None:
     return total
 
 
-def gpu_peak_mib(record: Record) -> float | None:
-    """GPU memory that the boot was seen to take, MiB; None: it was not measured."""
-    for stage in record.stages:
-        for check in stage.checks:
-            gpu = check.facts.get("gpu")
-            peak = gpu.get("peak_mib") if isinstance(gpu, dict) else None
-            if isinstance(peak, int | float) and peak > 0:
-                return float(peak)
-    return None
+def _told(known: Known) -> str:
+    day = f", as of {known.as_of}" if known.as_of else ""
+    return f"{known.backend}: {named(known)}, Python {known.python}{day} ({known.lock or 'no lock'})"
 
 
-def _misfit(record: Record, wish: Wish, spec: ModelSpec) -> str | None:  # noqa: PLR0911 - one for each reason
-    """Why the record says nothing for this target; None: it does."""
-    python, backend = record.axes.get("python", ""), record.axes.get("backend", "")
-    if record.synthetic:
-        return "made up, no result"
-    if wish.python and python != wish.python and not python.startswith(f"{wish.python}."):
-        return f"tested on Python {python}, not {wish.python}"
-    if wish.backend and backend != wish.backend:
-        return f"tested on the {backend} backend"
-    if record.differences:
-        return f"ran with other versions than its lock's: {', '.join(sorted(record.differences))}"
-    if wish.gpu_memory_gib is not None:
-        peak = gpu_peak_mib(record)
-        if peak is not None and peak > wish.gpu_memory_gib * 1024:
-            return f"took {peak / 1024:.1f} GiB of GPU memory; the target has {wish.gpu_memory_gib:g} GiB"
-        if peak is None and spec.memory.gpu_gib > wish.gpu_memory_gib:
-            return f"the model needs about {spec.memory.gpu_gib:g} GiB by its spec; the target has less"
-    return None
+def _grouped(why: dict[str, str]) -> tuple[Rejected, ...]:
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for stack, reason in why.items():
+        groups[reason].append(stack)
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    return tuple(Rejected(reason, tuple(stacks)) for reason, stacks in ordered)
 
 
-def _lock(record: Record, locks: Path) -> Lock | None:
-    file = locks / (record.lock or "none") / "pylock.toml"
-    if record.lock is None or not file.is_file():
-        return None
-    lock = Lock(file.read_text(encoding="utf-8"))
-    try:
-        whole = lock.name == record.lock and bool(lock.stack)
-    except InvalidLock:
-        return None
-    return lock if whole else None
-
-
-def _answers(records: Sequence[Record], extras: Mapping[str, JsonValue]) -> list[Recommendation]:
-    return build_context(records, generated=datetime.now(UTC), extras=extras).answers
-
-
-def _age_key(each: TestedStack) -> tuple[object, ...]:
-    return tuple(version_key(each.record.axes.get(name, "")) for name in ("lmdeploy", "transformers", "python"))
-
-
-def _nearest(
-    records: Sequence[Record], wish: Wish, rejected: Mapping[str, str], extras: Mapping[str, JsonValue]
-) -> str:
-    of_model = [each for each in records if each.axes.get("model") == wish.model]
-    if not of_model:
-        return f"no run has tried {wish.model}; 'lmdeploy-harness run' with it in the matrix first"
-    asked = [each for each in of_model if wish.backend in (None, each.axes.get("backend"))] or of_model
-    shown = build_context(asked, generated=datetime.now(UTC), extras=extras)
-    nearest = shown.combinations[shown.answers[0].combination or 0]
-    return f"nearest: {nearest.id} ({nearest.verdict}). In the way: {rejected.get(nearest.id, '')}"
+def _nearest(sources: Sources, knowledge: Knowledge, wish: Wish, choices: Iterable[Choice]) -> str:
+    all_of_them = list(choices)
+    nearest = next((each for choice in all_of_them if (each := choice.best)), None)
+    if not wish.partial:
+        partial = choose_stack(sources, knowledge, replace(wish, partial=True)).best
+        if partial is not None:
+            return f"With --partial: {_told(partial.known)}, {level_words(partial.known)}."
+    if nearest is None:
+        unfit = next(((known, reason) for choice in all_of_them for known, reason in choice.unfit), None)
+        if unfit is not None:
+            return f"Nearest: {_told(unfit[0])}. In the way: {unfit[1]}."
+        failing = next((each for choice in all_of_them if (each := choice.nearest)), None)
+        if failing is None:
+            return f"Nothing is known of {wish.model}; run it, or take over the records of a machine that did."
+        verdict = failing.against[0].record.verdict if failing.against else "nothing speaks for it"
+        return f"Nearest: {_told(failing)}. In the way: {verdict}."
+    return f"Nearest: {_told(nearest)}, {level_words(nearest)}. In the way: its lock was not kept here."

@@ -7,13 +7,15 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from harness.core.markdown import code, plain, table
-from harness.pin.choose import gpu_peak_mib, latency_of
+from harness.evidence.told import conflict_lines, level_words, memory_line, not_shown_line, shown_line
+from harness.pin.choose import latency_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from harness.core.records import Record
+    from harness.evidence.stacks import Knowledge
     from harness.matrix.models import ModelSpec
     from harness.pin.advisories import Audit
     from harness.pin.choose import Chosen, TestedStack, Wish
@@ -25,6 +27,7 @@ class Pin:
 
     chosen: TestedStack
     outcome: Chosen
+    knowledge: Knowledge
     wish: Wish
     spec: ModelSpec
     audited: Audit
@@ -41,18 +44,24 @@ def evidence(pin: Pin, notes: Sequence[str]) -> str:
         pin: what is pinned, and why.
         notes: what is to be known of the folder's other files.
     """
-    record, answer, wish = pin.chosen.record, pin.chosen.answer, pin.wish
-    lines = [f"# Evidence for {record.id}", "", answer.claim, ""]
-    lines += [f"- Not shown: {each}" for each in answer.not_proven]
-    lines += [
-        f"- Verdict: {code(record.verdict)}, attempt {record.attempt}",
+    known, record, wish = pin.chosen.known, pin.chosen.record, pin.wish
+    memory = memory_line(pin.knowledge, known, wish.gpu_memory_gib)
+    lines = [
+        f"# Evidence for {pin.chosen.name}",
+        "",
+        f"Level {known.level.mark} of 6, {level_words(known)}.",
+        "",
+        f"- {plain(shown_line(pin.knowledge, known).text)}",
+        f"- {plain(not_shown_line(known))}",
+        *([f"- {plain(memory.text)}"] if memory is not None else []),
+        *(f"- {plain(each.text)}" for each in conflict_lines(known)),
+        f"- The record: {code(record.id)}, {code(record.verdict)}, from {_source(pin)}",
         f"- Tested {record.finished:%Y-%m-%d %H:%M} UTC, {_age(pin)} before this pin was made ({pin.made:%Y-%m-%d})",
         _place(record),
         (
             f"- Target: Python {wish.python or 'any'}, backend {wish.backend or 'any'}, "
             f"GPU memory {f'{wish.gpu_memory_gib:g} GiB' if wish.gpu_memory_gib else 'not said'}"
         ),
-        f"- GPU memory taken: {_memory(pin)}",
         f"- Both passes, warm: {_latency(record)}",
         f"- Stack: `{pin.chosen.lock.name}`, {len(pin.chosen.lock.stack)} packages",
         f"- Known vulnerabilities: {pin.audited.sentence()}",
@@ -66,7 +75,7 @@ def evidence(pin: Pin, notes: Sequence[str]) -> str:
     ]
     if pin.audited.found:
         lines += ["## Known vulnerabilities\n", _advisories(pin.audited)]
-    lines += ["## Not taken\n", *(f"- {name}: {plain(why)}" for name, why in sorted(pin.outcome.rejected.items()))]
+    lines += ["## Not taken\n", *(f"- {plain(each.words)}" for each in pin.outcome.rejected)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -91,9 +100,9 @@ def _place(record: Record) -> str:
     return f"- On {system}, GPU: {', '.join(machine.gpus) or 'none'}, driver: {machine.driver or 'none'}"
 
 
-def _memory(pin: Pin) -> str:
-    peak = gpu_peak_mib(pin.chosen.record)
-    return f"{peak:.0f} MiB" if peak else f"not measured; by the model spec {pin.spec.memory.gpu_gib:g} GiB"
+def _source(pin: Pin) -> str:
+    best = pin.chosen.known.best
+    return code(best.sighting.source) if best is not None and best.sighting.source else "this machine"
 
 
 def _latency(record: Record) -> str:

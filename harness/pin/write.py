@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from harness.core.files import write_atomically
 from harness.engines import configuration_of
 from harness.engines.launch_script import PORT, launch_script
+from harness.evidence.settings import launch_settings
 from harness.matrix.models import HubWeights
 from harness.pin.advisories import audit_json
-from harness.pin.engine import engine_settings
 from harness.pin.evidence import Pin, evidence
 from harness.pin.sbom import sbom
 from harness.process.redaction import redact
@@ -34,12 +34,12 @@ def write_pin(folder: Path, pin: Pin) -> list[str]:
         OSError: the folder cannot be written.
         InvalidLock: a package of the lock has no hash.
     """
-    record, lock, spec = pin.chosen.record, pin.chosen.lock, pin.spec
-    python, backend = record.axes["python"], record.axes["backend"]
+    known, lock, spec = pin.chosen.known, pin.chosen.lock, pin.spec
+    python, backend = known.python, known.backend
     facts = {"stack": lock.name, "python": python, "packages": dict(lock.stack)}
     files = {
         "requirements.txt": requirements(lock, spec),
-        "sbom.cdx.json": sbom(lock, record.id, python, pin.audited, pin.made),
+        "sbom.cdx.json": sbom(lock, pin.chosen.name, python, pin.audited, pin.made),
         "vulnerabilities.json": audit_json(pin.audited),
         FACTS: json.dumps(facts, indent=1) + "\n",
     }
@@ -48,10 +48,13 @@ def write_pin(folder: Path, pin: Pin) -> list[str]:
     notes = _notes(pin)
     configuration = configuration_of(backend)
     if configuration is not None:
-        engine = engine_settings(configuration, record, spec, pin.wish.gpu_memory_gib)
-        files["launch_server.py"] = launch_script(configuration, _model(spec), engine.fields)
+        settings = launch_settings(pin.knowledge, known, pin.wish.gpu_memory_gib)
+        fields = dict(settings.fields)
+        if isinstance(spec.weights, HubWeights) and spec.weights.revision is not None:
+            fields["revision"] = spec.weights.revision
+        files["launch_server.py"] = launch_script(configuration, _model(spec), fields)
         files["Dockerfile"] = dockerfile(python)
-        notes.append(f"Engine settings in `launch_server.py`: {engine.origin}.")
+        notes.append(f"Engine settings in `launch_server.py`: {settings.origin}.")
     files[EVIDENCE] = redact(evidence(pin, notes))
     for name in ("pylock.toml", "launch_server.py", "Dockerfile"):
         if name not in files:
@@ -97,7 +100,7 @@ def _notes(pin: Pin) -> list[str]:
     notes = []
     if not is_public(pin.chosen.lock):
         notes.append("There is no pylock.toml: not every file of the stack has a public address.")
-    backend = pin.chosen.record.axes["backend"]
+    backend = pin.chosen.known.backend
     if configuration_of(backend) is None:
         notes.append(f"There is no launch script: this was shown with plain {backend}, not LMDeploy's engines.")
         return notes

@@ -109,6 +109,8 @@ class ScanView(_Part):
     columns: list[str]
     """transformers versions."""
     cells: list[list[ScanCell | None]]
+    declared: dict[str, str] = {}
+    """The transformers that each lmdeploy's own check accepts without a warning."""
     truth: ScanTruth | None = None
 
 

@@ -143,7 +143,7 @@ class Publisher:
             shown = {each.model for each in self.session.combinations}
             shown |= {each.axes.get("model", "") for each in self.store.records()}
             found["models"] = {name: _facts(models[name]) for name in sorted(shown) if name in models}
-            choice = None if self.everything else _choice(self.session.combinations, self.session.models)
+            choice = None if self.everything else choice_of(self.session.combinations, self.session.models)
             if choice is not None:
                 found["choice"] = choice
         return found
@@ -163,7 +163,7 @@ def _facts(spec: ModelSpec) -> dict[str, JsonValue]:
     }
 
 
-def _choice(combinations: Sequence[Combination], models: Mapping[str, ModelSpec]) -> dict[str, JsonValue] | None:
+def choice_of(combinations: Sequence[Combination], models: Mapping[str, ModelSpec]) -> dict[str, JsonValue] | None:
     """What the matrix's reader came for: its first model from the hub, on the machine that it is written for."""
     target = combinations[0].target
     words = [f"{target.gpu_memory_gib:g} GiB GPU"] if target.gpu_memory_gib else []

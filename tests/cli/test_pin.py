@@ -39,7 +39,7 @@ def test_the_proven_stack_is_pinned_and_verified(tested: MiniProject, run_harnes
     assert "| structure | `pass/structure` |" in told
     assert "Known vulnerabilities: Not checked: UV_OFFLINE is set" in told
     assert "4 packages installed; identical to the tested stack" in told
-    assert "transformers5.0.0-transformers-mini-py3.11" in told
+    assert "lmdeploy 1.0 with transformers 5.0.0, Python 3.11" in told
     text = (folder / "requirements.txt").read_text()
     assert "transformers==4.57.3" in text
     assert str(tested.root) not in text
@@ -67,9 +67,9 @@ def test_a_pin_that_was_changed_is_noticed(tested: MiniProject, run_harness: Har
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--backend", "pytorch"), "nearest: lmdeploy1.0-transformers4.57.3-pytorch-mini-py3.11"),
-        (("--python", "3.12"), "tested on Python 3.11, not 3.12"),
-        (("--gpu-memory", "512MiB"), "the target has less"),
+        (("--backend", "pytorch"), "Nearest: pytorch: lmdeploy 1.0 with transformers 4.57.3, Python 3.11"),
+        (("--python", "3.12"), "known for Python 3.11, not 3.12"),
+        (("--gpu-memory", "512MiB"), "GiB of GPU memory; the target has 0.5 GiB"),
     ],
 )
 def test_what_stands_in_the_way_is_told(

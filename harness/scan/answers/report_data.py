@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.verdict import Stage, Status, Verdict
 from harness.engines import Backend
+from harness.scan.evaluation.engine import ROOT
+from harness.scan.evaluation.metadata import warned_range
 from harness.scan.evaluation.target import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from packaging.version import Version
+
     from harness.core.records import Record
     from harness.scan.answers.grid import Cell, Grid
+    from harness.scan.sources.release import Library
 
 _PREDICTED = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS)
 """Stages that the scan predicts."""
@@ -24,13 +29,15 @@ def map_context(
     records: Iterable[Record] = (),
     *,
     truth: Mapping[str, Any] | None = None,
+    declared: Mapping[str, str] | None = None,
     date: str | None = None,
 ) -> dict[str, Any]:
-    """The report's view of the map (``ScanView``): ``{model, backend, python, date, rows, columns, cells, truth}``.
+    """The report's view of the map, as ``ScanView`` has it.
 
     Args:
         grid: the predictions.
         records: what was measured; records of other models and backends are left out.
+        declared: the transformers that each engine release's own check accepts.
         truth: the table of ``lmdeploy-harness scan-truth``; laid over the predictions too, and shown beside them.
         date: when the predictions were made, ISO 8601; None: today.
     """
@@ -55,8 +62,25 @@ def map_context(
         "rows": [str(version) for version in grid.lmdeploy],
         "columns": [str(version) for version in grid.transformers],
         "cells": cells,
+        "declared": dict(declared or {}),
         "truth": None if truth is None else {"summary": truth["summary"], "pairs": pairs},
     }
+
+
+def declared_ranges(library: Library, engines: Iterable[Version]) -> dict[str, str]:
+    """The transformers that each engine release's own check accepts without a warning; without those that have none.
+
+    Raises:
+        IndexUnavailable: the index cannot be asked.
+    """
+    found = {}
+    for version in engines:
+        release = library.release(ROOT, version)
+        release.fetch(release.modules)
+        accepted = warned_range(release)
+        if accepted is not None:
+            found[str(version)] = str(accepted.specifier)
+    return found
 
 
 def measured_outcomes(records: Iterable[Record], model: str, backend: str) -> dict[tuple[str, str], str]:
