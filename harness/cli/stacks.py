@@ -183,9 +183,12 @@ def _detail(knowledge: Knowledge, choice: Choice) -> None:
         click.echo(f"  {line}")
     if choice.ranked:
         click.echo("  Every stack that anything speaks for, the best first:")
-    for each in choice.ranked:
+    for each in (it for it in choice.ranked if it.level is not Level.PREDICTED):
         against = f"; {len(each.against)} against it" if each.against else ""
         click.echo(f"    {_pair(each)}: {level_words(each)}{against} ({each.lock or 'no lock'})")
+    foreseen = sum(each.level is Level.PREDICTED for each in choice.ranked)
+    if foreseen:
+        click.echo(f"    and {foreseen} pairs of versions that only the scan speaks for")
     for reason, count in grouped(choice):
         click.echo(f"  Not: {count} because {reason}")
     click.echo("")

@@ -101,10 +101,12 @@ def peers(choice: Choice) -> list[Known]:
 def conservative(known: Sequence[Known]) -> Known:
     """Of stacks that stand equally high, the one whose versions have been out for longest.
 
-    Of one pair: what was tested as it stands, and resolved today, first.
+    Where lmdeploy names some of the transformers, one of those. Of one pair: what was tested as it stands, and resolved
+    today, first.
     """
-    oldest = min(known, key=lambda each: (version_key(each.lmdeploy), version_key(each.transformers))).pair
-    return max((each for each in known if each.pair == oldest), key=lambda each: each.newness)
+    named_ones = [each for each in known if each.declared is not False] or known
+    oldest = min(named_ones, key=lambda each: (version_key(each.lmdeploy), version_key(each.transformers))).pair
+    return max((each for each in named_ones if each.pair == oldest), key=lambda each: each.newness)
 
 
 def misfit(knowledge: Knowledge, known: Known, target: Target) -> str:
