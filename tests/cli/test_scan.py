@@ -11,7 +11,6 @@ from click.testing import CliRunner
 
 from harness.cli.scan import COMMANDS
 from harness.scan.answers.requirements import YOURS
-from tests import ROOT
 from tests.scan.miniatures import TABLE, engine, provider, publish, wheel
 
 if TYPE_CHECKING:
@@ -176,13 +175,6 @@ def test_suggest_lists_what_remains(run: Callable[..., Result]) -> None:
     told = data(run("suggest", "--lmdeploy", "0.9.0", "--format", "json"))
     assert told["predictions"][0]["best"] == "4.42.0"
     assert told["answer"] is None
-
-
-def test_suggest_begins_with_what_records_say(run: Callable[..., Result]) -> None:
-    asked = ("suggest", "--model", "qwen2-vl-2b-instruct", "--backend", "turbomind", "--known")
-    result = run(*asked, "--models", str(ROOT / "models"), "--reports", str(ROOT / "reports"))
-    assert result.exit_code == 0
-    assert result.stdout.startswith("Use lmdeploy 0.18.0 with transformers 5.6.2 on Python 3.12: served beside other")
 
 
 def test_symbol_tells_where_a_name_is(run: Callable[..., Result]) -> None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 
+from harness.cli.scan import suggest
 from harness.cli.stacks import chosen, stacks
 from harness.evidence.choice import Target
 from harness.evidence.sources import Sources
 from harness.evidence.subjects import subjects_of
 from harness.matrix.model_files import load_models
+from harness.pin.choose import Wish, choose_stack
+from tests import ROOT
 
 if TYPE_CHECKING:
-    from harness.evidence.stacks import Knowledge
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+    from harness.evidence.stacks import Knowledge
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +60,19 @@ def test_a_table_for_every_model_and_backend(monkeypatch: pytest.MonkeyPatch) ->
     assert shown.exit_code == 0
     assert "| qwen2-vl-2b-instruct | turbomind |" in shown.output
     assert CliRunner().invoke(stacks, ["no-such-model"]).exit_code == 2
+
+
+@pytest.mark.parametrize("backend", ["pytorch", "turbomind"])
+def test_suggest_pin_and_stacks_give_one_answer(
+    committed: Knowledge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, backend: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    sources = Sources.of(ROOT / "reports")
+    pinned = choose_stack(sources, committed, Wish("qwen2-vl-2b-instruct", backend=backend, gpu_memory_gib=8)).best
+    assert pinned is not None
+    assert pinned.lock.name == pinned.known.lock
+    asked = ["--model", "qwen2-vl-2b-instruct", "--backend", backend, "--gpu-memory", "8GiB", "--format", "json"]
+    suggested = json.loads(CliRunner().invoke(suggest, [*asked, "--known", "--cache", str(tmp_path)]).output)
+    answers = json.loads(CliRunner().invoke(stacks, [*asked[1:2], *asked[2:]]).output)
+    assert suggested["answer"] == answers[0]
+    assert suggested["answer"]["recommended"]["lock"] == pinned.lock.name
