@@ -140,7 +140,7 @@ def _alternate(command: list[str], variables: dict[str, str], gpu_pool: GpuPool,
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables}
     )
     sampling, done = threading.Event(), threading.Event()
-    lease = Lease(gpu_pool.cards[0], BUDGET_MIB, "overhead", alone=True)
+    lease = Lease(gpu_pool.cards[:1], BUDGET_MIB, "overhead", alone=True)
     threading.Thread(target=_watch, args=(lease, sampling, done), daemon=True).start()
     order = random.Random(0)  # noqa: S311 - a fixed seed, so that the order can be repeated
     _told(child)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from harness.pipeline.checkpoints import Checkpoint, folder_digest, model_reques
 from harness.pipeline.checks import launch_style
 from harness.pipeline.events import read_report
 from harness.pipeline.limits import limits_of
+from harness.probes.engines.settings import SMALLEST_CACHE_MIB, WORKSPACE_MIB
 from harness.process.probing import PROBES, ProbeCall, run_probes
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ def told_settings(subject: Subject) -> dict[str, object]:
         "settings": configuration.settings(subject.spec.quantisation, asked).fields,
         "smoke": configuration.smoke.fields,
         "budget_mib": gpu_budget_mib(subject),
-        "weights_mib": round(subject.spec.memory.weights_gib * 1024),
+        "weights_mib": weights_mib(subject),
     }
 
 
@@ -111,9 +113,22 @@ def script_for(subject: Subject, model: str) -> str:
 
 
 def gpu_budget_mib(subject: Subject) -> int:
-    """GPU memory the boot may use, MiB: the target's, or else what the model's spec names."""
+    """GPU memory the boot may use, MiB: the target's, or else what the model's spec names.
+
+    A miniature is not as large as the model whose configuration it has: many of them boot side by side.
+    """
+    if isinstance(subject.spec.weights, MiniatureWeights):
+        return WORKSPACE_MIB + SMALLEST_CACHE_MIB + weights_mib(subject)
     gib = subject.combination.target.gpu_memory_gib or subject.spec.memory.gpu_gib
     return round(gib * 1024)
+
+
+def weights_mib(subject: Subject) -> int:
+    """Memory for the weights: a miniature's are counted, since its spec speaks of the published model."""
+    folder = subject.checkpoint.folder
+    if not isinstance(subject.spec.weights, MiniatureWeights) or folder is None:
+        return round(subject.spec.memory.weights_gib * 1024)
+    return math.ceil(sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 2**20)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,6 @@ MOST_SAMPLES = 120
 WAIT_SECONDS = 0.5
 MIB = 2**20
 
-
 class Owner(Enum):
     """Whose a process is that no lease's token names."""
 
@@ -87,18 +86,20 @@ class Curve:
 
 @dataclass
 class Lease:
-    """A promise of memory on one card, with what was seen on the card while it held."""
+    """A promise of memory on each of some cards, with what was seen on them while it held."""
 
-    card: Card
+    cards: tuple[Card, ...]
     budget_mib: int
+    """On each card."""
     token: str
     alone: bool
-    """Nobody else of the harness was on the card."""
-    peak_mib: int = 0
+    """Nobody else of the harness was on the cards."""
+    peaks_mib: list[int] = field(default_factory=list)
+    """The most that was held, by card."""
     foreign: set[int] = field(default_factory=set)
-    """Processes on the card that no lease accounts for."""
+    """Processes on the cards that no lease accounts for."""
     curve: Curve = field(default_factory=Curve)
-    """What its own processes held."""
+    """What its own processes held on the card that held most."""
     _began: float = field(default_factory=time.monotonic)
     _owners: dict[int, str | Owner] = field(default_factory=dict)
     """Whose a process was when it was first seen: a process that ends, or renames itself, loses its environment."""
@@ -106,7 +107,12 @@ class Lease:
     @property
     def variables(self) -> Mapping[str, str]:
         """Environment of the children that use it."""
-        return {"CUDA_VISIBLE_DEVICES": self.card.uuid, LEASE_VARIABLE: self.token}
+        return {"CUDA_VISIBLE_DEVICES": ",".join(card.uuid for card in self.cards), LEASE_VARIABLE: self.token}
+
+    @property
+    def peak_mib(self) -> int:
+        """The most that was held on any card."""
+        return max(self.peaks_mib, default=0)
 
     def facts(self) -> dict[str, JsonValue]:
         """What goes into the record, MiB."""
@@ -114,17 +120,24 @@ class Lease:
             "budget_mib": self.budget_mib,
             "peak_mib": self.peak_mib,
             "fits": self.peak_mib <= self.budget_mib,
-            "card_mib": self.card.total_mib,
+            "card_mib": min(card.total_mib for card in self.cards),
             "alone": self.alone,
             "foreign_processes": len(self.foreign),
             "tainted": bool(self.foreign) or not self.alone,
             "held_mib": [[seconds, mib] for seconds, mib in self.curve.points],
+            **({"peak_mib_by_card": list(self.peaks_mib)} if len(self.cards) > 1 else {}),
         }
 
     def look(self) -> None:
-        """Take one sample of the card."""
+        """Take one sample of the cards."""
+        held = [self._held(card) for card in self.cards]
+        self.peaks_mib = [max(pair) for pair in zip(self.peaks_mib or held, held, strict=True)]
+        self.curve.add(time.monotonic() - self._began, max(held))
+
+    def _held(self, card: Card) -> int:
+        """What its own processes hold on one of them; takes note of the others'."""
         own = 0
-        for each in self.card.usage():
+        for each in card.usage():
             owner = self._owners.get(each.pid) or owner_of(each.pid)
             if owner is Owner.GONE:
                 continue
@@ -135,8 +148,7 @@ class Lease:
                 self.foreign.add(each.pid)
             else:
                 self.alone = False
-        self.peak_mib = max(self.peak_mib, own)
-        self.curve.add(time.monotonic() - self._began, own)
+        return own
 
 
 @dataclass(frozen=True)
@@ -147,16 +159,17 @@ class GpuPool:
     folder: Path
 
     @contextmanager
-    def lease(self, budget_mib: int, *, alone: bool = False) -> Iterator[Lease]:
-        """Memory on some card, for as long as the context lasts; waits for it.
+    def lease(self, budget_mib: int, *, cards: int = 1, alone: bool = False) -> Iterator[Lease]:
+        """Memory on some cards, for as long as the context lasts; waits for it.
 
         Args:
-            budget_mib: what the boot may use.
-            alone: nobody else of the harness may be on the card, because times are measured.
+            budget_mib: what the boot may use on each.
+            cards: how many it needs, at most those that there are.
+            alone: nobody else of the harness may be on them, because times are measured.
         """
         token = uuid.uuid4().hex
-        card, promise = self._wait_for(Promise(mib=budget_mib, alone=alone))
-        lease = Lease(card, budget_mib, token, alone=True)
+        found, promises = self._wait_for(Promise(mib=budget_mib, alone=alone), cards)
+        lease = Lease(found, budget_mib, token, alone=True)
         done = threading.Event()
         watcher = threading.Thread(target=_watch, args=(lease, done), daemon=True)
         watcher.start()
@@ -165,19 +178,29 @@ class GpuPool:
         finally:
             done.set()
             watcher.join()
-            promise.give_back()
+            for promise in promises:
+                promise.give_back()
 
-    def _wait_for(self, wanted: Promise) -> tuple[Card, HeldPromise]:
+    def _wait_for(self, wanted: Promise, count: int) -> tuple[tuple[Card, ...], list[HeldPromise]]:
         while True:
+            found: list[tuple[Card, HeldPromise]] = []
             for card in self.cards:
-                with GpuLedger(self.folder).of_card(card.uuid) as ledger:
-                    promised = ledger.promises()
-                    if any(each.alone for each in promised) or (wanted.alone and promised):
-                        continue
-                    room = card.total_mib - sum(each.mib for each in promised) - self._foreign(card)
-                    if wanted.mib <= room or not promised:
-                        return card, ledger.add(wanted)
+                held = self._promise(card, wanted) if len(found) < count else None
+                found += [(card, held)] if held is not None else []
+            if len(found) == count:
+                return tuple(card for card, _ in found), [held for _, held in found]
+            for _, held in found:  # too few: nobody waits holding what another one waits for
+                held.give_back()
             time.sleep(WAIT_SECONDS)
+
+    def _promise(self, card: Card, wanted: Promise) -> HeldPromise | None:
+        """The memory on that card; None where there is no room for it."""
+        with GpuLedger(self.folder).of_card(card.uuid) as ledger:
+            promised = ledger.promises()
+            if any(each.alone for each in promised) or (wanted.alone and promised):
+                return None
+            room = card.total_mib - sum(each.mib for each in promised) - self._foreign(card)
+            return ledger.add(wanted) if wanted.mib <= room or not promised else None
 
     @staticmethod
     def _foreign(card: Card) -> int:

@@ -20,6 +20,8 @@ PASSED_ON = frozenset({"PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "
 _PASSED_ON_FOR_GPU = frozenset(
     {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH", "CUDA_HOME"}
 )
+_PASSED_ON_FOR_CARDS = ("NCCL_", "NVSHMEM_", "TORCH_SYMM_MEM_")
+"""Beginnings of the variables with which a host says how its cards may talk to each other."""
 _SECRET_NAME = re.compile(
     r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|(?:^|_)AUTH", re.IGNORECASE
 )
@@ -62,7 +64,11 @@ def child_environment(
         gpu: whether the variables that choose a GPU are passed on.
     """
     names = PASSED_ON | _PASSED_ON_FOR_GPU if gpu else PASSED_ON
-    environment = {name: value for name, value in os.environ.items() if name in names}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name in names or (gpu and name.startswith(_PASSED_ON_FOR_CARDS) and not _SECRET_NAME.search(name))
+    }
     environment |= {
         "HOME": home,
         "TMPDIR": scratch,

@@ -40,7 +40,7 @@ def test_a_short_boot_keeps_every_sample() -> None:
 
 def test_a_lease_tells_what_its_own_processes_held() -> None:
     held = [Usage(os.getpid(), 700)]
-    lease = Lease(Card("GPU-0", 8192, lambda: held), 512, "token", alone=True)
+    lease = Lease((Card("GPU-0", 8192, lambda: held),), 512, "token", alone=True)
     lease._owners[os.getpid()] = "token"
     lease.look()
     facts = lease.facts()
@@ -74,7 +74,7 @@ def empty_card(name: str = "GPU-0", mib: int = 16_000) -> Card:
 def test_as_many_boots_at_a_time_as_memory_allows(tmp_path: Path) -> None:
     gpu_pool = GpuPool((empty_card(), empty_card("GPU-1")), tmp_path)
     with gpu_pool.lease(8000) as one, gpu_pool.lease(8000) as two, gpu_pool.lease(8000) as three:
-        assert [one.card.uuid, two.card.uuid, three.card.uuid] == ["GPU-0", "GPU-0", "GPU-1"]
+        assert [one.cards[0].uuid, two.cards[0].uuid, three.cards[0].uuid] == ["GPU-0", "GPU-0", "GPU-1"]
 
 
 def test_a_boot_waits_until_there_is_room(tmp_path: Path) -> None:
@@ -100,9 +100,33 @@ def test_a_boot_waits_until_there_is_room(tmp_path: Path) -> None:
 def test_measured_boots_have_the_card_alone(tmp_path: Path) -> None:
     gpu_pool = GpuPool((empty_card(), empty_card("GPU-1")), tmp_path)
     with gpu_pool.lease(100, alone=True) as measured, gpu_pool.lease(100) as beside:
-        assert (measured.card.uuid, beside.card.uuid) == ("GPU-0", "GPU-1")
+        assert (measured.cards[0].uuid, beside.cards[0].uuid) == ("GPU-0", "GPU-1")
         with gpu_pool.lease(100) as third:
-            assert third.card.uuid == "GPU-1"
+            assert third.cards[0].uuid == "GPU-1"
+
+
+def test_a_boot_on_two_cards_has_its_budget_on_both_and_tells_the_most_of_each(tmp_path: Path) -> None:
+    held = {"GPU-0": 700, "GPU-1": 900}
+    cards = tuple(Card(name, 16_000, lambda name=name: [Usage(os.getpid(), held[name])]) for name in held)  # type: ignore[misc]
+    gpu_pool = GpuPool(cards, tmp_path)
+    with gpu_pool.lease(9000, cards=2) as both:
+        both._owners[os.getpid()] = both.token
+        both.look()
+        held["GPU-1"] = 800
+        both.look()
+        assert both.variables["CUDA_VISIBLE_DEVICES"] == "GPU-0,GPU-1"
+        assert (both.facts()["peak_mib"], both.facts()["peak_mib_by_card"]) == (900, [700, 900])
+        got = threading.Event()
+
+        def other() -> None:
+            with gpu_pool.lease(9000):
+                got.set()
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert not got.wait(1.0)
+    assert got.wait(10)
+    thread.join()
 
 
 HOLDER = """
@@ -127,7 +151,7 @@ def test_a_promise_counts_as_long_as_its_process_lives_whatever_its_number(tmp_p
         holder.kill()
         holder.communicate()
     with GpuPool((empty_card(),), tmp_path).lease(8000) as lease:
-        assert lease.card.uuid == "GPU-0"
+        assert lease.cards[0].uuid == "GPU-0"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"mib": -1, "alone": false}', b'{"mib": NaN}', b"\xff" * 9999])
@@ -149,12 +173,12 @@ def test_what_is_no_promise_is_in_nobody_s_way(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe.promise")
     (folder / "link.promise").symlink_to("/dev/zero")
     with GpuPool((empty_card("MIG-GPU-0/1/0"),), tmp_path).lease(8000) as lease:
-        assert lease.card.uuid == "MIG-GPU-0/1/0"
+        assert lease.cards[0].uuid == "MIG-GPU-0/1/0"
 
 
 def test_a_budget_larger_than_the_card_still_gets_an_empty_card(tmp_path: Path) -> None:
     with GpuPool((empty_card(mib=8000),), tmp_path).lease(24_000) as lease:
-        assert lease.card.total_mib == 8000
+        assert lease.cards[0].total_mib == 8000
 
 
 def test_a_stranger_on_the_card_taints_the_times() -> None:
@@ -163,7 +187,7 @@ def test_a_stranger_on_the_card_taints_the_times() -> None:
     assert stranger.stdout is not None
     stranger.stdout.readline()  # until then it is a copy of this process, and no stranger
     try:
-        lease = Lease(Card("GPU-0", 8192, lambda: [Usage(stranger.pid, 100)]), 512, "token", alone=True)
+        lease = Lease((Card("GPU-0", 8192, lambda: [Usage(stranger.pid, 100)]),), 512, "token", alone=True)
         lease.look()
         facts = lease.facts()
         assert (facts["foreign_processes"], facts["tainted"], facts["peak_mib"]) == (1, True, 0)

@@ -48,7 +48,10 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
 def test_children_do_not_see_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijklmnopqrstuvwx")
     monkeypatch.setenv("UV_INDEX_URL", "https://user:password@index.example.org")
+    monkeypatch.setenv("NCCL_NVLS_ENABLE", "0")
     environment = redaction.child_environment(home="/h", scratch="/s")
+    assert environment["NCCL_NVLS_ENABLE"] == "0"
+    assert "NCCL_NVLS_ENABLE" not in redaction.child_environment(home="/h", scratch="/s", gpu=False)
     assert "HF_TOKEN" not in environment
     assert "UV_INDEX_URL" not in environment
     assert environment["HOME"] == "/h"

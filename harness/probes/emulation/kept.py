@@ -10,7 +10,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
-from .comparison import compared
+from ..smoke.comparison import compared
 
 if TYPE_CHECKING:
     from .engine import EmulatedEngine

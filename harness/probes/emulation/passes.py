@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
+from ..smoke.comparison import compared, in_words
 from ..smoke.judge import UNSAID, judge
 from ..smoke.question import Question, smoke_image, stage_facts
-from .comparison import compared, in_words
 
 if TYPE_CHECKING:
     from ..running.events import Events

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Set
 
 from ..engines.preprocess import image_token_id
 from ..engines.transformers import model_inputs
+from ..smoke.kept import EXPERTS
 
 if TYPE_CHECKING:
     from ..smoke.question import Question
@@ -46,7 +47,7 @@ class Reference:
     @property
     def experts(self) -> bool:
         """Whether the model chooses experts."""
-        return any(getattr(self.text, name, None) for name in ("num_experts", "num_local_experts", "n_routed_experts"))
+        return any(getattr(self.text, name, None) for name in EXPERTS)
 
     @property
     def half_model(self) -> Any:

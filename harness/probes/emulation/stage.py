@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Dict, List
 from ..engines.imports import versions
 from ..engines.model_folder import named_folder
 from ..running.events import Blocked, Decided, Failed
+from ..smoke.comparison import compared
 from ..smoke.judge import REASON as WRONG_ANSWER
 from . import layers, stand_ins
-from .comparison import compared
 from .engine import PROBED, EmulatedEngine
 from .interpreter import late_names
 from .kept import Kept

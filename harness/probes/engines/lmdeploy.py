@@ -11,7 +11,9 @@ import importlib.util
 import queue
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, Iterator, List, Optional
 
 from ..running.background import FAILURES
@@ -41,10 +43,10 @@ class LmdeployEngine:
     every request has to come from the event loop of the first.
     """
 
-    def __init__(self, pipeline: Any, answer_seconds: float, *, half: bool = False) -> None:
+    def __init__(self, pipeline: Any, answer_seconds: float, *, dtype: str = "auto") -> None:
         self.pipeline = pipeline
         self.answer_seconds = answer_seconds
-        self.half = half
+        self.dtype = dtype
         self._waiting: "queue.SimpleQueue[Asked]" = queue.SimpleQueue()
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -95,11 +97,12 @@ class LmdeployEngine:
         return asked.tokens
 
     def logits(self, ids: List[int]) -> Any:
-        """Logits of every position of a prompt, float32; the last have been through sampling, which scales them."""
+        """Logits of every position of a prompt, float32, as an array."""
         holder = getattr(self.pipeline, "async_engine", self.pipeline)
         call = getattr(holder, "async_get_logits", None) or holder._async_get_logits  # noqa: SLF001 - up to 0.11
-        told = self.pipeline._run(coro=call(input_ids=[ids]))  # noqa: SLF001 - the engine's own loop
-        return told.result(timeout=self.answer_seconds)[0].float().cpu().numpy()
+        with at_temperature_one(call):
+            told = self.pipeline._run(coro=call(input_ids=[ids]))  # noqa: SLF001 - the engine's own loop
+            return told.result(timeout=self.answer_seconds)[0].float().cpu().numpy()
 
     def _serve(self) -> None:
         while True:
@@ -214,7 +217,7 @@ def boot(request: Request, events: Events) -> LmdeployEngine:
         },
     )
     seconds = float(request.options.get("answer_seconds", ANSWER_SECONDS))
-    engine = LmdeployEngine(pipeline, seconds, half=used.get("dtype") == "float16")
+    engine = LmdeployEngine(pipeline, seconds, dtype=str(used.get("dtype", "auto")))
     if actual != request.backend:
         engine.close()
         raise Failed(f"asked for {request.backend}, got {actual} ({kind})", "backend-substituted")
@@ -237,6 +240,18 @@ def generation_settings(max_new_tokens: int) -> Any:
     wanted = {"max_new_tokens": max_new_tokens, "do_sample": False, "top_k": 1, "temperature": 1.0}
     known = {item.name for item in fields(kind)}
     return kind(**{name: value for name, value in wanted.items() if name in known})
+
+
+@contextmanager
+def at_temperature_one(call: Any) -> Iterator[None]:
+    """Let lmdeploy's own request for logits sample at temperature 1: at its default, 0.8, sampling divides the last."""
+    names = call.__func__.__globals__
+    kind = names["GenerationConfig"]
+    names["GenerationConfig"] = partial(kind, temperature=1.0)
+    try:
+        yield
+    finally:
+        names["GenerationConfig"] = kind
 
 
 def running_engine(pipeline: Any) -> "tuple[str, str]":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from harness.core.records import MachineRecord
     from harness.matrix import Combination
     from harness.pipeline.worker import Worker
-    from harness.scheduling.executors.interface import Outlet, Work
+    from harness.scheduling.executors.interface import Outlet
 
 
 _LOG = logging.getLogger(__name__)
@@ -32,6 +33,10 @@ class LocalExecutor:
     jobs: int
     _threads: list[threading.Thread] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
+    _prepared: deque[Combination] = field(default_factory=deque)
+    """What is left to run of stacks that were prepared: on a GPU, boots of one stack run side by side."""
+    _preparing: int = 0
+    _change: threading.Condition = field(default_factory=threading.Condition)
 
     def machines(self, combination: Combination) -> Sequence[MachineRecord]:  # noqa: ARG002 - there is only one
         """This one."""
@@ -46,8 +51,9 @@ class LocalExecutor:
         sandbox = sandbox_of_this_host(worker.services.check_runner.scratch)
         if sandbox != ENTERED:
             _LOG.warning("probes run without a sandbox (%s): what is tested can do what you can", sandbox)
-        for number in range(min(self.jobs, pieces)):
-            thread = threading.Thread(target=self._work, args=(outlet, worker), name=f"worker-{number}", daemon=True)
+        target = self._work_side_by_side if machine().gpus else self._work
+        for number in range(self.jobs if machine().gpus else min(self.jobs, pieces)):
+            thread = threading.Thread(target=target, args=(outlet, worker), name=f"worker-{number}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -65,13 +71,48 @@ class LocalExecutor:
             if work is None:
                 return
             try:
-                self._run(work, outlet, worker)
+                worker.prepare(work)
+                for combination in work:
+                    self._run(combination, outlet, worker)
             except Exception as error:  # noqa: BLE001 - a stop or a defect: it reaches whoever asks for the record
                 outlet.failed(work, error)
 
-    def _run(self, work: Work, outlet: Outlet, worker: Worker) -> None:
-        worker.prepare(work)
-        for combination in work:
-            if self._stopping.is_set() or not outlet.goes_on():
-                raise Cancelled
-            outlet.finished(worker.run(combination, partial(outlet.stage_reached, combination)))
+    def _work_side_by_side(self, outlet: Outlet, worker: Worker) -> None:
+        while not self._stopping.is_set():
+            combination = self._take()
+            if combination is not None:
+                try:
+                    self._run(combination, outlet, worker)
+                except Exception as error:  # noqa: BLE001 - as above
+                    outlet.failed([combination], error)
+            elif not self._prepare(outlet, worker):
+                return
+
+    def _take(self) -> Combination | None:
+        """The next combination whose stack is prepared; None when there is none."""
+        with self._change:
+            return self._prepared.popleft() if self._prepared else None
+
+    def _prepare(self, outlet: Outlet, worker: Worker) -> bool:
+        """Prepare one more stack, or wait for those that are being prepared; False when nothing is left."""
+        with self._change:
+            work = outlet.next_work()
+            if work is None:
+                self._change.wait_for(lambda: self._prepared or not self._preparing or self._stopping.is_set(), 1.0)
+                return bool(self._prepared or self._preparing)
+            self._preparing += 1
+        try:
+            worker.prepare(work)
+        except Exception as error:  # noqa: BLE001 - as above
+            outlet.failed(work, error)
+            work = ()
+        with self._change:
+            self._preparing -= 1
+            self._prepared.extend(work)
+            self._change.notify_all()
+        return True
+
+    def _run(self, combination: Combination, outlet: Outlet, worker: Worker) -> None:
+        if self._stopping.is_set() or not outlet.goes_on():
+            raise Cancelled
+        outlet.finished(worker.run(combination, partial(outlet.stage_reached, combination)))

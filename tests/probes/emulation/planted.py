@@ -125,7 +125,7 @@ def main(start_file: str, request_file: str, found_file: str) -> None:
             "emulation.interpreter",
             "emulation.engine",
             "emulation.reference",
-            "emulation.comparison",
+            "smoke.comparison",
             "smoke.question",
         )
     )

@@ -20,8 +20,8 @@ from harness.pipeline.checks import ASKED_STAGES, is_emulated
 from harness.pipeline.limits import limits_of
 from harness.pipeline.stages import Pipeline
 from harness.probes.emulation import interpreter, passes, stage, stand_ins
-from harness.probes.emulation.comparison import in_words
 from harness.probes.running.events import Blocked, Events
+from harness.probes.smoke.comparison import in_words
 from harness.probes.smoke.question import Reply
 from harness.session import plan as plan_module
 from tests import ROOT
