@@ -1,4 +1,4 @@
-"""Taking a host's records home: whole records only, each once, nothing outside the reports folder."""
+"""Reading what a host's run packed: the records, and nothing that belongs outside a reports folder."""
 
 from __future__ import annotations
 
@@ -9,19 +9,13 @@ import tarfile
 import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
-from pydantic import ValidationError
-
 from harness.core.errors import HarnessError
-from harness.core.files import write_atomically
-from harness.core.records import Record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.results.store import ResultStore, Taken
-
 _GZIP = b"\x1f\x8b"
-_KEPT = re.compile(r"logs/[0-9a-f]{8,64}\.log|locks/[0-9a-f]{16}/pylock\.toml")
+KEPT = re.compile(r"logs/[0-9a-f]{8,64}\.log|locks/[0-9a-f]{16}/pylock\.toml")
 MAX_BYTES = 1024 * 2**20
 """What an archive may unpack to, wanted or not: results that are larger are not of our making."""
 MAX_MEMBERS = 100_000
@@ -53,12 +47,11 @@ class _Bounded(io.RawIOBase):
         return len(data)
 
 
-def merge(archive_path: Path, store: ResultStore) -> Taken:
-    """Append the records of ``archive_path`` that are not in ``store`` yet, and keep their logs and locks.
+def read_archive(archive_path: Path) -> dict[str, bytes]:
+    """The records, locks and logs in the results of a bundle, by name.
 
     Raises:
-        NotResults: the file is no archive, lacks the records, or a line in it is no record; nothing was taken.
-        OSError: the reports folder cannot be written.
+        NotResults: the file is no archive, or lacks the records.
     """
     try:
         with archive_path.open("rb") as file:
@@ -75,11 +68,7 @@ def merge(archive_path: Path, store: ResultStore) -> Taken:
         raise NotResults(
             f"{archive_path} holds no results.jsonl; give the results.tar.gz that the run on the host wrote"
         )
-    records = _records(archive_path, files["results.jsonl"])
-    for name, data in files.items():
-        if _KEPT.fullmatch(name):
-            write_atomically(store.folder / name, data.decode("utf-8", "replace"))
-    return store.take_over(records)
+    return files
 
 
 def _files(archive: tarfile.TarFile) -> dict[str, bytes]:
@@ -89,18 +78,7 @@ def _files(archive: tarfile.TarFile) -> dict[str, bytes]:
         if number >= MAX_MEMBERS:
             raise NotResults(f"the archive has more than {MAX_MEMBERS} members; those are no results")
         # a sparse file would grow in memory to whatever size it claims
-        if item.isreg() and not item.issparse() and (item.name == "results.jsonl" or _KEPT.fullmatch(item.name)):
+        if item.isreg() and not item.issparse() and (item.name == "results.jsonl" or KEPT.fullmatch(item.name)):
             stream = archive.extractfile(item)
             files[item.name] = stream.read() if stream is not None else b""
     return files
-
-
-def _records(archive_path: Path, data: bytes) -> list[Record]:
-    found: list[Record] = []
-    for number, line in enumerate(data.splitlines(), start=1):
-        try:
-            found.append(Record.model_validate_json(line))
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"]
-            raise NotResults(f"{archive_path}: line {number} of results.jsonl is not a record: {problem}") from error
-    return found

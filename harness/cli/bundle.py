@@ -13,6 +13,7 @@ import click
 from packaging.requirements import Requirement
 
 from harness import __version__
+from harness.bundle.arrivals import take
 from harness.bundle.carry import (
     HOST_KEEPS,
     Luggage,
@@ -23,8 +24,8 @@ from harness.bundle.carry import (
     to_lend,
     wheel_version,
 )
+from harness.bundle.kept_manifests import keep_manifest
 from harness.bundle.manifest import Manifest, PackedCombination, PackedStack
-from harness.bundle.merge import merge
 from harness.bundle.pack import write_bundle
 from harness.cli.guard import guarded
 from harness.cli.options import SelectedIds, matrix_option, project_options, selection_options
@@ -106,15 +107,23 @@ def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 
 @click.command("import")
-@click.argument("archive", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.option("--name", metavar="NAME", help="Folder below reports/imported [default: after the source].")
 @project_options
 @guarded
-def import_command(archive: Path, project: Project) -> None:
-    """Merge the records that a bundle's run wrote on its host, and render the report."""
-    store = ResultStore(project.reports)
-    merged = merge(archive, store)
-    page = Publisher(store, Session(project)).publish_if_older()
-    click.echo(f"{len(merged.added)} records taken, {merged.known} were here already; {page}")
+def import_command(source: Path, name: str | None, project: Project) -> None:
+    """Take over the records of another machine, and render the report.
+
+    SOURCE is the results.tar.gz of a bundle's run, a reports folder (a shard's too), a results.jsonl, or a report.json.
+    The records stay in a folder of their own and are marked as another machine's; nothing of this one's is overwritten,
+    and a record that is damaged or cannot be true is refused with its line.
+    """
+    if name is not None and (Path(name).name != name or name.startswith(".")):
+        raise click.UsageError(f"--name {name!r} is no plain name; write one without slashes")
+    taken = take(source, project.reports, project.state, name)
+    page = Publisher(ResultStore(project.reports), Session(project)).publish()
+    words = "were here already" if taken.known else "records taken"
+    click.echo(f"{taken.records} {words}, in {taken.folder}; {page}")
 
 
 def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
@@ -163,6 +172,7 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
         models=list(specs),
         make_weights=random,
     )
+    keep_manifest(session.project.state, manifest)
     return write_bundle(
         out,
         manifest,

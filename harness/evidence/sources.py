@@ -9,6 +9,7 @@ from harness.core.files import read_json
 from harness.environments.lock import InvalidLock, Lock
 from harness.evidence.predictions import Predictions
 from harness.evidence.sightings import Sighting
+from harness.evidence.soundness import flaw
 from harness.evidence.stacks import Knowledge
 from harness.results.store import RECORD_FILE, ResultStore
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from harness.core.records import Record
     from harness.evidence.subjects import Subject
 
-FAMILIES = ("reference", "imported")
+IMPORTED = "imported"
+FAMILIES = ("reference", IMPORTED)
 """Folders in a reports folder that hold other machines' reports folders."""
 LOCK = "pylock.toml"
 
@@ -32,6 +34,9 @@ class Source:
     name: str = ""
     """Empty: this machine's own."""
     attempts: Sequence[Record] = ()
+    """Those that can be true."""
+    doubtful: tuple[str, ...] = ()
+    """Of every record that contradicts itself: its id, and how."""
 
     @property
     def sightings(self) -> list[Sighting]:
@@ -49,7 +54,7 @@ class Sources:
     @classmethod
     def of(cls, reports: Path, *more: Path) -> Sources:
         """Read what is in a reports folder, in its ``reference/`` and ``imported/``, and in further folders."""
-        found = [Source(reports, "", ResultStore(reports).attempts())]
+        found = [_sound(reports, "")]
         for family in FAMILIES:
             for folder in sorted((reports / family).glob("*")):
                 found += _source(folder, f"{family}/{folder.name}")
@@ -62,6 +67,11 @@ class Sources:
         maps = [content for each in self.all if (content := read_json(each.folder / "scan.json")) is not None]
         sightings = (sighting for each in self.all for sighting in each.sightings)
         return Knowledge.of(subjects, sightings, Predictions.of_maps(maps))
+
+    @property
+    def doubtful(self) -> list[str]:
+        """Records that were left out since they cannot be true."""
+        return [line for each in self.all for line in each.doubtful]
 
     def lock(self, name: str | None) -> Lock | None:
         """The kept lock of that name, from whichever place has it whole; None: nobody kept it."""
@@ -81,7 +91,20 @@ class Sources:
 def _source(folder: Path, name: str) -> list[Source]:
     if not (folder / RECORD_FILE).is_file():
         return []
-    return [Source(folder, name, ResultStore(folder).attempts())]
+    return [_sound(folder, name)]
+
+
+def _sound(folder: Path, name: str) -> Source:
+    """What can be true of the records in a folder."""
+    attempts: list[Record] = []
+    doubtful: list[str] = []
+    for each in ResultStore(folder).attempts():
+        wrong = "" if each.synthetic else flaw(each)
+        if wrong:
+            doubtful.append(f"{folder.name}/{RECORD_FILE}: {each.id}, attempt {each.attempt}: {wrong}")
+        else:
+            attempts.append(each)
+    return Source(folder, name, attempts, tuple(doubtful))
 
 
 def _read(file: Path, name: str) -> Lock | None:

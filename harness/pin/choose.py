@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.core.verdict import Stage
 from harness.engines import Backend, configuration_of
 from harness.evidence.choice import Choice, Target, choose, conservative, named
+from harness.evidence.levels import Level
 from harness.evidence.told import level_words
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def _lead(choice: Choice) -> tuple[object, ...]:
 def _fitting(choice: Choice, sources: Sources, why: dict[str, str], *, partial: bool) -> list[TestedStack]:
     fitting = []
     for known in choice.ranked:
+        if known.level is Level.PREDICTED:
+            continue  # two versions that nobody has resolved are no stack
         lock = sources.lock(known.lock)
         if known.conflicts:
             why[_told(known)] = "evidence is in conflict: it also fails"

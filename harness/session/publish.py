@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.core.files import read_json
+from harness.evidence.sources import IMPORTED, Source, Sources
 from harness.matrix.models import HubWeights
 
 if TYPE_CHECKING:
@@ -107,10 +108,15 @@ class Publisher:
 
     def attempts(self) -> list[Record]:
         """What the report is made of: every attempt at each combination, and at those that are evidence beside them."""
-        attempts, evidence = self.store.attempts(), self._evidence()
+        evidence = self._evidence()
+        attempts = [*self.store.attempts(), *(each for source in self._imported() for each in source.attempts)]
         if self.session is None or self.everything:
             return attempts
         return self._of_matrix(attempts) + [each for each in attempts if each.id in evidence]
+
+    def _imported(self) -> list[Source]:
+        """What was taken over from other machines."""
+        return [each for each in Sources.of(self.store.folder).all if each.name.startswith(f"{IMPORTED}/")]
 
     def _of_matrix(self, records: list[Record]) -> list[Record]:
         if self.session is None or self.everything:

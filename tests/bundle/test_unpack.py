@@ -117,18 +117,20 @@ def test_a_bundle_goes_to_a_host_and_its_records_come_home(
 
     imported = run_harness(packed.home, "import", str(packed.folder / "bundle" / "results" / "results.tar.gz"))
     assert imported.returncode == 0, imported.stderr
-    assert imported.stdout.startswith("2 records taken, 0 were here already")
-    records = {each.axes["transformers"]: each for each in ResultStore(packed.home.root / "reports").records()}
+    assert imported.stdout.startswith("2 records taken, in ")
+    (folder,) = (packed.home.root / "reports" / "imported").iterdir()
+    assert not (packed.home.root / "reports" / "results.jsonl").exists()
+    records = {each.axes["transformers"]: each for each in ResultStore(folder).records()}
     assert records["4.57.3"].verdict == "pass"
     assert records["5.0.0"].verdict.startswith("fail/see/wrong-answer")
     for record in records.values():
         assert record.differences == {"pillow": importlib.metadata.version("pillow")}
-        assert (packed.home.root / "reports" / "locks" / str(record.lock) / "pylock.toml").exists()
+        assert (folder / "locks" / str(record.lock) / "pylock.toml").exists()
     page = (packed.home.root / "reports" / "index.html").read_text()
     assert "pillow" in page
 
     again = run_harness(packed.home, "import", str(packed.folder / "bundle" / "results" / "results.tar.gz"))
-    assert again.stdout.startswith("0 records taken, 2 were here already")
+    assert again.stdout.startswith("2 were here already")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ import hypothesis
 from hypothesis import strategies
 from pydantic import ValidationError
 
-from harness.bundle.merge import NotResults, merge
+from harness.bundle.arrivals import take
+from harness.bundle.merge import NotResults
 from harness.core.files import read_json
 from harness.core.verdict import Verdict
 from harness.diagnose.catalogue import CATALOGUE, CatalogueError
@@ -285,7 +286,7 @@ def archives(setting: Setting, tally: Tally) -> None:
     def read(content: bytes) -> None:
         path.write_bytes(content)
         with suppress(NotResults):
-            merge(path, ResultStore(reports))
+            take(path, reports, folder / "state")
 
     names = ["results.jsonl", "../../outside", str(outside), "logs/../../../outside", "logs/0123456789abcdef.log"]
     buffer = io.BytesIO()

@@ -51,11 +51,14 @@ def record(  # noqa: PLR0913 - everything that evidence depends on
         and stage.position <= passed.position
         and (stage is not Stage.EMULATE or (not machine.gpus and backend == "pytorch"))
     ]
-    verdict = Verdict(Status.PASS) if passed is TOP else Verdict(Status.BLOCKED, Stage.BOOT, Reason.DRIVER_OR_GPU)
+    above = Stage.BOOT if passed is None or passed.position < Stage.BOOT.position else Stage.STRUCTURE
+    verdict = Verdict(Status.PASS) if passed is TOP else Verdict(Status.BLOCKED, above, Reason.DRIVER_OR_GPU)
     if failed is not None:
         verdict = Verdict(Status.FAIL, failed, Reason.SYMBOL, "some.Name")
         stages = [each for each in stages if each.stage.position < failed.position]
-        stages.append(StageRecord(stage=failed, verdict=str(verdict), seconds=1))
+    if verdict.stage is not None:
+        ended = CheckRecord(name="ended", outcome=verdict.status, key="k", seconds=1)
+        stages.append(StageRecord(stage=verdict.stage, verdict=str(verdict), seconds=1, checks=[ended]))
     points = {"python": python, "lmdeploy": lmdeploy, "transformers": transformers, "backend": backend, "model": model}
     name = "-".join([*points.values(), *axes.values()])
     versions = {"lmdeploy": lmdeploy, "transformers": transformers}
