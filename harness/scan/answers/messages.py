@@ -45,7 +45,7 @@ def subject(found: Failure) -> str:
     """What a failure is about, in a word."""
     if found.kind is Topic.MODEL_TYPE:
         return f"model type {found.name}"
-    return found.name if found.kind is Topic.ATTRIBUTE else found.symbol or found.error
+    return found.name if found.kind in (Topic.ATTRIBUTE, Topic.KEY) else found.symbol or found.error
 
 
 def is_risk(found: Failure) -> bool:
@@ -177,7 +177,7 @@ def _sentence(found: Failure, provider: str) -> str:
             return f"{provider} has no {found.name} in {found.module}; {where} imports it"
         case Topic.MODULE:
             return f"{provider} has no module {found.module}; {where} imports it"
-        case Topic.ATTRIBUTE:
+        case Topic.ATTRIBUTE | Topic.KEY:
             return f"{provider} has no {found.name}; {where} reads it"
         case Topic.MODEL_TYPE:
             return f"{provider} does not know the model type {found.name}"

@@ -148,7 +148,7 @@ class Scanner:
         reached = own.memory.result(world)
         self._used.update(provider.release.read)
         errors = [f.name for f in self._of_release(own, provider) if f.severity is Severity.ERROR]
-        errors += [failure.symbol for failure in self._missing(reached.certain, own)]
+        errors += [failure.symbol or failure.error for failure in self._missing(reached.certain, own)]
         if errors:
             return Prediction.FAIL, list(dict.fromkeys(errors))
         risks = [f.name for f in own.own_findings if f.severity is Severity.WARNING]
@@ -190,9 +190,15 @@ class Scanner:
             engine = EngineRelease(release, consumers)
             _, torch = metadata.newest_torch(self.library, release, self.target.python)
             stack = EngineStack(self.library, release, torch, self.target.python)
-            memory = Evaluations(partial(evaluate, engine, self.target))
+            absent = partial(self._absent, stack, release.version)
+            memory = Evaluations(partial(evaluate, engine, self.target, absent))
             self._engines[release.version] = EngineScan(engine, self.target, torch, stack, memory)
         return self._engines[release.version]
+
+    def _absent(self, stack: EngineStack, lmdeploy: Version, root: str) -> bool:
+        if root in {ROOT, PROVIDER} or canonicalize_name(root) in self.target.provided(lmdeploy):
+            return False
+        return stack.lacks(root)
 
     def provider(self, version: str | Version) -> Provider:
         """A transformers release.

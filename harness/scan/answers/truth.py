@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MODEL = "canary"
 """The model a pair is run with unless its line names another: a real architecture that lies in the repository."""
 MATRIX = "scan-truth.yaml"
+_HARD = (Prediction.FAIL, Prediction.REFUSED)
 PAIRS = Path(__file__).with_name("truth_pairs.txt")
 """The pairs that are run unless others are given."""
 
@@ -88,7 +89,7 @@ class Comparison:
         """``right``, ``miss``, ``false alarm`` or ``unknown``."""
         if self.truth is None:
             return "unknown"
-        foreseen = self.predicted in (Prediction.FAIL, Prediction.REFUSED)
+        foreseen = self.predicted in _HARD
         failed = self.truth == "fail"
         if foreseen == failed:
             return "right"
@@ -192,6 +193,8 @@ def compare(
         if scanner is None or not decided or (truth is None and key in found):
             continue  # excluded, of another model, or nothing new
         predicted, names = scanner.verdict(Version(each.lmdeploy), Version(each.transformers))
+        if predicted in _HARD and Verdict.parse(decided).status is Status.BLOCKED:
+            truth = None  # a climb that ended for want of a checkpoint refutes nothing that was foreseen
         found[key] = Comparison(*key, predicted, tuple(names[:3]), verdict or decided, decided, truth, each.how)
     return sorted(found.values(), key=lambda row: (Version(row.lmdeploy), Version(row.transformers), row.backend))
 

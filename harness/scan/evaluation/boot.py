@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.engines import Backend
-from harness.scan.evaluation.engine import BUILDER, ROOT
+from harness.scan.evaluation.engine import BUILDER
 from harness.scan.evaluation.failures import Failure, Topic
 from harness.scan.evaluation.importing import Importer
 from harness.scan.evaluation.outside import PROVIDER, module_there, name_there
-from harness.scan.evaluation.values import Constant, EngineFunction, Instance
+from harness.scan.evaluation.values import Constant, Instance
 from harness.scan.evaluation.walk import Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from harness.scan.evaluation.engine import EngineRelease
     from harness.scan.evaluation.outside import Outside
     from harness.scan.evaluation.target import ScanTarget
-    from harness.scan.evaluation.values import Value
+    from harness.scan.evaluation.values import EngineClass, Value
 
 _PREPARE = ("build_preprocessor", "preprocess")
 
@@ -36,8 +36,15 @@ class Reached:
     """Everything that is loaded."""
 
 
-def evaluate(engine: EngineRelease, target: ScanTarget, outside: Outside) -> Reached:
-    """Load what a boot loads and walk what the model passes."""
+def evaluate(engine: EngineRelease, target: ScanTarget, absent: Callable[[str], bool], outside: Outside) -> Reached:
+    """Load what a boot loads and walk what the model passes.
+
+    Args:
+        engine: the release.
+        target: the model.
+        absent: whether nothing in the stack brings a top-level module.
+        outside: everything else around the engine.
+    """
     importer = Importer(engine.consumers, outside)
     certain: dict[Failure, None] = {}
     possible: dict[Failure, None] = {}
@@ -48,7 +55,7 @@ def evaluate(engine: EngineRelease, target: ScanTarget, outside: Outside) -> Rea
             outcome = importer.load(entry)
             certain.update(dict.fromkeys(outcome.raised))
             possible.update(dict.fromkeys(outcome.caught))
-        walk = Walk(engine.consumers, engine.sources, importer, outside, target)
+        walk = Walk(engine.consumers, engine.sources, importer, outside, target, absent=absent)
         _walk_model(engine, target, walk)
         certain.update(walk.flow.raised)
         possible.update(walk.flow.caught)
@@ -61,30 +68,16 @@ def evaluate(engine: EngineRelease, target: ScanTarget, outside: Outside) -> Rea
 
 
 def _walk_model(engine: EngineRelease, target: ScanTarget, walk: Walk) -> None:
-    if not walk.outside.ask(("knows", target.model_type)) and not target.remote_code:
-        _unknown_type(engine, target, walk)
-    elif target.backend == Backend.PYTORCH:
+    walk.registered = engine.registers(target.model_type)
+    for function in engine.config_loaders(target.backend):
+        walk.call(function, {})
+        if any(failure.kind is Topic.MODEL_TYPE for failure in walk.flow.raised):
+            return  # no configuration: everything that needs one is beside the point
+    if target.backend == Backend.PYTORCH:
         _walk_config(engine, walk)
         _walk_graph(engine, target, walk)
     if target.vision:
         _walk_vision(engine, target, walk)
-
-
-def _unknown_type(engine: EngineRelease, target: ScanTarget, walk: Walk) -> None:
-    """No configuration class: everything that needs one is beside the point then."""
-    module = f"{ROOT}.archs"
-    failure = Failure(
-        kind=Topic.MODEL_TYPE,
-        module=PROVIDER,
-        name=target.model_type,
-        error="ValueError",
-        consumer=module,
-        file=engine.release.path_of(module),
-        line=_line_of(engine, EngineFunction(module, "get_model_arch")),
-        function="get_model_arch",
-        chain=(module,),
-    )
-    walk.flow.raised[failure] = None
 
 
 def _walk_config(engine: EngineRelease, walk: Walk) -> None:
@@ -110,7 +103,7 @@ def _walk_graph(engine: EngineRelease, target: ScanTarget, walk: Walk) -> None:
 
 def _walk_vision(engine: EngineRelease, target: ScanTarget, walk: Walk) -> None:
     """The class that prepares images: built as the builder builds it, then shown one."""
-    cls = engine.vision_class(target.architecture)
+    cls = _vision_class(engine, target, walk)
     if cls is None:
         return
     attributes: dict[str, Value] = {
@@ -128,6 +121,15 @@ def _walk_vision(engine: EngineRelease, target: ScanTarget, walk: Walk) -> None:
             walk.call(replace(function, bound=own), {})
 
 
+def _vision_class(engine: EngineRelease, target: ScanTarget, walk: Walk) -> EngineClass | None:
+    """The first class that takes the model's configuration for its own, or may."""
+    for cls in engine.vision_classes(target.architecture):
+        match = engine.sources.method(cls, "match")
+        if match is None or walk.probe(replace(match, bound=cls), {"config": walk.config()}) != Constant(False):
+            return cls
+    return None
+
+
 def _reference(target: ScanTarget, outside: Outside) -> list[Failure]:
     """What plain transformers needs: the model's class and the processor."""
     if target.remote_code:
@@ -140,11 +142,6 @@ def _reference(target: ScanTarget, outside: Outside) -> list[Failure]:
     if not outside.ask(("knows", target.model_type)) and module_there(outside, PROVIDER):
         found.append(Failure(Topic.MODEL_TYPE, PROVIDER, target.model_type, "ValueError", target.model, "", 0))
     return found
-
-
-def _line_of(engine: EngineRelease, function: EngineFunction) -> int:
-    node = engine.sources.definition(function.module, function.name)
-    return 1 if node is None else node.lineno
 
 
 __all__ = ["BUILDER", "Reached", "evaluate"]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ROOT = "lmdeploy"
 BUILDER = f"{ROOT}.vl.model.builder"
 _CONFIG_BUILDERS = f"{ROOT}.pytorch.configurations"
+_OWN_CONFIGS = re.compile(rf"{ROOT}\.(?:pytorch\.transformers|hf_configs)\.configuration_\w+")
 _LINEAR = f"{ROOT}.pytorch.nn.linear"
 _TURNED_AWAY = re.compile(rb"Unsupported quant method")
 _QUANTISED = {"gptq-int4": "gptq", "awq-int4": "awq"}
@@ -98,9 +99,27 @@ class EngineRelease:
                     return Place(module, self.release.path_of(module), source.count(b"\n", 0, match.start()) + 1)
         return None
 
-    def vision_class(self, architecture: str) -> EngineClass | None:
-        """The class that prepares images for an architecture."""
-        return self._vision_classes.get(architecture)
+    def config_loaders(self, backend: str) -> list[EngineFunction]:
+        """The functions that read the model's configuration, in the order in which a boot passes them."""
+        found = [EngineFunction(f"{ROOT}.archs", "get_model_arch")]
+        if backend == Backend.PYTORCH:
+            own = self.sources.lookup(f"{ROOT}.pytorch.transformers", "config_from_pretrained")
+            found += [own] if isinstance(own, EngineFunction) else []
+        return found
+
+    def vision_classes(self, architecture: str) -> list[EngineClass]:
+        """Classes that may prepare images for an architecture, in the order in which they are asked."""
+        return self._vision_classes.get(architecture, [])
+
+    def registers(self, model_type: str) -> bool:
+        """Whether the engine brings a configuration class of its own for a type that transformers may not know."""
+        own = [module for module in self.release.modules if _OWN_CONFIGS.fullmatch(module)]
+        return any(
+            self.sources.class_constant(EngineClass(module, node.name), "model_type") == Constant(model_type)
+            for module in own
+            for node in self.sources.tree(module).body
+            if isinstance(node, ast.ClassDef)
+        )
 
     def config_builders(self) -> Iterator[tuple[EngineClass, EngineFunction, EngineFunction]]:
         """Classes that make the engine's configuration of a model: class, its condition, its build; default last."""
@@ -127,8 +146,8 @@ class EngineRelease:
         return self._maps[backend]
 
     @cached_property
-    def _vision_classes(self) -> dict[str, EngineClass]:
-        found: dict[str, EngineClass] = {}
+    def _vision_classes(self) -> dict[str, list[EngineClass]]:
+        found: dict[str, list[EngineClass]] = {}
         prefix = f"{ROOT}.vl.model."
         for module in sorted(self.release.modules):
             if module.startswith(prefix):
@@ -136,7 +155,7 @@ class EngineRelease:
                     if isinstance(node, ast.ClassDef):
                         cls = EngineClass(module, node.name)
                         for architecture in self._architectures(cls, node):
-                            found.setdefault(architecture, cls)
+                            found.setdefault(architecture, []).append(cls)
         return found
 
     def _architectures(self, cls: EngineClass, node: ast.ClassDef) -> set[str]:

@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING, cast
 from harness.scan.evaluation.failures import Failure, Topic
 from harness.scan.evaluation.importing import Flow
 from harness.scan.evaluation.outside import PROVIDER, holds
-from harness.scan.evaluation.values import Constant, EngineClass, EngineFunction, Instance, Object, Symbol, constant
+from harness.scan.evaluation.values import (
+    Constant,
+    EngineClass,
+    EngineFunction,
+    Instance,
+    Object,
+    Symbol,
+    Table,
+    constant,
+)
+from harness.scan.evaluation.written import written
 from harness.scan.sources.conditions import read_test
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from harness.scan.evaluation.importing import Consumers, Importer
     from harness.scan.evaluation.model_classes import ClassRef
@@ -24,6 +34,9 @@ if TYPE_CHECKING:
     from harness.scan.evaluation.values import FunctionNode, Sources, Value
 
 _CONFIG_MAKERS = {"AutoConfig", "PretrainedConfig", "PreTrainedConfig"}
+_BACKENDS = "lmdeploy.pytorch.backends"
+_CUDA = EngineClass(f"{_BACKENDS}.cuda.op_backend", "CudaOpsBackend")
+_BUILTINS = {"hasattr", "getattr", "setattr", "isinstance"}
 
 
 @dataclass(slots=True)
@@ -50,6 +63,12 @@ class Expressions(ABC):
     """Whether what happens now certainly happens."""
     active: list[EngineFunction] = field(default_factory=list)
     """The functions that are running, outermost first."""
+    absent: Callable[[str], bool] = lambda _root: False
+    """Whether nothing in the stack brings a top-level module."""
+    registered: bool = False
+    """Whether the engine brings the class of the model's configuration itself."""
+    generic: bool = False
+    """Whether the engine took the configuration as one of no particular type."""
     _config: Object | None = None
 
     @abstractmethod
@@ -60,7 +79,10 @@ class Expressions(ABC):
         """The model's configuration, if its type is known; one object, which the engine may add to."""
         if self._config is None:
             ref = cast("ClassRef | None", self.outside.ask(("config", self.target.model_type)))
-            self._config = None if ref is None else Object(ref)
+            unknown = ref is None and not self.target.remote_code
+            if unknown and (self.generic or self.registered):
+                ref = cast("ClassRef | None", self.outside.ask(("generic",)))
+            self._config = None if ref is None else Object(ref, open=unknown and self.registered)
         return self._config
 
     @contextmanager
@@ -116,8 +138,10 @@ class Expressions(ABC):
             case ast.IfExp(test=test, body=body, orelse=otherwise):
                 return self._choice(test, body, otherwise, frame)
             case ast.Subscript(value=inner, slice=index):
-                return _item(self.value(inner, frame), self.value(index, frame))
-            case ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                return self._item(self.value(inner, frame), self.value(index, frame), node.lineno, frame)
+            case ast.ListComp():
+                return self._listed(node, frame)
+            case ast.Lambda() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
                 return None
             case ast.List() | ast.Tuple() | ast.Set():
                 parts = [self.value(part, frame) for part in node.elts]
@@ -139,6 +163,10 @@ class Expressions(ABC):
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 found = _compared(self.value(left, frame), op, self.value(right, frame))
                 return found if found is not None else self._tested(node)
+            case ast.Compare(left=left, comparators=others):  # a < b < c
+                for part in (left, *others):
+                    self.value(part, frame)
+                return self._tested(node)
         value = self.value(node, frame)
         if isinstance(value, Constant):
             return bool(value.value)
@@ -193,6 +221,34 @@ class Expressions(ABC):
             return self.sources.class_constant(owner, name) if found is None else replace(found, bound=owner)
         if isinstance(owner, Symbol) and not owner.attribute:
             return replace(owner, attribute=name)
+        if isinstance(owner, Table) and name not in dir(dict):
+            subject = f"{owner.name}.{name}"  # a dictionary has no such attribute
+            missing = self.failure(Topic.ATTRIBUTE, owner.module, subject, "AttributeError", line, frame)
+            self.note(missing, only_certain=True)
+        return None
+
+    def _item(self, owner: Value, index: Value, line: int, frame: Frame) -> Value:
+        match owner, index:
+            case Constant(value=tuple() as values), Constant(value=int(place)) if -len(values) <= place < len(values):
+                return Constant(values[place])
+            case Table(), Constant(value=str(key)) if key in owner.within:
+                return replace(owner, name=f"{owner.name}[{key!r}]", within=frozenset())
+            case Table(), Constant(value=str(key)) if key not in owner.keys:
+                subject = f"{owner.name}[{key!r}]"
+                missing = self.failure(Topic.KEY, owner.module, subject, "KeyError", line, frame)
+                self.note(missing, only_certain=True)
+        return None
+
+    def _listed(self, node: ast.ListComp, frame: Frame) -> Value:
+        """``[Layer(config, i) for i in range(…)]``: one of them is made; there are layers in every model."""
+        for each in node.generators:
+            self.value(each.iter, frame)
+        match node.generators:
+            case [ast.comprehension(iter=ast.Call(func=ast.Name(id="range")), ifs=[], target=ast.Name(id=name))]:
+                before = frame.names.get(name)
+                frame.names[name] = None
+                self.value(node.elt, frame)
+                frame.names[name] = before
         return None
 
     def _above(self, name: str, frame: Frame) -> Value:
@@ -206,8 +262,8 @@ class Expressions(ABC):
 
     def _read(self, owner: Object, name: str, line: int, frame: Frame) -> Value:
         if name in owner.added:
-            return None
-        if self.outside.ask(("has", owner.ref, owner.path, name)) is False:
+            return owner.added[name]
+        if not owner.open and self.outside.ask(("has", owner.ref, owner.path, name)) is False:
             subject = f"{owner.ref.name}.{name}"
             self.note(self.failure(Topic.ATTRIBUTE, owner.ref.module, subject, "AttributeError", line, frame))
             return None
@@ -215,21 +271,15 @@ class Expressions(ABC):
             return Constant(self.target.model_type)
         if owner is self._config and name == "architectures":
             return Constant((self.target.architecture,))
-        part = cast("ClassRef | None", self.outside.ask(("part", owner.ref, name)))
+        part = cast("ClassRef | None", self.outside.ask(("part", owner.ref, owner.path, name)))
         if part is None:
-            return None
+            whole = self.generic and owner is self._config
+            return written(owner, name, self.target.checkpoint, as_it_is=whole)
         return owner.parts.setdefault(name, Object(part, (*owner.path, name)))
 
     def _call(self, node: ast.Call, frame: Frame) -> Value:
-        match node.func:
-            case ast.Name(id="hasattr" | "getattr" as asked) if len(node.args) > 1:
-                return self._asked(asked, node.args, frame)
-            case ast.Name(id="setattr") if len(node.args) > 1:
-                owner, name = self.value(node.args[0], frame), self.value(node.args[1], frame)
-                self.value(node.args[-1], frame)
-                if isinstance(owner, Object) and isinstance(name, Constant):
-                    owner.added.add(str(name.value))
-                return None
+        if isinstance(node.func, ast.Name) and node.func.id in _BUILTINS and len(node.args) > 1:
+            return self._builtin(node.func.id, node.args, frame)
         function = self.value(node.func, frame)
         positional = [self.value(a.value if isinstance(a, ast.Starred) else a, frame) for a in node.args]
         named = {keyword.arg: self.value(keyword.value, frame) for keyword in node.keywords}
@@ -245,9 +295,24 @@ class Expressions(ABC):
             return self._follow(function, positional, named, frame)
         return None
 
+    def _builtin(self, name: str, arguments: list[ast.expr], frame: Frame) -> Value:
+        if name in {"hasattr", "getattr"}:
+            return self._asked(name, arguments, frame)
+        first, second = (self.value(argument, frame) for argument in arguments[:2])
+        if name == "isinstance":
+            if isinstance(first, Instance) and isinstance(second, EngineClass):
+                return Constant(second in self.sources.line(first.of))
+            return None
+        self.value(arguments[-1], frame)
+        if isinstance(first, Object) and isinstance(second, Constant):
+            first.added[str(second.value)] = None
+        return None
+
     def _follow(
         self, function: EngineFunction, positional: list[Value], named: Mapping[str | None, Value], frame: Frame
     ) -> Value:
+        if function.name == "get_backend" and function.module.startswith(_BACKENDS):
+            return _CUDA
         target = self.sources.definition(function.module, function.name)
         if target is None or isinstance(target, ast.ClassDef):
             return None
@@ -264,7 +329,7 @@ class Expressions(ABC):
             return None
         attribute = str(name.value)
         asked_for = ("has", owner.ref, owner.path, attribute)
-        there = attribute in owner.added or cast("bool | None", self.outside.ask(asked_for))
+        there = attribute in owner.added or (None if owner.open else cast("bool | None", self.outside.ask(asked_for)))
         if asked == "hasattr":
             return None if there is None else Constant(there)
         if there or not has_default:
@@ -275,8 +340,10 @@ class Expressions(ABC):
         if function.module.split(".", maxsplit=1)[0] != PROVIDER or function.attribute != "from_pretrained":
             return None
         if function.name in _CONFIG_MAKERS:
-            known = self.outside.ask(("knows", self.target.model_type))
-            if function.name == "AutoConfig" and known is False and not self.target.remote_code:
+            unknown = self.outside.ask(("knows", self.target.model_type)) is False
+            if unknown and function.name != "AutoConfig":
+                self.generic = True
+            elif unknown and not self.registered and not self.target.remote_code:
                 self.note(self.failure(Topic.MODEL_TYPE, PROVIDER, self.target.model_type, "ValueError", line, frame))
             return self.config()
         if function.name == "AutoProcessor":
@@ -305,11 +372,4 @@ def _compared(left: Value, op: ast.cmpop, right: Value) -> bool | None:
         case ast.In() | ast.NotIn() if isinstance(right.value, tuple | str):
             inside = left.value in right.value if isinstance(right.value, tuple) else str(left.value) in right.value
             return inside if isinstance(op, ast.In) else not inside
-    return None
-
-
-def _item(owner: Value, index: Value) -> Value:
-    match owner, index:
-        case Constant(value=tuple() as values), Constant(value=int(place)) if -len(values) <= place < len(values):
-            return Constant(values[place])
     return None

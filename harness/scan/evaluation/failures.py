@@ -12,6 +12,7 @@ class Topic(StrEnum):
     NAME = "name-missing"
     MODULE = "module-missing"
     ATTRIBUTE = "attribute-missing"
+    KEY = "key-missing"
     KEYWORD = "keyword-refused"
     MODEL_TYPE = "model-type-unknown"
     ARCHITECTURE = "architecture-unsupported"

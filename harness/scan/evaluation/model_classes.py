@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
     from harness.scan.evaluation.provider import Provider
 
-Checkpoint: TypeAlias = "frozenset[str] | None"
-"""Keys of a model's configuration file, those of a nested table behind its own name: ``text_config.bos_token_id``."""
+Checkpoint: TypeAlias = "Mapping[str, object] | None"
+"""A model's configuration file: values by key, those of a nested table behind its own name,
+``text_config.bos_token_id``.
+"""
 _ALWAYS = frozenset(dir(object)) | {"__dict__"}
 _AUTO = "models.auto"
+_ANY = "AutoConfig"
+_KEEPERS = frozenset({"PretrainedConfig", "PreTrainedConfig"})
+"""Bases that make an attribute of every keyword that is left."""
 _TABLE_MODULES = {
     "CONFIG_MAPPING_NAMES": ("configuration_auto", "auto_mappings"),
     "PROCESSOR_MAPPING_NAMES": ("processing_auto", "auto_mappings"),
@@ -60,12 +65,20 @@ class ModelClasses:
         """The processor class of a model type."""
         return self._located(self._processors.get(model_type, ""))
 
-    def part(self, ref: ClassRef, attribute: str) -> ClassRef | None:
-        """The class of the configuration kept in an attribute."""
+    def part(self, ref: ClassRef, attribute: str, model_type: str = "") -> ClassRef | None:
+        """The class of the configuration kept in an attribute; ``model_type``: the part's own, in the checkpoint.
+
+        Many classes leave it to that type which class a part has: it is ``AutoConfig`` then.
+        """
         for owner, facts in self._line(ref):
             if attribute in facts.parts:
-                return self._resolve(owner.module, facts.parts[attribute])
+                found = self._resolve(owner.module, facts.parts[attribute])
+                return self.config(model_type) if found is not None and found.name == _ANY else found
         return None
+
+    def generic(self) -> ClassRef | None:
+        """The class of a configuration whose type is not known."""
+        return self._located("PretrainedConfig")
 
     def has(self, ref: ClassRef, attribute: str, checkpoint: Checkpoint) -> bool | None:
         """Whether an object of the class has an attribute; None when that cannot be told.
@@ -73,7 +86,7 @@ class ModelClasses:
         Args:
             ref: the class.
             attribute: the attribute.
-            checkpoint: keys that the object is made from, None when they are not known; what a class does not name of
+            checkpoint: what the object is made from, None when that is not known; keys that a class does not name
                 them becomes attributes too, unless it hands them to a part.
         """
         line = self._line(ref)
@@ -146,17 +159,19 @@ class ModelClasses:
 
     def _kept(self, line: list[tuple[ClassRef, ClassFacts]], attribute: str) -> bool:
         """Whether a key of the checkpoint that the class does not name becomes an attribute."""
-        handled = next((f.keywords for _, f in line if f.keywords is not Keywords.INHERITED), Keywords.KEPT)
-        if handled is Keywords.DROPPED:
+        own = (f.keywords for owner, f in line if owner.name not in _KEEPERS)
+        handled = next((each for each in own if each is not Keywords.INHERITED), Keywords.KEPT)
+        if handled is Keywords.DROPPED or any(attribute in f.taken for owner, f in line if not _is_base(owner)):
             return False
         return handled is Keywords.KEPT or not self._taken_by_part(*line[0], attribute)
 
     def _in_part(self, own: tuple[ClassRef, ClassFacts], attribute: str, checkpoint: Checkpoint) -> bool:
         """Whether a part has the attribute: a class with a hook of its own looks there."""
         owner, facts = own
-        for place, name in facts.parts.items():
-            part = self._resolve(owner.module, name)
-            if part is None or self.has(part, attribute, keys_of_part(checkpoint, place)) is not False:
+        for place in facts.parts:
+            keys = keys_of_part(checkpoint, place)
+            part = self.part(owner, place, type_of(keys))
+            if part is None or self.has(part, attribute, keys) is not False:
                 return True
         return False
 
@@ -228,9 +243,16 @@ class ModelClasses:
 
 
 def keys_of_part(checkpoint: Checkpoint, part: str) -> Checkpoint:
-    """The keys that a part is made from: those of its own table, or the same ones where the file is flat."""
-    own = checkpoint and frozenset(key.removeprefix(f"{part}.") for key in checkpoint if key.startswith(f"{part}."))
+    """What a part is made from: its own table, or the same one where the file is flat."""
+    if not checkpoint:
+        return checkpoint
+    own = {key.removeprefix(f"{part}."): value for key, value in checkpoint.items() if key.startswith(f"{part}.")}
     return own or checkpoint
+
+
+def type_of(checkpoint: Checkpoint) -> str:
+    """The model type that the file of a model, or of a part, says; empty where it says none."""
+    return str((checkpoint or {}).get("model_type") or "")
 
 
 def _is_base(ref: ClassRef) -> bool:

@@ -134,7 +134,7 @@ class Names:
                 return _sure(self._provider.name(module, name))
             case [name, attribute]:
                 home = self._provider.definition(module, name)
-                return home is not None and self._model_classes.has(ClassRef(*home), attribute, frozenset()) is True
+                return home is not None and self._model_classes.has(ClassRef(*home), attribute, {}) is True
         return False
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar, cast
 
-from harness.scan.evaluation.model_classes import keys_of_part
+from harness.scan.evaluation.model_classes import keys_of_part, type_of
 from harness.scan.evaluation.provider import Found, Lookup
 from harness.scan.sources.conditions import Surroundings, decide
 
@@ -44,7 +44,7 @@ class Packages:
         providers: top-level module to the release that names are looked up in.
         model_classes: the classes of transformers.
         surroundings: versions of everything, for tests in the engine's code.
-        checkpoint: keys of the model's configuration file; None when they are not known.
+        checkpoint: the model's configuration file; None when it is not known.
         absent: top-level modules that nothing installs.
     """
 
@@ -86,7 +86,12 @@ class Packages:
             _, module, name, attribute, keyword = cast("tuple[str, str, str, str, str]", question)
             return model_classes.accepts(module, name, attribute, keyword)
         if kind == "part":
-            return model_classes.part(cast("ClassRef", question[1]), cast("str", question[2]))
+            _, ref, parts, attribute = cast("tuple[str, ClassRef, tuple[str, ...], str]", question)
+            written = reduce(keys_of_part, parts, self._checkpoint) or {}
+            own = type_of({"model_type": written.get(f"{attribute}.model_type")})
+            return model_classes.part(ref, attribute, own)
+        if kind == "generic":
+            return model_classes.generic()
         model_type = cast("str", question[1])
         if kind == "knows":
             return model_classes.knows(model_type)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from harness.core.errors import HarnessError
 from harness.engines import ENGINES, Backend
+from harness.matrix.configuration import read_configuration
 from harness.matrix.model_files import models_in
 from harness.matrix.project import SHIPPED
 
@@ -62,8 +62,8 @@ class ScanTarget:
     """Requirements that its lock has besides the engine's."""
     engine_packages: tuple[tuple[str, str], ...] = ()
     """Requirements added for some versions of the engine: requirement and range of versions."""
-    checkpoint: Checkpoint = None
-    """Keys of its configuration file; None when there is none to read."""
+    checkpoint: Checkpoint = field(default=None, hash=False)
+    """Its configuration file; None when there is none to read."""
     remote_code: bool = False
     """Whether the checkpoint brings its own classes."""
     vision: bool = True
@@ -93,20 +93,20 @@ QWEN2_VL = ScanTarget(
     architecture="Qwen2VLForConditionalGeneration",
     model_type="qwen2_vl",
     engine_packages=(("qwen-vl-utils", "<0.16"),),
-    checkpoint=frozenset(_QWEN2_VL_KEYS.split()),
+    checkpoint=dict.fromkeys(_QWEN2_VL_KEYS.split()),
 )
 """The matrix's Qwen2-VL, known without any spec."""
 
 
 def target_of(spec: ModelSpec) -> ScanTarget:
     """What a model spec says about the model."""
-    config = spec.config_folder
+    file = spec.published_config
     keys: Checkpoint = None
     vision = True
-    if config is not None:
-        table = json.loads((config / "config.json").read_bytes())
-        keys = frozenset(_keys(table))
-        vision = any("vision" in key or key == "visual" for key in table)
+    if file is not None:
+        found = read_configuration(file)
+        keys = dict(_values(found.content))
+        vision = found.sees
     elif spec.model_type == QWEN2_VL.model_type:
         keys = QWEN2_VL.checkpoint
     return ScanTarget(
@@ -123,11 +123,11 @@ def target_of(spec: ModelSpec) -> ScanTarget:
     )
 
 
-def _keys(table: Mapping[str, Any], within: str = "") -> Iterator[str]:
+def _values(table: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, object]]:
     for key, value in table.items():
-        yield within + key
+        yield within + key, value
         if isinstance(value, dict):
-            yield from _keys(value, f"{within}{key}.")
+            yield from _values(value, f"{within}{key}.")
 
 
 def find_target(name: str, models: Path, backend: str = Backend.PYTORCH, python: str = PYTHON) -> ScanTarget:

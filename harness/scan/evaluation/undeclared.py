@@ -84,6 +84,14 @@ class EngineStack:
             return Lookup(Found.YES)
         return Lookup(Found.PERHAPS) if self._brings(root) else Lookup(Found.NO, "ModuleNotFoundError")
 
+    def lacks(self, root: str) -> bool:
+        """Whether no package of the stack brings a top-level module, as far as packages are named like their modules.
+
+        Raises:
+            IndexUnavailable: metadata cannot be fetched.
+        """
+        return not self._in_standard_library(root) and not self._brings(root)
+
     def _in_standard_library(self, root: str) -> bool:
         version = tuple(int(part) for part in self._python.split(".")[:2])
         return root in sys.stdlib_module_names and version < _GONE.get(root, (4, 0))

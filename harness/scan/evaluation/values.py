@@ -26,10 +26,24 @@ class Object:
     ref: ClassRef
     path: tuple[str, ...] = ()
     """The attributes that lead here from the model's configuration or processor."""
-    added: set[str] = field(default_factory=set)
+    added: dict[str, Value] = field(default_factory=dict)
     """Attributes the engine itself has set."""
     parts: dict[str, Object] = field(default_factory=dict)
     """Parts that were read, each one object for good."""
+    open: bool = False
+    """Its class is the engine's own, and not looked into: it may have anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A dictionary in the configuration, with all the keys that it has."""
+
+    name: str
+    """``Gemma3TextConfig.rope_parameters``."""
+    module: str
+    keys: frozenset[str]
+    within: frozenset[str] = frozenset()
+    """Keys under each of which there is a dictionary with those keys, one for each kind of layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +80,7 @@ class EngineFunction:
     bound: Instance | EngineClass | None = None
 
 
-Value: TypeAlias = "Constant | Object | Symbol | EngineClass | Instance | EngineFunction | None"
+Value: TypeAlias = "Constant | Object | Table | Symbol | EngineClass | Instance | EngineFunction | None"
 """None: nothing is known."""
 
 _EMPTY = ast.Module([], [])

@@ -72,7 +72,12 @@ class Walk(Expressions):
     def _statement(self, node: ast.stmt, frame: Frame) -> _End:  # noqa: C901, PLR0911, PLR0912 - one case per statement
         match node:
             case ast.Import() | ast.ImportFrom():
-                self._import(node, frame)
+                if not self._import(node, frame):
+                    return _End.RAISED
+            case ast.Assert(test=test):
+                if self.truth(test, frame) is False:
+                    self.note(self.failure(Topic.RAISES, "", "", "AssertionError", node.lineno, frame))
+                    return _End.RAISED
             case ast.Return(value=value):
                 frame.returned = self.value(value, frame) if value is not None else Constant(None)
                 return _End.LEFT
@@ -156,8 +161,14 @@ class Walk(Expressions):
             self.flow.caught[replace(failure, guarded="try")] = None
         return self._block(handler.body, frame)
 
-    def _import(self, node: ast.Import | ast.ImportFrom, frame: Frame) -> None:
+    def _import(self, node: ast.Import | ast.ImportFrom, frame: Frame) -> bool:
+        """Import something; False where it is of a package that nothing installs."""
         module = frame.function.module
+        absent = next((root for root in _roots(node) if self.absent(root)), None)
+        if absent is not None:
+            if self.certain:
+                self.note(self.failure(Topic.MODULE, absent, "", "ModuleNotFoundError", node.lineno, frame))
+            return False
         inner = Flow()
         self.importer.run(module, imports_of(node), inner, frame.function.name)
         for failure in inner.raised:
@@ -170,6 +181,7 @@ class Walk(Expressions):
             own = self.consumers.own(target) is not None
             for name, alias in step.names:
                 frame.names[alias] = self.sources.lookup(target, name) if own else Symbol(target, name)
+        return True
 
     def _assign(self, target: ast.expr, value: Value, frame: Frame) -> None:
         match target:
@@ -180,12 +192,19 @@ class Walk(Expressions):
                 if isinstance(owner, Instance):
                     owner.attributes[name] = value
                 elif isinstance(owner, Object):
-                    owner.added.add(name)
+                    owner.added[name] = value if self.certain else None
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
                 for part in parts:
                     self._assign(part, None, frame)
             case ast.Subscript(value=inner):
                 self.value(inner, frame)
+
+
+def _roots(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """The top-level modules that an import names outright."""
+    if isinstance(node, ast.Import):
+        return [alias.name.partition(".")[0] for alias in node.names]
+    return [node.module.partition(".")[0]] if node.module and not node.level else []
 
 
 def _parameters(node: FunctionNode, function: EngineFunction, given: Mapping[str, Value]) -> dict[str, Value]:

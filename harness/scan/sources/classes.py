@@ -13,8 +13,10 @@ from harness.scan.sources.parsing import parse_classes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KIND = "classes-3"
+KIND = "classes-5"
 _MAKERS = {"__init__", "__post_init__"}
+_TAKERS = {"convert_rope_params_to_dict"}
+"""Methods that the constructor hands its keywords to, and that hand the rest back."""
 _HOOKS = {"__getattr__", "__getattribute__"}
 
 
@@ -46,6 +48,8 @@ class ClassFacts:
     """Attribute to the class of the configuration kept in it."""
     listed: frozenset[str]
     """Strings in class-level lists and the keys of class-level tables: names of parts, attribute maps."""
+    taken: frozenset[str]
+    """Keywords that the constructor takes out before it hands the rest on."""
 
 
 def read_classes(source: bytes) -> dict[str, Any]:
@@ -67,9 +71,16 @@ def read_classes(source: bytes) -> dict[str, Any]:
 
 def class_from_json(row: list[Any]) -> ClassFacts:
     """The inverse of what :func:`read_classes` writes for one class."""
-    bases, attributes, parameters, keywords, hook, parts, listed = row
+    bases, attributes, parameters, keywords, hook, parts, listed, taken = row
     return ClassFacts(
-        tuple(bases), frozenset(attributes), tuple(parameters), Keywords(keywords), hook, parts, frozenset(listed)
+        bases=tuple(bases),
+        attributes=frozenset(attributes),
+        parameters=tuple(parameters),
+        keywords=Keywords(keywords),
+        hook=hook,
+        parts=parts,
+        listed=frozenset(listed),
+        taken=frozenset(taken),
     )
 
 
@@ -82,6 +93,7 @@ def _to_json(facts: ClassFacts) -> list[Any]:
         facts.hook,
         facts.parts,
         sorted(facts.listed),
+        sorted(facts.taken),
     ]
 
 
@@ -91,6 +103,7 @@ def _class(node: ast.ClassDef) -> ClassFacts:
     parts: dict[str, str] = {}
     fields: list[str] = []
     makers: list[ast.FunctionDef] = []
+    takers: list[ast.FunctionDef] = []
     for inner in node.body:
         match inner:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
@@ -98,6 +111,8 @@ def _class(node: ast.ClassDef) -> ClassFacts:
                 attributes.update(_set_on_self(inner))
                 if name in _MAKERS and isinstance(inner, ast.FunctionDef):
                     makers.append(inner)
+                if name in _TAKERS and isinstance(inner, ast.FunctionDef):
+                    takers.append(inner)
             case ast.AnnAssign(target=ast.Name(id=name)):
                 attributes.add(name)
                 fields.append(name)
@@ -116,7 +131,19 @@ def _class(node: ast.ClassDef) -> ClassFacts:
         hook=any(isinstance(inner, ast.FunctionDef) and inner.name in _HOOKS for inner in node.body),
         parts=parts | {k: v for maker in makers for k, v in _parts_made(maker)},
         listed=frozenset(listed),
+        taken=frozenset(name for each in (*makers, *takers) for name in _taken_out(each)),
     )
+
+
+def _taken_out(maker: ast.FunctionDef) -> Iterator[str]:
+    """``kwargs.pop("name", …)``, from the keywords that the constructor does not name."""
+    rest = maker.args.kwarg
+    for node in ast.walk(maker):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id=name), attr="pop"), args=[ast.Constant(value=str(key)), *_]
+            ) if rest is not None and name == rest.arg:
+                yield key
 
 
 def _keywords(makers: list[ast.FunctionDef]) -> Keywords:

@@ -170,7 +170,9 @@ def test_a_key_of_the_checkpoints_nested_table_is_an_attribute_of_that_part(
         ("1.2", {"bos_token_id": 1, "text_config": {"hidden_size": 1}}, ["Qwen2VLTextConfig.bos_token_id"]),
     ):
         (tmp_path / "nested").mkdir(exist_ok=True)
-        (tmp_path / "nested" / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 1}))
+        (tmp_path / "nested" / "config.json").write_text(
+            json.dumps(config | {"rms_norm_eps": 1, "architectures": ["X"]})
+        )
         target = find_target("nested-random", tmp_path)
         found = scan(engine(version, default=reads), provider(f"4.{version}", configuration_qwen2_vl=nested), target)
         assert [each.name for each in errors(found) if each.kind is Topic.ATTRIBUTE] == missing

@@ -46,6 +46,12 @@ def test_misses_and_false_alarms_are_told_apart(library: Library) -> None:
     }
 
 
+def test_a_climb_that_wanted_a_checkpoint_refutes_nothing(library: Library) -> None:
+    blocked = ("pass/resolve", "pass/import", "blocked/configure/weights-missing-or-corrupt")
+    rows = compare(library, [record("0.9.0", "4.41.0", *blocked), record("0.9.0", "4.42.0", *blocked)])
+    assert [row.kind for row in rows] == ["unknown", "right"]  # the first was foreseen to fail
+
+
 def test_the_truths_matrix_is_a_valid_one(tmp_path: Path) -> None:
     path = tmp_path / truth.MATRIX
     path.write_text(truth.matrix_text(truth.Group("0.11.1", "turbomind", "canary", ("4.38.2", "5.0.0"))), "utf-8")
