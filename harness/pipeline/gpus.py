@@ -36,6 +36,7 @@ MOST_SAMPLES = 120
 WAIT_SECONDS = 0.5
 MIB = 2**20
 
+
 class Owner(Enum):
     """Whose a process is that no lease's token names."""
 

@@ -64,6 +64,10 @@ class EngineRelease:
         """Whether the backend's list of architectures has the model's."""
         return target.architecture in self._map(target.backend)
 
+    def architectures(self, backend: str) -> frozenset[str]:
+        """Every architecture that a backend lists."""
+        return frozenset(self._map(backend))
+
     def support_list(self, listed: Architectures) -> Place:
         """Where the backend's list of architectures stands."""
         lines = [node.lineno for node in _map_values(self.sources.tree(listed.module), listed.table)]
