@@ -105,7 +105,7 @@ def elementwise_and_or() -> List[str]:
 
 def is_block(value: Any, tensor: Any) -> bool:
     """Whether ``value`` is a block of Triton's language, not a scalar."""
-    return isinstance(value, tensor) and value.handle.data.size > 1
+    return isinstance(value, tensor) and value.type.is_block() and value.numel.value > 1
 
 
 def late_expression(value: ast.expr) -> ast.expr:

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List, Tuple
 
 from ..engines import gpu_stand_ins
 from ..running.events import Blocked
-from . import interpreter
+from . import interpreter, lock_step
 
 VARIABLES = {
     "TRITON_INTERPRET": "1",  # kernels become numpy programs instead of GPU code
@@ -128,5 +128,6 @@ STAND_INS: Tuple[Callable[[], List[str]], ...] = (
     interpreter.elementwise_and_or,
     interpreter.spare_checks,
     interpreter.gpu_library,
+    lock_step.install,
 )
 """Each puts itself in place and tells what it replaced."""
