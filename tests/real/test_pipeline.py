@@ -171,6 +171,19 @@ def test_defects_planted_in_the_engine_are_caught_emulated(
     assert found["patch-order-unseen"]["answer"] == spec.smoke.see.expected  # only the numbers show it
 
 
+def test_kernels_in_step_compute_what_they_compute_alone(
+    quick: Mapping[str, Record], project: Path, tmp_path: Path
+) -> None:
+    record, _ = the(quick, "lmdeploy0.18.0-transformers5.17.0", "-pytorch-canary-")
+    python = Project.of(project / "matrix.yaml").environments / str(record.lock) / "bin" / "python"
+    script = [ROOT / "tests" / "probes" / "emulation" / "in_step.py", ROOT / "harness" / "probes" / "start.py"]
+    subprocess.run([python, "-I", *script, "found.json"], cwd=tmp_path, check=True)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found.pop("replaced")
+    assert {name: values["equal"] for name, values in found.items()} == dict.fromkeys(found, True)
+    assert [name for name, values in found.items() if not values["in_step"]] == ["atomics"]
+
+
 def test_a_second_run_has_nothing_to_do(quick: Mapping[str, Record], project: Path) -> None:
     file = ResultStore(project / "reports").file
     before = file.read_bytes()
