@@ -29,6 +29,8 @@ class Needs(Flag):
     """The machine's GPU and driver, because the answer is blocked without."""
     SETTINGS = auto()
     """The engine's settings, its share of the GPU among them."""
+    ASKED = auto()
+    """What the matrix tells the engine."""
     SCRIPT = auto()
     """The script that starts the server."""
 

@@ -41,9 +41,11 @@ def script_without_configuration(configuration: Configuration, model: str) -> st
     return _serving(configuration, model, "", "None")
 
 
-def command_script(configuration: Configuration, model: str) -> str:
-    """A script that does what lmdeploy's command line does."""
-    arguments = ["lmdeploy", "serve", "api_server", model, "--backend", configuration.backend]
+def command_script(
+    configuration: Configuration, model: str, settings: Mapping[str, object] = MappingProxyType({})
+) -> str:
+    """A script that does what lmdeploy's command line does; arguments as above."""
+    arguments = ["lmdeploy", "serve", "api_server", model, "--backend", configuration.backend, *flags(settings)]
     imports = "import sys\n\nfrom lmdeploy.cli.entrypoint import run"
     return _script(configuration, model, imports, f"    sys.argv = {arguments!r}\n    run()")
 

@@ -41,8 +41,10 @@ class LaunchStyle:
 
     check: Check | None = None
     """Tries it as far as that goes without a GPU, and is asked before the stage's other checks."""
-    script: Callable[[Configuration, str], str] | None = None
-    """For a check that runs one: the text, with a ``main``, that serves a model on an engine."""
+    script: Callable[[Configuration, str, Mapping[str, object]], str] | None = None
+    """For a check that runs one: the text, with a ``main``, that serves a model on an engine with these settings."""
+    tells: bool = True
+    """Whether the engine can be told settings this way."""
     only_check: bool = False
     """Whether its check is all that the stage asks."""
     boot: str = ""
@@ -70,11 +72,13 @@ LAUNCHES: Mapping[Launch, LaunchStyle] = MappingProxyType(
         Launch.LEGACY_MODULE: LaunchStyle(
             check=Check("launch-module", (Stage.IMPORT,), "engines.entry_points:launch_module"),
             only_check=True,
+            tells=False,
             instead=Launch.SERVER,
         ),
         Launch.NO_BACKEND_CONFIG: LaunchStyle(
             check=_runs_script("no-backend-config"),
-            script=script_without_configuration,
+            script=lambda configuration, model, _settings: script_without_configuration(configuration, model),
+            tells=False,
             instead=Launch.LAUNCH_SCRIPT,
         ),
         Launch.LAUNCH_SCRIPT: LaunchStyle(

@@ -31,9 +31,10 @@ IMPORT_CHECKS = (
 )
 _PRELOAD = ("torch", "transformers", "lmdeploy.archs", "lmdeploy.vl.model.builder")
 _OF_CONFIGURATION = Needs.BACKEND | Needs.CONFIG
+_TOLD = _OF_CONFIGURATION | Needs.ASKED
 CONFIGURE_CHECKS = (
     Check("backend-support", (Stage.CONFIGURE,), "engines.configure:backend_support", _OF_CONFIGURATION, _PRELOAD),
-    Check("model-config", (Stage.CONFIGURE,), "engines.configure:model_config", _OF_CONFIGURATION, _PRELOAD),
+    Check("model-config", (Stage.CONFIGURE,), "engines.configure:model_config", _TOLD, _PRELOAD),
 )
 IMAGE_AND_PROMPT = Check(
     "image-and-prompt",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import JsonValue
 
 Count = Annotated[int, Field(ge=1)]
@@ -31,3 +34,22 @@ class Settings(BaseModel):
     def fields(self) -> dict[str, JsonValue]:
         """Those that are said, by name."""
         return self.model_dump(exclude_none=True)
+
+
+def settings_text(settings: Mapping[str, JsonValue]) -> str:
+    """The settings in a line, as a record keeps them: ``tp=2 eager_mode=true``."""
+    return " ".join(
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items()
+    )
+
+
+def settings_in(text: str) -> dict[str, JsonValue]:
+    """The settings that a line says; what it says wrongly stays text, and the engine refuses it."""
+    found: dict[str, JsonValue] = {}
+    for each in text.split():
+        name, _, value = each.partition("=")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found

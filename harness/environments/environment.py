@@ -116,7 +116,16 @@ class Environments:
         told = (read_json(folder / SPOILT) or {}).get("packages")
         spoilt = sorted(lock.stack.keys() & {str(each) for each in told}) if isinstance(told, list) else []
         try:
-            install(folder, interpreter, requirements, lock.stack, limits, allow_source=allow_source, spoilt=spoilt)
+            install(
+                folder,
+                interpreter,
+                requirements,
+                lock.stack,
+                limits,
+                allow_source=allow_source,
+                spoilt=spoilt,
+                sources=lock.source_arguments,
+            )
             sync_file_system(folder)
         except BaseException as error:
             with suppress(OSError):  # without its marker it is nothing, and the next to build it removes it

@@ -18,7 +18,7 @@ from harness.environments.uv import UvFailure, run_uv
 from harness.environments.wholeness import LARGEST_RECORD, METADATA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from harness.process.child import Limits
@@ -45,6 +45,7 @@ def install(  # noqa: PLR0913 - the parts of an environment
     *,
     allow_source: tuple[str, ...] = (),
     spoilt: Iterable[str] = (),
+    sources: Sequence[str] = ("--require-hashes",),
 ) -> None:
     """Make an environment of ``requirements``, in the place of whatever is there.
 
@@ -56,12 +57,13 @@ def install(  # noqa: PLR0913 - the parts of an environment
         limits: what uv may use, all its attempts together.
         allow_source: packages that may be built from source.
         spoilt: packages of which uv's cache may hold damaged files; it has to fetch them again.
+        sources: what uv is told of where the files come from.
 
     Raises:
         UvFailure: uv could not install them, or what is there is not the stack alone; it must not be used.
         OSError: what was there before cannot be removed.
     """
-    sync = ["pip", "sync", "--quiet", "--python", str(folder / "bin" / "python"), "--require-hashes"]
+    sync = ["pip", "sync", "--quiet", "--python", str(folder / "bin" / "python"), *sources]
     sync += [*source_arguments(allow_source), str(requirements)]
     made = _make(folder, interpreter)
     started = time.monotonic()

@@ -10,6 +10,7 @@ import hashlib
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.pylock import Pylock, PylockValidationError
@@ -17,6 +18,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from harness.core.errors import HarnessError
+from harness.core.program import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,11 +78,23 @@ class Lock:
         uv keeps what it installs from requirements in its cache, but downloads the files of a ``pylock`` anew every
         time (seen with uv 0.13.9: 20 s instead of 1 s for a stack of 3 GB), so environments are built from this form.
 
+        What stands at an address of its own is named by it; a commit is its own hash.
+
         Raises:
             InvalidLock: the text is not a lock, or a package in it has no hash.
         """
         lines: list[str] = []
         for package in self._pylock.packages:
+            if package.vcs is not None:
+                origin = f"{package.vcs.type}+{package.vcs.url}@{package.vcs.commit_id}"
+                lines.append(f"{package.name} @ {origin}")
+                continue
+            if package.archive is not None:
+                path = package.archive.path
+                place = package.archive.url or (Path(path).as_uri() if path else "")
+                given = [f"--hash={kind}:{value}" for kind, value in sorted(package.archive.hashes.items())]
+                lines.append(" ".join([f"{package.name} @ {place}", *given]))
+                continue
             found = [wheel.hashes for wheel in package.wheels or []]
             if package.sdist is not None:
                 found.append(package.sdist.hashes)
@@ -90,12 +104,26 @@ class Lock:
             lines.append(" ".join([f"{package.name}=={package.version}", *hashes]))
         return "\n".join(lines) + "\n"
 
+    @property
+    def source_arguments(self) -> list[str]:
+        """What uv has to be told to find its files: the indexes it was resolved from, beside the user's own."""
+        told = (self._pylock.tool or {}).get(NAME, {})
+        arguments = [part for index in told.get("indexes", ()) for part in ("--index", index)]
+        arguments += ["--index-strategy", "unsafe-best-match"] if arguments else []
+        arguments += ["--torch-backend", told["cuda"]] if told.get("cuda") else []
+        return arguments if self._has_commits else ["--require-hashes", *arguments]
+
+    @property
+    def _has_commits(self) -> bool:
+        """Whether a package is a commit, which has no hash for uv to demand."""
+        return any(package.vcs is not None for package in self._pylock.packages)
+
     def download_sizes(self, python: str) -> Mapping[str, int]:
         """File name to size in bytes of what an installation would fetch when nothing is cached.
 
         Files whose size the index does not tell are left out.
         """
-        return {name: size for name, size in self._chosen_files(_tags(python)) if size is not None}
+        return {name: size for name, size in self._chosen_files(platform_tags(python)) if size is not None}
 
     def wheels(self, python: str) -> Mapping[str, LockedWheel]:
         """The wheel an installation on this platform would choose for each package, by normalised name.
@@ -108,7 +136,7 @@ class Lock:
         Raises:
             InvalidLock: the text is not a lock.
         """
-        tags = _tags(python)
+        tags = platform_tags(python)
         rank = {tag: place for place, tag in enumerate(tags)}
         found: dict[str, LockedWheel] = {}
         for package in self._pylock.packages:
@@ -137,7 +165,7 @@ class Lock:
                 yield f"{package.name}-{package.version}.tar.gz", package.sdist.size
 
 
-def _tags(python: str) -> list[Tag]:
+def platform_tags(python: str) -> list[Tag]:
     """What an interpreter of that version takes on this platform, best first."""
     major, minor = (int(part) for part in python.split(".")[:2])
     return [*cpython_tags((major, minor)), *compatible_tags((major, minor))]

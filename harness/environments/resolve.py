@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import BaseModel, ValidationError, model_validator
 
 from harness.core.files import digest, read_json, write_atomically
+from harness.core.program import NAME
 from harness.environments.install import source_arguments
 from harness.environments.lock import Lock
 from harness.environments.uv import UvFailure, run_uv, uv_version
@@ -35,8 +36,19 @@ ASKING = "asking"
 """Folder, beside the answers, in which uv works."""
 
 
-Asked = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str | None, tuple[str, ...]]
-"""Requirements, overrides, packages from source, moment, kept versions: what a stack follows from, given its Python."""
+Asked = tuple[
+    tuple[str, ...],
+    tuple[str, ...],
+    tuple[str, ...],
+    str | None,
+    tuple[str, ...],
+    bool,
+    tuple[str, ...],
+    tuple[str, ...],
+    str,
+]
+"""Requirements, overrides, packages from source, moment, kept versions, whether that is all, constraints, indexes, CUDA
+variant: what a stack follows from, given its Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +65,29 @@ class ResolveRequest:
     """Moment (RFC 3339) after which an upload does not exist; None: the index as it is."""
     kept: tuple[str, ...] = ()
     """``name==version`` of packages that stay where they are unless something demands another version."""
+    complete: bool = False
+    """Whether the requirements are the whole stack, so that nothing else is added and nothing is compared."""
+    constraints: tuple[str, ...] = ()
+    """Versions of packages that need not be there."""
+    indexes: tuple[str, ...] = ()
+    """Addresses of package indexes beside those that uv is set to."""
+    cuda: str = ""
+    """Which builds of torch are taken, in the words of uv's ``--torch-backend``; empty: those of the index."""
 
     @property
     def asked(self) -> Asked:
         """All of it but the interpreter."""
-        return self.requirements, self.overrides, self.allow_source, self.exclude_newer, self.kept
+        return (
+            self.requirements,
+            self.overrides,
+            self.allow_source,
+            self.exclude_newer,
+            self.kept,
+            self.complete,
+            self.constraints,
+            self.indexes,
+            self.cuda,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +182,21 @@ class Resolver:
             arguments += ["--format", "pylock.toml", "--output-file", "pylock.toml", "--python", request.python]
             if request.overrides:
                 arguments += ["--overrides", "overrides.txt"]
+            if request.constraints:
+                (folder / "constraints.txt").write_text("\n".join(request.constraints) + "\n")
+                arguments += ["--constraints", "constraints.txt"]
+            if request.complete:
+                arguments.append("--no-deps")
+            if request.indexes:  # all are alike, as they are to pip: an exact version stands on one of them
+                arguments += [part for index in request.indexes for part in ("--index", index)]
+                arguments += ["--index-strategy", "unsafe-best-match"]
+            if request.cuda:
+                arguments += ["--torch-backend", request.cuda]
             if request.exclude_newer is not None:
                 arguments += ["--exclude-newer", request.exclude_newer]
             arguments += source_arguments(request.allow_source)
             run_uv(arguments, folder=folder, timeout=limits.wall, idle=limits.idle)
-            return (folder / "pylock.toml").read_text()
+            return (folder / "pylock.toml").read_text() + _told(request)
 
     def remember(self, request: ResolveRequest, lock: Lock | None, failure: UvFailure | None, seconds: float) -> None:
         """Keep what uv said of ``request``, here or on another machine.
@@ -184,7 +224,7 @@ class Resolver:
         Raises:
             BadSettings: uv's settings cannot be read, so nobody knows what that is.
         """
-        key = digest(["resolve-3", request.python, *request.asked, uv_version(), _settings(self.folder).decisive])
+        key = digest(["resolve-4", request.python, *request.asked, uv_version(), _settings(self.folder).decisive])
         return self.folder / f"{key}.json"
 
 
@@ -192,6 +232,13 @@ class Resolver:
 def _settings(folder: Path) -> UvSettings:
     """Those that hold where uv is asked. They are read once: each of thousands of combinations wants to know."""
     return uv_settings(folder / ASKING)
+
+
+def _told(request: ResolveRequest) -> str:
+    """Where the files of a lock come from, for whoever installs it; nothing where that is the user's own index."""
+    if not (request.indexes or request.cuda):
+        return ""
+    return f"\n[tool.{NAME}]\nindexes = {json.dumps(request.indexes)}\ncuda = {json.dumps(request.cuda)}\n"
 
 
 def _written(kept: tuple[str, ...]) -> str:

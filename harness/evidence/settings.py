@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.engines import configuration_of
+from harness.engines.settings import settings_in
 from harness.probes.engines.settings import cache_share
 
 if TYPE_CHECKING:
@@ -49,12 +50,13 @@ def launch_settings(knowledge: Knowledge, known: Known, gpu_gib: float | None) -
     if configuration is None:
         return LaunchSettings({})
     subject = known.subject
-    needed = configuration.settings(subject.quantisation or "").fields
+    asked = settings_in(known.best.sighting.record.axes.get("engine", "")) if known.best is not None else {}
+    needed = configuration.settings(subject.quantisation or "", asked).fields
     run = _run(knowledge, known)
     told = run.settings if run is not None else configuration.smoke.fields
     fields: dict[str, JsonValue] = {**told, **needed}
     ran: dict[str, JsonValue] = {}
-    if gpu_gib is not None and subject.weights_gib is not None:
+    if gpu_gib is not None and subject.weights_gib is not None and SHARE not in asked:
         card = gpu_gib * 1024
         fields[SHARE] = round(cache_share(card, card, subject.weights_gib * 1024), 2)
         if run is not None and SHARE in run.settings and run.settings[SHARE] != fields[SHARE]:

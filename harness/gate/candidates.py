@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from harness.gate.baseline import Baseline
     from harness.matrix import Combination, Matrix, Releases
+    from harness.matrix.deployed import LockReader
     from harness.matrix.models import ModelSpec
     from harness.session.session import Session
 
@@ -71,7 +72,7 @@ def bumped(
         if (target := _target(each, axes, bumps)) is not None
     }
     matrix = load_matrix(session.project.matrix_file)
-    remade = _Remaking(matrix, session.models, releases)
+    remade = _Remaking(matrix, session.models, releases, session.lock_files)
     others = [bump for bump in bumps if bump.package not in AXES]
     holding = _holding(session, [each for each in chosen if each.excluded is None], others) if others else {}
     found = []
@@ -131,24 +132,16 @@ def _was(before: str, here: Version) -> bool:
 class _Remaking:
     """Makes combinations anew through the matrix, so that its rules for the new versions apply."""
 
-    def __init__(self, matrix: Matrix, models: Mapping[str, ModelSpec], releases: Releases) -> None:
+    def __init__(self, matrix: Matrix, models: Mapping[str, ModelSpec], releases: Releases, locks: LockReader) -> None:
         self._models = models
         self._releases = releases
-        nobody = matrix.axes.model_copy(
-            update={
-                "lmdeploy": (_NOBODY,),
-                "transformers": (_NOBODY,),
-                "python": matrix.axes.python[:1],
-                "model": matrix.axes.model[:1],
-                "backend": matrix.axes.backend[:1],
-            }
-        )
         self._parts = [matrix.model_copy(update={"include": ()})]
-        self._parts += [matrix.model_copy(update={"axes": nobody, "include": (entry,)}) for entry in matrix.include]
-        self._home = {each.id: part for part in reversed(self._parts) for each in expand(part, models, releases)}
+        self._locks = locks
+        self._parts += [matrix.model_copy(update={"axes": None, "include": (entry,)}) for entry in matrix.include]
+        self._home = {each.id: part for part in reversed(self._parts) for each in expand(part, models, releases, locks)}
         # reversed: of what stands both in the axes and in an include, the axes' part would win; the include says more
         for part in self._parts[1:]:
-            self._home |= {each.id: part for each in expand(part, models, releases)}
+            self._home |= {each.id: part for each in expand(part, models, releases, locks)}
 
     def moved(self, combination: Combination, target: Mapping[str, Version]) -> Combination:
         """The combination at other versions, with everything the matrix says of those."""
@@ -160,9 +153,10 @@ class _Remaking:
             entry.model_fields_set.add("as_of")
             part = part.model_copy(update={"include": (entry,)})
         else:
-            part = part.model_copy(update={"axes": part.axes.model_copy(update=versions), "as_of": day})
+            axes = part.axes.model_copy(update=versions) if part.axes is not None else None
+            part = part.model_copy(update={"axes": axes, "as_of": day})
         wanted = replace(combination, as_of=day, **{name: str(version) for name, version in target.items()})  # type: ignore[arg-type]  # names of version axes
-        for each in expand(part, self._models, self._releases):
+        for each in expand(part, self._models, self._releases, self._locks):
             if each.axes == wanted.axes:
                 return each
         raise AssertionError(f"{combination.id} is not in its own part of the matrix")

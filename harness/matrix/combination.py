@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import date  # noqa: TC003 - as above
 from types import MappingProxyType
 
+from pydantic import JsonValue  # noqa: TC002 - as above
+
 from harness.core.verdict import Expectation, Stage, Status
 from harness.engines import Backend, Launch
+from harness.engines.settings import settings_text
 from harness.matrix.schema import Platform, end_of
 
 
@@ -64,6 +67,20 @@ class Combination:
     target: TargetMachine = TargetMachine()
     written: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     """Version rules behind expanded axes: ``{"transformers": "latest"}``."""
+    lock: str = ""
+    """The project's file that names the stack, with its groups and extras: ``uv.lock[gpu]``; empty: the axes do."""
+    complete: bool = False
+    """Whether the requirements are the whole stack, which nothing is added to."""
+    constraints: tuple[str, ...] = ()
+    """Versions of packages that need not be there."""
+    indexes: tuple[str, ...] = ()
+    """Package indexes beside the user's own."""
+    cuda: str = ""
+    """Which builds of torch, such as ``cu126``; empty: the index's own."""
+    packages: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Versions on axes of the matrix's own: ``{"torch": "2.8.0"}``."""
+    settings: Mapping[str, JsonValue] = field(default_factory=dict, hash=False)
+    """What the engine is told: ``{"tp": 2}``."""
     source: str = ""
     """``matrix.yaml:12``: where it comes from."""
 
@@ -81,7 +98,9 @@ class Combination:
             axes["as_of"] = self.as_of.isoformat()
         if self.launch is not Launch.LIBRARY:
             axes["launch"] = str(self.launch)
-        return axes
+        further = {"lock": self.lock, "cuda": self.cuda, "index": " ".join(self.indexes) if not self.lock else ""}
+        further["engine"] = settings_text(self.settings)
+        return axes | dict(self.packages) | {name: value for name, value in further.items() if value}
 
     @property
     def options(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.matrix.document import Document, parse_document, read_document
+from harness.matrix.project_table import read_table
 from harness.matrix.schema import Matrix
 from harness.matrix.validation import validate
 
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def load_matrix(path: Path) -> Matrix:
-    """The matrix in a file.
+    """The matrix in a file, which may be a project's own.
 
     Raises:
         MatrixError: the file cannot be read or does not say a matrix; every problem is listed with its line.
     """
-    return _checked(read_document(path))
+    return _checked(read_table(path) if path.suffix == ".toml" else read_document(path))
 
 
 def parse_matrix(content: bytes, name: str = "matrix.yaml") -> Matrix:

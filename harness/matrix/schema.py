@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -13,12 +14,15 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    ValidationError,
     WithJsonSchema,
+    model_validator,
 )
 
 from harness.core.verdict import Expectation, Reason, Stage, Status
 from harness.engines import CHECKS, Backend, Launch
 from harness.matrix.document import Document, Node
+from harness.matrix.engine_source import check_source, is_source
 from harness.matrix.problems import suggestion
 from harness.matrix.quantities import (
     VERSION_SCHEMA,
@@ -33,6 +37,9 @@ from harness.matrix.quantities import (
     one_or_many,
 )
 from harness.matrix.versions import VersionRule, version_pattern
+
+if TYPE_CHECKING:
+    from pydantic_core import InitErrorDetails
 
 
 class Platform(StrEnum):
@@ -67,12 +74,40 @@ def _expectation(text: str) -> str:
     return str(wanted)
 
 
+def _engine(text: str) -> str:
+    return check_source(text) if is_source(text) else _rule(text)
+
+
+def _cuda(text: str) -> str:
+    if not re.fullmatch(r"cpu|cu\d{2,3}|rocm\d+(\.\d+)*|xpu", text):
+        raise ValueError(f"'{text}' is no variant of torch; write e.g. cu126, cu128 or cpu")
+    return text
+
+
+def _index(text: str) -> str:
+    if not re.fullmatch(r"(?:https?|file)://[^\s@]+", text):
+        raise ValueError(f"'{text}' is no index; write its address, and give uv the credentials instead of the matrix")
+    return text
+
+
+def _own_axes(packages: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    taken = next((name for name in packages if name in NOT_PACKAGES), None)
+    if taken is not None:
+        raise ValueError(f"'{taken}' has a key of its own; write it beside `packages`")
+    return packages
+
+
+NOT_PACKAGES = frozenset({"python", "lmdeploy", "transformers", "backend", "model", "as-of", "launch"})
+"""Axes with keys of their own; a record calls them by these names."""
 Many = BeforeValidator(one_or_many)
 """One value or a list of them."""
 _NonEmpty = Field(min_length=1)
 Rule = Annotated[str, BeforeValidator(as_text), AfterValidator(_rule), WithJsonSchema(VERSION_SCHEMA)]
+EngineRule = Annotated[str, BeforeValidator(as_text), AfterValidator(_engine), WithJsonSchema(VERSION_SCHEMA)]
+Setting = bool | int | float | str
 Pattern = Annotated[str, BeforeValidator(as_text), AfterValidator(_pattern), WithJsonSchema(VERSION_SCHEMA)]
 Verdict = Annotated[str, AfterValidator(_expectation)]
+PlainSetting = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 def _one_or_many_schema(schema: dict[str, Any]) -> None:
@@ -93,17 +128,42 @@ class _Part(BaseModel):
     model_config = WRITTEN_BY_HAND
 
 
-class Axes(_Part):
-    """The five axes; every combination of their values is one point of the matrix."""
+class Further(_Part):
+    """Axes that a matrix may have besides."""
+
+    packages: Annotated[dict[PackageName, Annotated[tuple[Rule, ...], Many, _NonEmpty]], AfterValidator(_own_axes)] = (
+        Field(
+            default={},
+            description="Any package as an axis: its versions, or rules, as for lmdeploy.",
+            examples=["{torch: [2.8.0, 2.10.0]}"],
+        )
+    )
+    engine: dict[PlainSetting, Annotated[tuple[Setting, ...], Many, _NonEmpty]] = Field(
+        default={},
+        description="What the engine is told, in its own names; several values of one are an axis.",
+        examples=["{tp: 2, session_len: [4096, 16384]}"],
+    )
+    cuda: Annotated[tuple[Annotated[str, AfterValidator(_cuda)], ...], Many] = Field(
+        default=(), description="Builds of torch: cu126, cu128, cpu. Default: the index's own.", examples=["cu128"]
+    )
+    index: Annotated[tuple[Annotated[str, AfterValidator(_index)], ...], Many] = Field(
+        default=(),
+        description="A package index beside the user's own; several are an axis.",
+        examples=["https://download.pytorch.org/whl/cu128"],
+    )
+
+
+class Axes(Further):
+    """The five axes and others; every combination of their values is one point of the matrix."""
 
     model_config = ConfigDict(json_schema_extra=_one_or_many_schema)
 
     python: Annotated[tuple[PythonVersion, ...], Many, _NonEmpty] = Field(
         description="Python versions, such as 3.11.", examples=["3.11"]
     )
-    lmdeploy: Annotated[tuple[Rule, ...], Many, _NonEmpty] = Field(
+    lmdeploy: Annotated[tuple[EngineRule, ...], Many, _NonEmpty] = Field(
         description="Versions of lmdeploy, or rules that the package index expands: latest, '>=0.16', "
-        "'last-patch-of-each-minor >=0.9'.",
+        "'last-patch-of-each-minor >=0.9'. Also a wheel, its address, or 'VERSION @ git+https://…@COMMIT'.",
         examples=["0.18.0"],
     )
     transformers: Annotated[tuple[Rule, ...], Many, _NonEmpty] = Field(
@@ -134,9 +194,39 @@ class When(_Part):
     )
 
 
-class Include(Axes):
+class Include(Further):
     """Combinations named outright, beside those of the axes. Lists are crossed with each other and nothing else."""
 
+    model_config = ConfigDict(json_schema_extra=_one_or_many_schema)
+
+    lock: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A file of the project that says the stack, from the matrix's folder: uv.lock, poetry.lock, "
+        "pylock.toml, Pipfile.lock, requirements.txt, environment.yml, a Dockerfile. Its pins hold.",
+        examples=["uv.lock"],
+    )
+    groups: Annotated[tuple[str, ...], Many] = Field(default=(), description="Dependency groups of the lock, besides.")
+    extras: Annotated[tuple[str, ...], Many] = Field(default=(), description="Extras of the project, with a lock.")
+    python: Annotated[tuple[PythonVersion, ...], Many] = Field(
+        default=(),
+        description="Python versions, such as 3.11. With a lock, default: what the project says.",
+        examples=["3.11"],
+    )
+    lmdeploy: Annotated[tuple[EngineRule, ...], Many] = Field(
+        default=(),
+        description="As in the axes. With a lock, default: what it holds; others move it there, the other pins hold.",
+        examples=["0.18.0"],
+    )
+    transformers: Annotated[tuple[Rule, ...], Many] = Field(
+        default=(), description="As for lmdeploy.", examples=["5.17.0"]
+    )
+    backend: Annotated[tuple[Backend, ...], Many, _NonEmpty] = Field(
+        description=f"Who runs the model: {', '.join(Backend)}.", examples=["pytorch"]
+    )
+    model: Annotated[tuple[PlainName, ...], Many, _NonEmpty] = Field(
+        description="Names of specs in the models folder.", examples=["canary"]
+    )
     launch: Launch = Field(default=Launch.LIBRARY, description="How the engine is started.")
     as_of: date | None = Field(
         default=None, description="Resolve with the packages of this date; null: as they are now. Default: the top's."
@@ -155,6 +245,20 @@ class Include(Axes):
         examples=["fail/import/symbol-removed-or-not-yet-added"],
     )
     note: str = Field(default="", description="Why this combination is here; shown in the report.")
+
+    @model_validator(mode="after")
+    def _says_a_stack(self) -> Include:
+        wanted = () if self.lock else ("python", "lmdeploy", "transformers")
+        missing: list[InitErrorDetails] = [
+            {"type": "missing", "loc": (name,), "input": None} for name in wanted if not getattr(self, name)
+        ]
+        if missing:
+            raise ValidationError.from_exception_data("Include", missing)
+        if (self.groups or self.extras) and not self.lock:
+            raise ValueError("groups and extras are a lock's; name it as `lock`")
+        if self.lock and (self.index or self.cuda):
+            raise ValueError("a lock says itself where its packages come from; drop `index` and `cuda`")
+        return self
 
 
 class Exclude(When):
@@ -232,7 +336,7 @@ class Matrix(_Part):
     """A matrix of combinations to test."""
 
     version: Literal[1] = Field(description="Version of this format.", examples=[1])
-    axes: Axes = Field(description="Every combination of these is tested.")
+    axes: Axes | None = Field(default=None, description="Every combination of these is tested.")
     as_of: date | None = Field(
         default=None, description="Resolve with the packages of this date (end of day, UTC); null: as they are now."
     )
@@ -257,6 +361,13 @@ class Matrix(_Part):
         default=(), description="Packages that may be built from source; all others are taken as wheels only."
     )
     _document: Document | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Matrix:
+        if self.axes is None and not self.include:
+            missing: list[InitErrorDetails] = [{"type": "missing", "loc": ("axes",), "input": None}]
+            raise ValidationError.from_exception_data("Matrix", missing)
+        return self
 
     @property
     def document(self) -> Document:

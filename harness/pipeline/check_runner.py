@@ -75,6 +75,8 @@ def check_key(check: Check, subject: Subject) -> str:
     if Needs.SETTINGS in check.needs:
         depends["settings"] = told_settings(subject)
         depends["boot"] = launch_style(subject.combination).boot
+    if Needs.ASKED in check.needs and subject.combination.settings:
+        depends["asked"] = dict(subject.combination.settings)
     if Needs.GPU in check.needs:
         depends["gpu"] = [machine().gpus, machine().driver]
     return digest(depends)
@@ -91,9 +93,9 @@ def told_settings(subject: Subject) -> dict[str, object]:
     if configuration is None:
         return {}
     # the reference that is kept with a miniature is compared as closely as float16 allows
-    asked = {"dtype": "float16"} if isinstance(subject.spec.weights, MiniatureWeights) else {}
+    usual = {"dtype": "float16"} if isinstance(subject.spec.weights, MiniatureWeights) else {}
     return {
-        "settings": configuration.settings(subject.spec.quantisation, asked).fields,
+        "settings": configuration.settings(subject.spec.quantisation, {**usual, **subject.combination.settings}).fields,
         "smoke": configuration.smoke.fields,
         "budget_mib": gpu_budget_mib(subject),
         "weights_mib": weights_mib(subject),
@@ -109,7 +111,7 @@ def script_for(subject: Subject, model: str) -> str:
     configuration, style = subject.combination.backend.engine.configuration, launch_style(subject.combination)
     if configuration is None or style.script is None:
         raise ValueError(f"{subject.combination.id} is not started by a script")
-    return style.script(configuration, model)
+    return style.script(configuration, model, subject.combination.settings)
 
 
 def gpu_budget_mib(subject: Subject) -> int:
@@ -155,6 +157,8 @@ class CheckCall:
         engine: dict[str, object] = {**combination.backend.engine.told(), "boot": launch_style(combination).boot}
         if Needs.SETTINGS in self.check.needs:
             engine |= told_settings(self.subject)
+        if Needs.ASKED in self.check.needs:
+            engine["asked"] = dict(combination.settings)
         if Needs.SCRIPT in self.check.needs:
             engine["script"] = script_for(self.subject, str(checkpoint.folder))
         return {

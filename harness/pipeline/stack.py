@@ -42,6 +42,10 @@ def asked_of(combination: Combination) -> Asked:
         tuple(sorted(combination.allow_source)),
         combination.exclude_newer,
         tuple(sorted(combination.kept)),
+        combination.complete,
+        tuple(sorted(combination.constraints)),
+        combination.indexes,
+        combination.cuda,
     )
 
 

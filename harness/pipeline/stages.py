@@ -184,6 +184,10 @@ class Pipeline:
         if (needs_gpu(self.combination, stage) or left) and not machine().gpus:
             message = "no NVIDIA GPU is visible on this machine (asked through NVML)"
             return self._harness_stage(stage, Status.BLOCKED, Reason.DRIVER_OR_GPU, message, 0.0, detail="")
+        cards = self.combination.settings.get("tp", 1)
+        if stage is Stage.BOOT and machine().gpus and cards != 1:
+            message = f"tp={cards} takes {cards} GPUs, and a boot is given one; serve it by hand with the launch script"
+            return self._harness_stage(stage, Status.BLOCKED, Reason.DRIVER_OR_GPU, message, 0.0, detail=f"tp={cards}")
         return None
 
     def _judge(

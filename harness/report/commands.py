@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.engines import configuration_of
 from harness.engines.launch_script import question_in_python, server_command
+from harness.engines.settings import settings_in
 from harness.report.model import Command
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def commands_for(entry: CombinationEntry, stack: Stack | None, facts: ModelFacts
     configuration = configuration_of(entry.axes.get("backend", ""))
     if configuration is not None:
         model = (facts.hub_id if facts else None) or f"PATH/TO/{entry.axes.get('model', 'MODEL')}"
-        needed = configuration.settings((facts.quantisation if facts else None) or "").fields
+        asked = settings_in(entry.axes.get("engine", ""))
+        needed = configuration.settings((facts.quantisation if facts else None) or "", asked).fields
         python = question_in_python(configuration, model, {"session_len": 4096, **needed})
         commands += [
             Command(label="Launch the server", text=server_command(configuration, model, needed)),

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from harness.core.errors import HarnessError
 from harness.core.files import read_json
 from harness.core.machine import machine
-from harness.core.verdict import Status, Verdict
+from harness.core.verdict import Stage, Status, Verdict
 from harness.environments.environment import Environments
+from harness.environments.lock_files.reader import LockFiles
 from harness.environments.resolve import REMEMBERED_FOR, Resolver
 from harness.evidence.choice import Target
 from harness.evidence.sources import Sources
@@ -21,6 +22,7 @@ from harness.evidence.subjects import subjects_of
 from harness.index.package_index import PackageIndex
 from harness.matrix import expand, load_matrix
 from harness.matrix.model_files import models_in
+from harness.pipeline.limits import LIMITS
 from harness.pipeline.services import Services
 from harness.results.store import ResultStore
 from harness.scheduling.priority import InTurn, MostInformative, predictions_of
@@ -85,7 +87,7 @@ class Session:
         self.project.hide_state()
         age = timedelta(seconds=0 if self.refresh else REMEMBERED_FOR)
         with PackageIndex(self.project.index_cache, age) as index:
-            return expand(matrix, self.models, index)
+            return expand(matrix, self.models, index, self.lock_files)
 
     @cached_property
     def sources(self) -> Sources:
@@ -130,6 +132,11 @@ class Session:
     def resolver(self) -> Resolver:
         """Gives locks."""
         return Resolver(self.project.resolutions, refresh=self.refresh)
+
+    @cached_property
+    def lock_files(self) -> LockFiles:
+        """Reads the project's own locks."""
+        return LockFiles(self.resolver, LIMITS[Stage.RESOLVE])
 
     @cached_property
     def environments(self) -> Environments:

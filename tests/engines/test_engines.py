@@ -7,11 +7,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from harness.core.verdict import Stage
 from harness.engines import CHECKS, ENGINES, LAUNCHES, Backend, Launch, Needs, configuration_of
 from harness.engines.launch_script import launch_script, question_in_python, server_command
+from harness.engines.settings import settings_in, settings_text
 
 if TYPE_CHECKING:
     from harness.engines.engine import Configuration
@@ -98,5 +99,22 @@ def test_what_is_recommended_is_python_and_a_command_with_the_settings(configura
 def test_a_way_to_start_that_is_a_script_is_python_with_a_main(launch: Launch, configuration: Configuration) -> None:
     script = LAUNCHES[launch].script
     assert script is not None
-    tree = ast.parse(script(configuration, "folder/with 'quotes'"))
+    tree = ast.parse(script(configuration, "folder/with 'quotes'", {}))
     assert "main" in [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize("launch", [each for each in Launch if LAUNCHES[each].script is not None])
+def test_what_the_engine_is_told_is_in_the_script_or_it_cannot_be_told(
+    launch: Launch, configuration: Configuration
+) -> None:
+    style = LAUNCHES[launch]
+    assert style.script is not None
+    text = style.script(configuration, "folder", {"tp": 2})
+    assert (("tp=2" in text) or ("'--tp', '2'" in text)) is style.tells
+
+
+def test_settings_are_read_back_as_they_are_written() -> None:
+    told: dict[str, JsonValue] = {"tp": 2, "eager_mode": True, "cache_max_entry_count": 0.4, "dtype": "float16"}
+    assert settings_text(told) == "tp=2 eager_mode=true cache_max_entry_count=0.4 dtype=float16"
+    assert settings_in(settings_text(told)) == told
+    assert settings_in("") == {}

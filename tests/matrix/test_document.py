@@ -8,6 +8,7 @@ from tests.matrix.samples import SMALL, parsed
 
 def test_numbers_that_are_versions_stay_as_they_are_written() -> None:
     matrix = parsed(SMALL.replace("0.18.0", "0.20"))
+    assert matrix.axes is not None
     assert matrix.axes.python == ("3.10",)
     assert matrix.axes.lmdeploy == ("0.11.1", "0.20")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -122,3 +123,45 @@ def test_the_text_of_an_error_is_for_people() -> None:
     assert text.startswith("m.yaml:1:10: version: ")
     assert "pydantic" not in text
     assert "Traceback" not in text
+
+
+PROJECT = """\
+[project]
+name = "service"
+
+[tool.lmdeploy-harness]
+version = 1
+as_of = 2026-01-04
+axes = { python = 3.10, lmdeploy = ["0.18.0"], transformers = "5.17.0", backend = "pytorch", model = "canary" }
+
+[[tool.lmdeploy-harness.include]]
+python = "3.11"
+lmdeploy = "0.11.1"
+transformers = "4.57.3"
+backend = "turbomind"
+model = "canary"
+launch = "sever"
+
+[tool.ruff]
+version = 2
+"""
+
+
+def test_a_matrix_can_stand_in_the_projects_file(tmp_path: Path) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text(PROJECT.replace("sever", "server"))
+    matrix = load_matrix(file)
+    assert matrix.axes is not None
+    assert (matrix.axes.python, matrix.axes.lmdeploy) == (("3.10",), ("0.18.0",))
+    assert (matrix.as_of, matrix.include[0].lmdeploy) == (date(2026, 1, 4), ("0.11.1",))
+
+
+def test_mistakes_in_the_projects_file_have_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text(PROJECT)
+    with pytest.raises(MatrixError) as caught:
+        load_matrix(file)
+    assert f"{file}:15:1: include[0].launch: 'sever' is not known here" in str(caught.value)
+    file.write_text("[project]\nname = 'service'\n")
+    with pytest.raises(MatrixError, match=r"no table \[tool.lmdeploy-harness\]"):
+        load_matrix(file)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional
 from ..running.events import Blocked, Events, summary
 from . import gpu_stand_ins
 from .backend import engine_module
+from .settings import told_settings
 
 if TYPE_CHECKING:
     from ..running.request import Request
@@ -52,6 +53,8 @@ def model_config(request: Request, events: Events) -> None:
     with events.answering("configure") as answer:
         folder = wanted_folder(request)
         stand_ins = gpu_stand_ins.install(triton=False)
+        if request.engine.get("asked"):
+            events.fact("asked", told_settings(request.engine, request.engine["asked"]))
         found = engine_module(request.backend).configuration(request, folder, events)
         events.fact("stand_ins", stand_ins)
         events.fact("model_config", found)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Set, Tuple
 
 from ..running.events import Failed
 
@@ -28,18 +28,39 @@ def engine_settings(request: Request) -> Tuple[Any, Dict[str, Any]]:
         Failed: this version's engine has no such setting.
     """
     told = request.engine
-    kind = getattr(importlib.import_module("lmdeploy"), told["configuration"])
-    known = {item.name for item in fields(kind)}
+    kind, known = _configuration(told["configuration"])
     asked = dict(told.get("settings", {}))
-    unknown = sorted(set(asked) - known)
-    if unknown:
-        raise Failed(f"this version's {told['configuration']} has no {', '.join(unknown)}", "config-schema-drift")
+    _demand(told["configuration"], asked, known)
     used = {name: value for name, value in told.get("smoke", {}).items() if name in known}
     if "budget_mib" in told and "cache_max_entry_count" in known:
         free = importlib.import_module("torch").cuda.mem_get_info(0)[0] / 2**20
         used["cache_max_entry_count"] = round(cache_share(free, told["budget_mib"], told["weights_mib"]), 5)
     used.update(asked)
     return kind(**used), used
+
+
+def told_settings(engine: Mapping[str, Any], asked: Mapping[str, Any]) -> Dict[str, Any]:
+    """What is asked for, once this version's configuration has taken it.
+
+    Raises:
+        Failed: it has no such setting.
+    """
+    kind, known = _configuration(engine["configuration"])
+    _demand(engine["configuration"], asked, known)
+    made = kind(**asked)
+    return {name: getattr(made, name) for name in asked}
+
+
+def _configuration(name: str) -> Tuple[Any, Set[str]]:
+    """The class of that name, and its fields."""
+    kind = getattr(importlib.import_module("lmdeploy"), name)
+    return kind, {item.name for item in fields(kind)}
+
+
+def _demand(name: str, asked: Mapping[str, Any], known: Set[str]) -> None:
+    unknown = sorted(set(asked) - known)
+    if unknown:
+        raise Failed(f"this version's {name} has no {', '.join(unknown)}", "config-schema-drift")
 
 
 def cache_share(free_mib: float, budget_mib: float, weights_mib: float) -> float:

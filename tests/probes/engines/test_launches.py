@@ -37,7 +37,7 @@ def tried(session: Session, launch: Launch) -> Told:
     assert style.check is not None
     assert style.script is not None
     assert configuration is not None
-    engine = {"script": style.script(configuration, folder)}
+    engine = {"script": style.script(configuration, folder, {})}
     return session.ask(style.check.name, model={"folder": folder}, engine=engine)
 
 

@@ -55,3 +55,10 @@ def test_settings_are_named_as_the_servers_options() -> None:
 @pytest.mark.parametrize(("card", "weights", "share"), [(8192, 4219, 0.36), (81920, 4219, 0.8), (2048, 10, 0.13)])
 def test_the_cache_leaves_room_to_work_on_the_targets_card(card: float, weights: float, share: float) -> None:
     assert round(settings.cache_share(card, card, weights), 2) == share
+
+
+def test_what_the_matrix_tells_the_engine_is_tried_in_its_configuration() -> None:
+    engine = {"configuration": "PytorchEngineConfig"}
+    assert settings.told_settings(engine, {"session_len": 64}) == {"session_len": 64}
+    with pytest.raises(Failed, match="PytorchEngineConfig has no tp"):
+        settings.told_settings(engine, {"tp": 2})
