@@ -90,8 +90,20 @@ def write(table: Boundaries, path: Path = TABLE) -> None:
     for name, presence in sorted(table.names.items()):
         of_package = packages.setdefault(presence.package, {"versions": presence.looked_at, "names": {}})
         of_package["names"][name] = presence.runs
-    data = {"derived": table.derived, "packages": packages}
-    write_atomically(path, json.dumps(data, indent=1, default=str) + "\n")
+    write_atomically(path, _compact({"derived": table.derived, "packages": packages}))
+
+
+def _compact(data: Mapping[str, Any]) -> str:
+    """JSON with one line for each name, so that a change can be read."""
+    packages = []
+    for package, table in data["packages"].items():
+        names = ",\n".join(
+            f"   {json.dumps(name)}: {json.dumps(runs, default=str)}" for name, runs in table["names"].items()
+        )
+        versions = json.dumps(table["versions"], default=str)
+        packages.append(f'  {json.dumps(package)}: {{"versions": {versions},\n  "names": {{\n{names}\n  }}}}')
+    body = ",\n".join(packages)
+    return f'{{\n "derived": {json.dumps(data["derived"])},\n "packages": {{\n{body}\n }}\n}}\n'
 
 
 @cache

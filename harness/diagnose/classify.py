@@ -20,8 +20,9 @@ from harness.diagnose.catalogue import Catalogue, Compiled, Signature, Tier, shi
 from harness.diagnose.frames import package_of
 from harness.diagnose.matching import Matcher
 from harness.diagnose.missing import is_argument, is_attribute, meant, missing_from
-from harness.diagnose.placeholders import detail, fill, values
+from harness.diagnose.placeholders import detail, fill, told_install, values
 from harness.diagnose.statements import Severity, Statement
+from harness.diagnose.successors import successor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,6 +73,10 @@ _ABOUT_NAMES = frozenset(
     }
 )
 """Families whose failures can lack a name of a package."""
+_ABOUT_PACKAGES = frozenset(
+    {Reason.MISSING_DEPENDENCY, Reason.QUANTISATION, Reason.VERSION_GATE, Reason.ATTENTION_OR_BUILD}
+)
+"""Families whose messages often say what to install."""
 _HINT_LIMIT = 6000
 """Bytes of text up to which a description, as opposed to a log, is looked at for hints."""
 _COMPLAINTS = ("error", "fail", "abort", "fatal")
@@ -284,7 +289,7 @@ class _Classifier:
     def _further(self, hit: _Hit, best: Sequence[_Hit]) -> Iterator[_Hit]:
         """Failures beside the one that was chosen: of other attempts, or of a conflict's other parties."""
         for other in best:
-            if other.strength <= 0 or other is hit:
+            if other is hit or (other.strength <= 0 and not self._lacks(other)):
                 continue
             if other.signature.id == hit.signature.id and hit.signature.family is Reason.RESOLVER_CONFLICT:
                 yield other
@@ -292,6 +297,11 @@ class _Classifier:
                 continue
             elif self._tried_again(hit.statement, other.statement) or self._both_lack(hit, other):
                 yield other
+
+    def _lacks(self, hit: _Hit) -> bool:
+        """Whether the failure is a name that only some versions of its package have."""
+        presence = self._presence(hit)[1]
+        return presence is not None and bool(presence.runs)
 
     def _both_lack(self, one: _Hit, other: _Hit) -> bool:
         """Whether both failures are names that only some versions of one package have."""
@@ -325,7 +335,11 @@ class _Classifier:
         known = values(signature, hit.captures, hit.statement, evidence, presence)
         remedy = fill(signature.remedy, known)
         if presence is not None and missing:
-            remedy = self._by_versions(missing, presence, remedy, told="{requirement}" in signature.remedy)
+            remedy = self._by_versions(hit, missing, presence, remedy)
+        elif missing and (name := meant(missing, self._lookup)):
+            remedy = f"Did you mean {name}? Otherwise: {remedy}"
+        if signature.family in _ABOUT_PACKAGES and (install := told_install(hit.statement.text)) not in remedy:
+            remedy = f"{remedy} The message itself says: {install}"
         return Diagnosis(
             signature=signature.id,
             family=signature.family or Reason.UNKNOWN,
@@ -345,7 +359,7 @@ class _Classifier:
             presence=presence,
         )
 
-    def _by_versions(self, missing: str, presence: Presence, remedy: str, *, told: bool) -> str:
+    def _by_versions(self, hit: _Hit, missing: str, presence: Presence, remedy: str) -> str:
         """The remedy for somebody who lacks a name, with what the releases say of it."""
         package, missing = presence.package, missing.removesuffix(".")
         if not presence.runs:
@@ -353,11 +367,8 @@ class _Classifier:
             ask = f"did you mean {name}?" if name else "correct it, or find the fork or the branch that has it."
             span = f"from {presence.looked_at[0]} to {presence.looked_at[-1]}"
             return f"No release of {package} {span} has {missing}: {ask}"
-        evidence = self._evidence
-        tried = (
-            evidence.stack if evidence.attempts else evidence.installed
-        )  # the log's last word is of the last attempt
-        installed = tried.get(package, "")
+        told = "{requirement}" in hit.signature.remedy
+        installed = self._evidence.installed_at(hit.statement.number).get(package, "")
         everywhere = len(presence.versions) == len(presence.looked_at)
         if everywhere or (installed and _is_in(installed, presence)):
             which = f"{package} {installed}" if installed and not everywhere else f"Every release of {package}"
@@ -365,7 +376,24 @@ class _Classifier:
             return (
                 f"{which} has {missing}, so {why}: import it alone to see which. {remedy if not told else ''}".strip()
             )
-        return remedy if told else f"Install {' or '.join(presence.requirements())}, which has {missing}. {remedy}"
+        remedy = remedy if told else f"Install {' or '.join(presence.requirements())}, which has {missing}. {remedy}"
+        return f"{remedy} {self._successor(missing, presence)}".rstrip()
+
+    def _successor(self, missing: str, presence: Presence) -> str:
+        """What the newest releases have in the place of a name that they took out."""
+        if presence.looked_at[-1] in presence:
+            return ""
+        if known := successor(missing):
+            return f"In newer releases: {known}."
+        last = missing.rpartition(".")[2]
+        home = (
+            ""
+            if is_argument(missing) or is_attribute(missing)
+            else self._lookup.home(last, [missing.partition(".")[0]], deep=True)
+        )
+        there = self._lookup.of(home) if home and home != missing else None
+        moved = there is not None and there.looked_at[-1] in there
+        return f"In newer releases it is {home}." if moved else ""
 
     def _confidence(self, hit: _Hit, best: Sequence[_Hit]) -> float:
         signature, stage = hit.signature, self._evidence.stage

@@ -87,14 +87,17 @@ def _version(text: str) -> Version | None:
 
 
 def _quoted(diagnosis: Diagnosis, installed: Mapping[str, str]) -> Iterator[Command]:
-    """Requirements that a remedy names in quotation marks."""
+    """Requirements that a remedy names in quotation marks, the first of each package."""
+    named: set[str] = set()
     for match in _QUOTED.finditer(diagnosis.remedy):
         try:
             requirement = Requirement(match.group(1) or "")
         except InvalidRequirement:
             continue
-        if requirement.specifier or requirement.extras:
-            yield Command(f'uv pip install "{requirement}"', installed.get(canonicalize_name(requirement.name), ""))
+        name = canonicalize_name(requirement.name)
+        if (requirement.specifier or requirement.extras) and name not in named:
+            named.add(name)
+            yield Command(f'uv pip install "{requirement}"', installed.get(name, ""))
 
 
 def _name_of(command: Command) -> str:

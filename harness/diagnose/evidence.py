@@ -43,10 +43,10 @@ class Evidence:
     backend: str = ""
     stack: Mapping[str, str] = field(default_factory=dict)
     """Installed packages, normalised name to version; empty when not known."""
-    told: Mapping[str, str] = field(default_factory=dict)
-    """The versions that the log itself says are installed, the last word on each."""
+    told: tuple[tuple[int, Mapping[str, str]], ...] = ()
+    """Line numbers at which the log says which versions are installed, and those."""
     attempts: tuple[int, ...] = ()
-    """Line numbers at which a person typed a command."""
+    """Line numbers at which something was tried anew: a person typed a command, or another version is told."""
     python: str = ""
     platform: Mapping[str, str] = field(default_factory=dict)
     """Facts of the machine such as ``os`` and ``wsl``; empty when not known."""
@@ -114,10 +114,12 @@ class Evidence:
             source = source.encode(errors="replace")
         selection = select(io.BytesIO(source) if isinstance(source, bytes) else source)
         lines = list(read_lines(selection.windows))
+        told = tuple((line.number, found) for line in lines if (found := versions_told(line.text)))
+        typed = [line.number for line in lines if _COMMAND.search(line.raw)]
         return cls(
             statements=tuple(read_statements(lines)),
-            told=versions_told(line.text for line in lines),
-            attempts=tuple(line.number for line in lines if _COMMAND.search(line.raw)),
+            told=told,
+            attempts=tuple(sorted({*typed, *_changes(told)})),
             mentions=selection.mentions,
             stack={canonicalize_name(name): version for name, version in (stack or {}).items()},
             size=selection.size,
@@ -126,8 +128,17 @@ class Evidence:
 
     @property
     def installed(self) -> dict[str, str]:
-        """Versions by package: of the stack, and what the log says of others."""
-        return {**self.told, **self.stack}
+        """Versions by package: of the stack, and the log's last word on others."""
+        return self.installed_at(None)
+
+    def installed_at(self, number: int | None) -> dict[str, str]:
+        """Versions by package as of the attempt that a line belongs to; None: the last."""
+        end = None if number is None else next((each for each in self.attempts if each > number), None)
+        found: dict[str, str] = {}
+        for line, told in self.told:
+            if end is None or line < end:
+                found |= told
+        return {**found, **self.stack}
 
     @cached_property
     def corpus(self) -> str:
@@ -137,6 +148,15 @@ class Evidence:
             parts.append(statement.text)
             parts += [frame_text(frame) for frame in statement.frames]
         return "\n".join(parts)
+
+
+def _changes(told: Iterable[tuple[int, Mapping[str, str]]]) -> Iterator[int]:
+    """The lines that tell another version of a package than was told before."""
+    known: dict[str, str] = {}
+    for number, found in told:
+        if any(known.get(name, version) != version for name, version in found.items()):
+            yield number
+        known |= found
 
 
 def frame_text(frame: FrameRecord) -> str:

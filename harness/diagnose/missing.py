@@ -18,7 +18,7 @@ _FROM_HUB = "transformers_modules"
 """Where transformers keeps Python files that came with checkpoints: no package has them."""
 _HOMES = (
     "transformers", "peft", "accelerate", "trl", "vllm", "lmdeploy", "huggingface_hub", "diffusers", "datasets",
-    "tokenizers", "torch",
+    "tokenizers", "qwen_vl_utils", "torch",
 )  # fmt: skip
 """Packages whose classes and functions messages name without their module; where no traceback says whose they are."""
 _DEEP = 4

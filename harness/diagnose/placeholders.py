@@ -28,6 +28,11 @@ _PARTY = text_pattern(
 )
 
 
+_INSTALL = text_pattern(
+    r"\b(?:uv )?pip3? install (?:-U |--upgrade |-q |--no-build-isolation )*\"?[A-Za-z][\w.\[\]<>=,~! -]*\w"
+)
+
+
 class _Lenient(dict[str, str]):
     def __missing__(self, key: str) -> str:
         return f"<{key}>"
@@ -68,6 +73,12 @@ def values(
     known["parties"] = _parties(statement.text)
     known.update(_boundary(presence, provider))
     return known
+
+
+def told_install(text: str) -> str:
+    """The installing command that a message names; empty where it names none."""
+    found = _INSTALL.search(text)
+    return found.group() or "" if found else ""
 
 
 def _boundary(presence: Presence | None, provider: str) -> dict[str, str]:

@@ -14,7 +14,6 @@ from harness.diagnose.patterns import text_pattern
 from harness.process.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 _NAME = r"(?P<name>[A-Za-z][\w.-]*)"
@@ -31,8 +30,9 @@ _ASKED = text_pattern(r"\bpip3? install (?P<all>.+)$")
 _PINNED = text_pattern(r"(?:^|[\s'\"])([A-Za-z][\w.-]*)(?:\[[\w,]+\])?==([\w.+!]+)")
 _DASHED = text_pattern(r"(?:^|\s)([A-Za-z][\w.-]*?)-(\d[\w.+!]*)")
 _TOLD = text_pattern(
-    r"(?i)\b(?P<name>lmdeploy|vllm|sglang|transformers|torch)(?: (?:API server|requires transformers|engine))?"
-    r"(?: version)?[:= ]+v?(?P<version>\d+\.\d+[\w.+]*)"
+    r"(?i)\b(?P<name>lmdeploy|vllm|sglang|transformers|torch|torchvision|peft|accelerate|tokenizers|huggingface[-_]hub|"
+    r"numpy|triton|trl|flash[-_]attn|autoawq)(?: (?:API server|requires transformers|engine))?(?: version)?[:= ]+v?"
+    r"(?P<version>\d+\.\d+[\w.+]*)"
 )
 _FOUND = text_pattern(
     r"(?:requires (?P<name>transformers) version: .{1,80}, but found version: (?P<version>[\w.+]+))|"
@@ -70,15 +70,12 @@ def read_stack(path: Path) -> dict[str, str]:
     return found
 
 
-def versions_told(lines: Iterable[str]) -> dict[str, str]:
-    """The versions that a log says are installed, the last word on each; normalised names."""
-    found: dict[str, str] = {}
-    for line in lines:
-        if not any(character.isdigit() for character in line):
-            continue
-        for name, version in {**_row(line), **_told(line)}.items():
-            found[_ALIASES.get(canonicalize_name(name), canonicalize_name(name))] = version
-    return found
+def versions_told(line: str) -> dict[str, str]:
+    """The versions that a line of a log says are installed; normalised names."""
+    if not any(character.isdigit() for character in line):
+        return {}
+    told = {**_row(line), **_told(line)}
+    return {_ALIASES.get(canonicalize_name(name), canonicalize_name(name)): version for name, version in told.items()}
 
 
 def _row(line: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ LONGEST = 4000
 """Characters of a statement that are kept."""
 _MESSAGE_LINES = 14
 _BLOCK_LINES = 60
+_HEADINGS = 2
 _NEWEST_FIRST = 4
 """Lines between an exception and the first frame of its traceback, where that follows it."""
 _TRACEBACK = "Traceback (most recent call last)"
@@ -55,7 +56,8 @@ _SOURCE_LINE = text_pattern(
 """A line of source that was printed beside a message, where a traceback is printed newest first."""
 _BLOCK_START = text_pattern(
     r"(?i)no solution found|the conflict is caused by|^\s*cause: because|^\s*because |requirements are unsatisfiable|"
-    r"encountered problems while solving|packages are incompatible|following specifications were found"
+    r"encountered problems while solving|packages are incompatible|following specifications were found|"
+    r"packages are not available from current"
 )
 
 
@@ -376,6 +378,8 @@ class _Blocks:
             if line.text.strip() and len(self._parts) < _BLOCK_LINES:
                 self._parts.append(line)
                 return
+            if len(self._parts) <= _HEADINGS and line.number <= self._parts[-1].number + 1:
+                return  # conda leaves lines free between its headings and what they say
             self._close()
         if _BLOCK_START.search(line.text):
             self._parts = [line]

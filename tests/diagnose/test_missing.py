@@ -58,6 +58,14 @@ def test_the_version_of_a_later_attempt_says_nothing_of_an_earlier_failure() -> 
     assert lines(text) == ['uv pip install "widgets>=1.1,<=1.2"']
 
 
+def test_each_failure_is_held_against_the_version_of_its_own_attempt() -> None:
+    text = f"$ pip install widgets==2.0\n{log('New')}$ pip install widgets==1.0\n{log('New')}"
+    found = classify(Evidence.from_log(text), lookup=TABLE)
+    assert "widgets 2.0 has widgets.New" in found.remedy
+    later = f"With widgets 1.0:\n{log('New')[18:]}and then with widgets 2.0:\n{log('Old')[18:]}"
+    assert lines(later) == ['uv pip install "widgets>=1.1,<=1.2"']
+
+
 def test_names_that_no_release_has_together_are_told_apart() -> None:
     found = classify(Evidence.from_log(log("Old", "Newest")), lookup=TABLE)
     apart = contradiction(found)

@@ -110,6 +110,13 @@ class Names:
         self._provider.release.fetch(near[:_MOST_MODULES])
         return near[:_MOST_MODULES]
 
+    def _takes(self, module: str, name: str, method: str, argument: str) -> bool | None:
+        taken = self._model_classes.accepts(module, name, method, argument)
+        home = None if method or taken is not None else self._provider.definition(module, name)
+        if home is not None and self._model_classes.has(ClassRef(*home), argument, frozenset()) is True:
+            return True  # a field, of a class whose constructor a decorator or a foreign base makes
+        return taken
+
     def _arguments(self, home: str, name: str) -> set[str]:
         parts = home.split(".")
         for end in range(len(parts), 0, -1):
@@ -129,7 +136,7 @@ class Names:
             case [*names, call] if found := _CALL.fullmatch(call):
                 first, *rest = [*names, found["name"]]
                 there = _sure(self._provider.name(module, first))
-                return there and self._model_classes.accepts(module, first, "".join(rest[:1]), found["argument"])
+                return there and self._takes(module, first, "".join(rest[:1]), found["argument"])
             case [name]:
                 return _sure(self._provider.name(module, name))
             case [name, attribute]:
