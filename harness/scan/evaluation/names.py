@@ -113,7 +113,7 @@ class Names:
     def _takes(self, module: str, name: str, method: str, argument: str) -> bool | None:
         taken = self._model_classes.accepts(module, name, method, argument)
         home = None if method or taken is not None else self._provider.definition(module, name)
-        if home is not None and self._model_classes.has(ClassRef(*home), argument, frozenset()) is True:
+        if home is not None and self._model_classes.has(ClassRef(*home), argument, {}) is True:
             return True  # a field, of a class whose constructor a decorator or a foreign base makes
         return taken
 
