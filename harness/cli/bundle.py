@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import requires
@@ -52,6 +53,12 @@ NOT_ON_THE_HOST = frozenset({"uv", "httpx", "stamina", "tomli-w"})
 FOR_WEIGHTS = ("ml-dtypes", "safetensors", "numpy")
 
 
+def _a_version(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"3\.\d{1,3}(\.\d{1,3})?", value):
+        raise click.BadParameter(f"{value!r} is no version of Python such as 3.11")
+    return value
+
+
 @click.command("bundle")
 @selection_options
 @matrix_option
@@ -60,7 +67,13 @@ FOR_WEIGHTS = ("ml-dtypes", "safetensors", "numpy")
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="The host's 'pip list --format json'; without it everything travels.",
 )
-@click.option("--python", "python", metavar="VERSION", help="The host's Python [default: the combinations' own].")
+@click.option(
+    "--python",
+    "python",
+    metavar="VERSION",
+    callback=_a_version,
+    help="The host's Python [default: the combinations' own].",
+)
 @click.option(
     "--keep", multiple=True, metavar="PATTERN", help=f"Host's own, whatever its version [{' '.join(HOST_KEEPS)}]."
 )

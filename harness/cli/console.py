@@ -7,18 +7,23 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Table
 
-from harness.core.verdict import Stage, Status, Verdict, inert
+from harness.cli.output import InertStream, unfiltered
+from harness.core.verdict import Stage, Status, Verdict
+from harness.core.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    from rich.console import ConsoleOptions, RenderableType
 
     from harness.core.records import Record, StageRecord
     from harness.matrix import Combination
@@ -37,12 +42,22 @@ SHOWN_LEFT = 5
 """Ids named when a budget leaves more than that over."""
 
 
+class InertConsole(Console):
+    """A console that obeys its own styles and nothing that stands in the texts."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of anything, their texts made visible."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
 def make_console(*, stderr: bool = False) -> Console:
     """A console that colours only where colours are wanted; no line is broken when the output is not a terminal."""
     stream = sys.stderr if stderr else sys.stdout
     terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
     width = None if terminal else 200
-    return Console(stderr=stderr, width=width, soft_wrap=not terminal, highlight=False, emoji=False)
+    file = cast("TextIO", InertStream(unfiltered(stream), coloured=True))
+    return InertConsole(file=file, width=width, soft_wrap=not terminal, highlight=False, emoji=False)
 
 
 def display(verbosity: int) -> Callable[[int], RunDisplay]:
@@ -132,7 +147,7 @@ class RunDisplay:
                 f"{number} {combination.id}  {verdict_text(record)}{' [dim](known)[/]' if known else ''}"
             )
             if record.as_expected is False and (why := reason_line(record)):
-                self.console.print(f"        [dim]{escape(inert(why))}[/]")
+                self.console.print(f"        [dim]{escape(why)}[/]")
 
 
 def reason_line(record: Record) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import click
 from packaging.utils import canonicalize_name
 
 from harness.cli.guard import guarded
+from harness.cli.log_source import log_source
 from harness.core.errors import ExitCode
 from harness.diagnose.explain import FORMATS, Format
 from harness.diagnose.explain import explain as explain_log
@@ -41,9 +41,9 @@ def explain(logfile: Path, stack: Path | None, form: Format, *, offline: bool, p
     Any log will do: a traceback, a server's log of any size, what pip or uv printed, or text pasted from an issue.
     """
     packages = read_stack(stack) if stack else None
-    source = sys.stdin.buffer if str(logfile) == "-" else logfile
     if offline:
-        click.echo(explain_log(source, packages, form, propose=propose))
+        with log_source(logfile) as source:
+            click.echo(explain_log(source, packages, form, propose=propose))
         return
     from harness.diagnose.boundaries import shipped  # noqa: PLC0415 - only where the index is asked
     from harness.diagnose.missing import InTurn  # noqa: PLC0415 - as above
@@ -53,7 +53,8 @@ def explain(logfile: Path, stack: Path | None, form: Format, *, offline: bool, p
     library = Library()
     try:
         names = NamesOfReleases(library)
-        click.echo(explain_log(source, packages, form, lookup=InTurn(shipped(), names), propose=propose))
+        with log_source(logfile) as source:
+            click.echo(explain_log(source, packages, form, lookup=InTurn(shipped(), names), propose=propose))
     finally:
         library.close()
     if names.trouble:

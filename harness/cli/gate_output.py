@@ -7,11 +7,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from rich.markup import escape
 from rich.table import Table
 
+from harness.cli.output import unfiltered
 from harness.core.comparison import Change
 from harness.core.files import write_atomically
+from harness.core.visible import visible
 from harness.gate.annotations import workflow_commands
 from harness.gate.junit import junit
 from harness.gate.markdown import COMMENT_BYTES, SUMMARY_BYTES, markdown
@@ -114,4 +117,4 @@ def print_annotations(console: Console, outcome: GateOutcome) -> None:
     """Under GitHub's runner, of a whole gate."""
     if os.environ.get("GITHUB_ACTIONS") == "true" and outcome.shard is None:
         for line in workflow_commands(outcome):
-            console.out(line, highlight=False)
+            click.echo(visible(line), file=unfiltered(console.file))

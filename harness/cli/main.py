@@ -10,6 +10,7 @@ import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,6 +33,7 @@ from harness.cli.options import (
     shard_option,
     verbose_option,
 )
+from harness.cli.output import inert_output
 from harness.core.errors import ExitCode
 from harness.matrix.models import RandomWeights
 from harness.matrix.project import Project
@@ -74,6 +76,11 @@ _ELSEWHERE = {
 
 class _Commands(click.Group):
     """Commands of other packages, loaded when they are asked for: most of them take longer to load than to run."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - click's own
+        """Run a command; nothing that it prints is obeyed."""
+        with inert_output():
+            return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, sorted."""

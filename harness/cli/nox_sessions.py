@@ -15,6 +15,7 @@ import nox
 from harness.cli.console import RunDisplay, make_console, print_summary, reason_line, stages_text
 from harness.core.errors import RunBroken
 from harness.core.verdict import Status, Verdict
+from harness.core.visible import visible
 from harness.index.download import IndexUnavailable
 from harness.matrix import MatrixError
 from harness.matrix.project import Project
@@ -113,7 +114,7 @@ def run_session(session: nox.Session, matrix_file: Path, identity: str) -> None:
 
 def _conclude(session: nox.Session, record: Record) -> None:
     status = Verdict.parse(record.verdict).status
-    why = reason_line(record)
+    why = visible(reason_line(record))
     if record.as_expected is False:
         session.error(f"{record.verdict} (expected {record.expected}){': ' + why if why else ''}")
     if status is Status.INFRA:

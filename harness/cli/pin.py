@@ -76,7 +76,7 @@ def _write(  # noqa: PLR0913, PLR0917 - one parameter for each option
     verified: bool,
     project: Project,
 ) -> int:
-    if name is not None and Path(name).name != name:
+    if name is not None and (Path(name).name != name or name in {"", ".", ".."} or not name.isprintable()):
         raise click.UsageError(f"--name {name!r} is no plain name; write one without slashes")
     _check_database(advisories)
     session = Session(project)

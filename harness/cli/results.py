@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "--columns", default=",".join(DEFAULT), show_default=True, metavar="NAME,...", help="What to show of each record."
 )
 @click.option("--sort", metavar="[-]NAME", help="Sort by this column; - before it: the largest first.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@click.option("--limit", type=click.IntRange(1, 10**9), help="At most so many.")
 @click.option("--attempts", is_flag=True, help="Every attempt, not only the latest of each combination.")
 @click.option("--differ", is_flag=True, help="Only combinations whose verdict differs by GPU, driver or node.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)

@@ -16,6 +16,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from harness.cli import scan_output
 from harness.cli.guard import guarded
 from harness.cli.options import format_option, gpu_gib
+from harness.cli.output import unfiltered
+from harness.core.visible import visible
 from harness.engines import Backend
 from harness.scan.answers.findings import Prediction
 from harness.scan.evaluation.target import DEFAULT_MODEL, PYTHON, find_target
@@ -379,7 +381,7 @@ def _progress(form: str) -> Callable[[str], None] | None:
         return None
 
     def show(what: str) -> None:
-        click.echo(f"\r\033[K{what} …", err=True, nl=False)
+        click.echo(f"\r\033[K{visible(what)} …", file=unfiltered(sys.stderr), nl=False)
 
     return show
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import math
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+LARGEST_JSON = 256 * 2**20
+"""Bytes of a file of the harness's own; a map of thousands of stacks has some millions."""
+_DIGITS = 19
+"""Of a whole number: as many as a counter of the machine's has."""
 
 
 def write_atomically(path: Path, text: str, *, durable: bool = False) -> None:
@@ -80,16 +87,47 @@ def sync_file_system(folder: Path) -> None:
         os.close(descriptor)
 
 
+def read_bounded(path: Path, most: int) -> bytes:
+    """The content of an ordinary file.
+
+    Raises:
+        ValueError: it is none (a device, a pipe), or has more than ``most`` bytes.
+        OSError: it cannot be read.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no ordinary file")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"the file is larger than {most:,} bytes")
+    return content
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a file of the harness's own, or None when it is not there or not whole.
 
-    Such files can always be made again, so a damaged one counts as absent.
+    Such files can always be made again, so a damaged one counts as absent, and one with numbers that are none.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(
+            read_bounded(path, LARGEST_JSON), parse_constant=_finite, parse_float=_finite, parse_int=_countable
+        )
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number
+
+
+def _countable(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
 
 
 def digest(value: object) -> str:

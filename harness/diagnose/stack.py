@@ -39,6 +39,8 @@ _FOUND = text_pattern(
     r"but you have (?P<other>[\w.-]+) (?P<other_version>\d[\w.+!]*) which is"
 )
 _ALIASES = {"pytorch": "torch"}
+_MOST = 16_000_000
+"""Bytes of a file that lists packages: a lock of a large stack has one."""
 
 
 class StackError(HarnessError, ValueError):
@@ -52,7 +54,11 @@ def read_stack(path: Path) -> dict[str, str]:
         StackError: it is none of them.
         OSError: it cannot be read.
     """
-    text = path.read_text(encoding="utf-8", errors="replace")
+    with path.open("rb") as file:
+        data = file.read(_MOST + 1)
+    if len(data) > _MOST:
+        raise StackError(f"{path} has more than {_MOST:,} bytes, and is no list of packages")
+    text = data.decode(errors="replace")
     if path.suffix == ".toml":
         return _from_pylock(text, path)
     found: dict[str, str] = {}

@@ -18,6 +18,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
+from harness.core.files import read_bounded
 from harness.matrix.problems import MatrixError, Problem
 
 if TYPE_CHECKING:
@@ -119,10 +120,8 @@ def read_document(path: Path) -> Document:
     """
     name = str(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise MatrixError([Problem(name, 1, 1, "", f"the file is larger than {MAX_BYTES:,} bytes")])
-        raw = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raw = read_bounded(path, MAX_BYTES)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path, too
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise MatrixError([Problem(name, 1, 1, "", f"cannot be read: {reason}", "give the path of a file")]) from None
     return parse_document(raw, name)

@@ -101,10 +101,15 @@ def in_hub_cache(hub_id: str, revision: str | None) -> Path | None:
 @cache
 def folder_digest(folder: Path) -> str:
     """Hash of a checkpoint's files; read once a process."""
-    files = sorted(each for each in folder.iterdir() if each.is_file())
+    files: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [each for each in folders if not each.startswith(".")]  # what a client of the hub notes down
+        files += [each for name in names if (each := Path(place, name)).is_file()]
+    files.sort()
     small = [each for each in files if each.stat().st_size <= _SMALL]
-    large = [[each.name, each.stat().st_size, each.stat().st_mtime_ns] for each in files if each not in small]
-    return digest([digest_of_files(folder, small), large])
+    large = [(each, each.stat()) for each in files if each not in small]
+    told = [[str(each.relative_to(folder)), status.st_size, status.st_mtime_ns] for each, status in large]
+    return digest([digest_of_files(folder, small), told])
 
 
 def model_request(spec: ModelSpec, checkpoint: Checkpoint) -> Mapping[str, object]:

@@ -92,7 +92,7 @@ def ask(  # noqa: PLR0913 - the parts of a question
         OSError: the file cannot be read.
     """
     names = list(COLUMNS)
-    shown = [known_column(each, names) for each in columns]
+    shown = [known_column(each, names) for each in columns or [""]]
     with closing(sqlite3.connect(":memory:")) as database:
         database.create_function("version_key", 1, version_key, deterministic=True)
         typed = ", ".join(f'"{name}" {"REAL" if kind == NUMBER else "TEXT"}' for name, kind in COLUMNS.items())
