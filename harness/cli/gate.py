@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -25,16 +25,18 @@ from harness.cli.options import (
     verbose_option,
     words_option,
 )
-from harness.core.errors import ExitCode
+from harness.core.program import command
 from harness.environments.resolve import REMEMBERED_FOR
 from harness.gate.baseline import accept, attempts_in, read_baseline, unusable, write_baseline
-from harness.gate.candidates import Candidate, bumped, changed_in_matrix
-from harness.gate.change import Bump, UnusableChange, describe, parse_bump
+from harness.gate.candidates import AcceptedMatrix, bumped, changed_in_matrix, locks_changed
+from harness.gate.change import AXES, Bump, UnusableChange, describe, parse_bump
 from harness.gate.diff import load_diff, read_diff
+from harness.gate.forecast import decide_forecast, foretell
 from harness.gate.judge import causes_of, count, decide, judge
 from harness.gate.outcome import GateOutcome
 from harness.gate.shards import make_plan, merge, parse_shard, part_of, read_outcome
-from harness.gate.trial import run_candidates, sample_again
+from harness.gate.stacks import stacks_before
+from harness.gate.trial import run_candidates, run_controls, sample_again
 from harness.index.package_index import PackageIndex
 from harness.matrix.project import BASELINE
 from harness.session.publish import Publisher
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.gate.baseline import Baseline
-    from harness.matrix import Combination
+    from harness.gate.candidates import Candidate
     from harness.matrix.project import Project
 
 file_option = click.option(
@@ -146,23 +148,33 @@ def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
         )
     accepted = read_baseline(file)
     session = Session(replace(project, reports=project.reports / "gate"), jobs or 0)
-    wanted, of_matrix = _bumps(bumps, diff, before, project)
-    chosen = session.select((), tags, words)
-    candidates = _candidates(session, chosen, wanted, accepted, of_matrix=of_matrix, whole=not (tags or words))
-    _demand_known(accepted, {each.id for each in session.combinations} | {each.id for each in candidates})
-    plan = make_plan(describe(wanted), accepted, candidates)
-    mine = part_of(candidates, shard) if shard is not None else candidates
+    session.demand_versions()
+    with PackageIndex(project.index_cache, timedelta(seconds=REMEMBERED_FOR)) as index:
+        change = _change(_Asked(bumps, diff, before, tags, words), session, accepted, index)
+    _demand_known(accepted, {each.id for each in session.combinations} | {each.id for each in change.candidates})
+    bump = describe(change.bumps)
+    plan = make_plan(bump, accepted, change.candidates)
+    mine = part_of(change.candidates, shard) if shard is not None else change.candidates
     if dry_run:
-        return _foretell(mine, describe(wanted))
+        told = foretell(session, mine, accepted, bump=bump, untested=change.untested, notes=change.notes)
+        gate_output.print_forecast(told, form, workers=session.workers, every=verbose > 0)
+        return decide_forecast(told)
     shown = display(-1 if form == "json" else verbose)
     tries = run_candidates(session, mine, accepted, retries=retries, display=shown)
+    controls = run_controls(session, mine, tries, accepted, display=shown)
     if samples > 1:
         sample_again(session, mine, tries, samples=samples, display=shown)
-    rows = [judge(each, tries.get(each.id, []), accepted) for each in mine]
-    code, decision = decide(rows)
-    first = next((each for each in wanted if each.file), None)
+    again = ["gate", *bumps, *(("--from-diff", diff) if diff else ()), *(("--from", before) if before else ())]
+    rows = [
+        judge(each, tries.get(each.id, []), accepted, controls.get(each.reference)).model_copy(
+            update={"command": command(*again, "-k", each.reference)}
+        )
+        for each in mine
+    ]
+    code, decision = decide(rows, change.untested)
+    first = next((each for each in change.bumps if each.file), None)
     outcome = GateOutcome(
-        bump=describe(wanted),
+        bump=bump,
         bump_file=first.file if first is not None else "",
         bump_line=first.line if first is not None else 0,
         baseline=accepted.label,
@@ -175,6 +187,8 @@ def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
         counts=count(rows),
         rows=rows,
         causes=causes_of(rows, {name: each[0] for name, each in tries.items()}),
+        untested=list(change.untested),
+        notes=list(change.notes),
     )
     return _publish(project, folder, outcome, form)
 
@@ -191,48 +205,58 @@ def gate_merge(files: tuple[Path, ...], project: Project, out: Path | None, form
     return _publish(project, out or project.reports / "gate", outcome, form)
 
 
-def _bumps(texts: Sequence[str], diff: str | None, before: str | None, project: Project) -> tuple[list[Bump], bool]:
-    """The bumps, and whether the matrix itself may have changed."""
-    if before is not None and not texts:
+class _Asked(NamedTuple):
+    """The command's own words on what is compared."""
+
+    texts: tuple[str, ...]
+    diff: str | None
+    before: str | None
+    tags: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    bumps: tuple[Bump, ...]
+    candidates: Sequence[Candidate]
+    untested: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+def _change(asked: _Asked, session: Session, accepted: Baseline, index: PackageIndex) -> _Change:
+    """What is bumped, what is compared for it, and what is not."""
+    if asked.before is not None and not asked.texts:
         raise UnusableChange("--from says where a bump comes from; name the bump too")
-    wanted = [parse_bump(each, before) for each in texts]
-    if len({each.package for each in wanted}) != len(wanted):
-        raise UnusableChange("a package is bumped twice; name it once")
-    if diff is None:
-        return wanted, not wanted
-    reading = read_diff(load_diff(diff, project.root, sys.stdin.read))
+    wanted = [parse_bump(each, asked.before) for each in asked.texts]
     named = {each.package for each in wanted}
-    matrix = any(Path(each).name == project.matrix_file.name for each in reading.files)
-    return [*wanted, *(each for each in reading.bumps if each.package not in named)], matrix
+    if len(named) != len(wanted):
+        raise UnusableChange("a package is bumped twice; name it once")
+    if asked.diff is None and not wanted:
+        return _Change((), _changed(asked, session, accepted))
+    text = load_diff(asked.diff, session.project.root, sys.stdin.read) if asked.diff is not None else ""
+    matrix = AcceptedMatrix(session, accepted, index)
+    known = matrix.combinations and session.select((), asked.tags, asked.words, matrix.combinations)
+    before = stacks_before(session, known, accepted)
+    reading = read_diff(text, {*AXES, *(name for each in before.values() for name in each.held)})
+    bumps = (*wanted, *(each for each in reading.bumps if each.package not in named))
+    candidates: list[Candidate] = []
+    if asked.diff is not None:
+        candidates += locks_changed(session.select((), asked.tags, asked.words), accepted, bumps)
+    compared = {each.reference for each in candidates}
+    touched = bumped(
+        session, matrix, {name: each for name, each in before.items() if name not in compared}, bumps, index
+    )
+    candidates += touched.candidates
+    if any(Path(each).name == session.project.matrix_file.name for each in reading.files):
+        compared |= {each.id for each in candidates}
+        candidates += [each for each in _changed(asked, session, accepted) if each.reference not in compared]
+    return _Change(bumps, candidates, reading.untested, touched.notes)
 
 
-def _candidates(  # noqa: PLR0913 - what a choice depends on
-    session: Session,
-    chosen: Sequence[Combination],
-    bumps: Sequence[Bump],
-    accepted: Baseline,
-    *,
-    of_matrix: bool,
-    whole: bool,
-) -> list[Candidate]:
-    found: list[Candidate] = []
-    if bumps:
-        known = [each for each in chosen if each.id in accepted.combinations]
-        with PackageIndex(session.project.index_cache, timedelta(seconds=REMEMBERED_FOR)) as index:
-            found += bumped(session, known, bumps, index)
-    if of_matrix:
-        changed = changed_in_matrix(chosen, accepted)
-        found += changed if whole else [each for each in changed if each.combination is not None]
-    return found
-
-
-def _foretell(candidates: Sequence[Candidate], bump: str) -> int:
-    """Say what would be compared."""
-    for each in candidates:
-        was = f"  (was {each.reference})" if each.id != each.reference else ""
-        click.echo(f"{each.id}{was}" if each.combination is not None else f"{each.reference}  (gone)")
-    click.echo(f"{bump}: {len(candidates)} comparisons")
-    return ExitCode.OK if candidates else ExitCode.NOTHING_TO_DO
+def _changed(asked: _Asked, session: Session, accepted: Baseline) -> list[Candidate]:
+    """What the matrix has otherwise than the baseline; what is gone only where the whole matrix is looked at."""
+    found = changed_in_matrix(session.select((), asked.tags, asked.words), accepted)
+    return [each for each in found if each.combination is not None or not (asked.tags or asked.words)]
 
 
 def _demand_known(accepted: Baseline, ids: set[str]) -> None:

@@ -152,6 +152,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """
     allowed = Budget(budget, gpu_hours * 3600 if gpu_hours is not None else None) if budget or gpu_hours else None
     session = Session(project, jobs or 0, fresh=fresh, refresh=refresh, budget=allowed)
+    session.demand_versions()
     chosen = session.select(*selection)
     if skip_impossible:
         chosen = session.without_impossible(chosen)
@@ -208,6 +209,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
     Every combination is resolved (seconds), nothing is downloaded. -v lists each one.
     """
     session = Session(project, jobs or 0, refresh=refresh)
+    session.demand_versions()
     chosen = session.select(*selection)
     made = make_plan(
         chosen,

@@ -27,6 +27,8 @@ class Change(StrEnum):
     GONE = "gone"
     NOT_TESTED = "not tested"
     """This machine could not get as far as before."""
+    STALE = "stale baseline"
+    """It fails without the change as well, so the change is not to blame and nothing is known of it."""
     FLAKY = "flaky"
     """Failed, and did not fail when the gate tried it again."""
     INFRASTRUCTURE = "infrastructure"
@@ -36,6 +38,7 @@ ORDER = (
     Change.REGRESSED,
     Change.INFRASTRUCTURE,
     Change.NOT_TESTED,
+    Change.STALE,
     Change.FLAKY,
     Change.OTHER_REASON,
     Change.NEW,

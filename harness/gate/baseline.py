@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import fnmatch
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from io import StringIO
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -66,6 +66,9 @@ class Accepted(BaseModel):
 
     verdict: Annotated[str, AfterValidator(_verdict)] = Field(description="Its verdict.", examples=["pass"])
     asks: str = Field(description="Hash of what the matrix asked for; another one means the matrix changed.")
+    day: date | None = Field(
+        default=None, description="Day whose packages its stack was made of, where that is another than `accepted`."
+    )
     machine: str = Field(default="", description="Where its samples were taken.")
     samples: dict[str, tuple[float, ...]] = Field(default={}, description="Clean measurements by quantity.")
 
@@ -91,6 +94,16 @@ class Baseline(BaseModel):
         """Hash of all it says."""
         return digest(self.model_dump(mode="json"))
 
+    def day_of(self, name: str) -> date | None:
+        """The day whose packages the accepted stack was made of; None: not told."""
+        known = self.combinations.get(name)
+        if known is not None and known.day is not None:
+            return known.day
+        try:
+            return date.fromisoformat(self.accepted)
+        except ValueError:
+            return None
+
     def must_reach(self, *ids: str) -> Stage | None:
         """The highest stage that the list demands of a combination known by these ids; None: nothing."""
         wanted = [each.stage for each in self.must for name in ids if fnmatch.fnmatchcase(name, each.match)]
@@ -102,6 +115,7 @@ def asks_of(combination: Combination) -> str:
     return digest(
         [
             *asked_of(combination)[:4],  # what it keeps is the gate's own, and nothing that the matrix asks
+            *([sorted(combination.constraints)] if combination.constraints else []),
             combination.options,
             combination.axes,
             combination.excluded is not None,
@@ -128,7 +142,11 @@ def accept(
         attempts: every attempt on file, by id, oldest first.
         earlier: the baseline so far.
     """
-    kept = dict(earlier.combinations) if earlier is not None else {}
+    today = datetime.now(UTC).date()
+    kept = {}
+    for name, each in earlier.combinations.items() if earlier is not None else ():
+        day = earlier.day_of(name) if earlier is not None else None
+        kept[name] = each.model_copy(update={"day": day if day != today else None})
     for combination in combinations:
         records = attempts.get(combination.id)
         if not records:
@@ -139,13 +157,12 @@ def accept(
         kept[combination.id] = Accepted(
             verdict=last.verdict,
             asks=asks_of(combination),
+            day=last.started.date() if last.lock is not None and last.started.date() != today else None,
             machine=machine_name(last.machine) if samples else "",
             samples=samples,
         )
     base = earlier or Baseline(version=1)
-    return base.model_copy(
-        update={"accepted": f"{datetime.now(UTC):%Y-%m-%d}", "combinations": dict(sorted(kept.items()))}
-    )
+    return base.model_copy(update={"accepted": str(today), "combinations": dict(sorted(kept.items()))})
 
 
 def attempts_in(file: Path) -> dict[str, list[Record]]:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from harness.environments.interpreters import NoInterpreter
 from harness.gate.baseline import asks_of
 from harness.gate.change import AXES, Bump, UnusableChange
-from harness.matrix import expand, load_matrix
-from harness.matrix.versions import VersionRule
-from harness.pipeline.stack import resolve
+from harness.gate.stacks import Target, moves, stacks_after, with_targets
+from harness.matrix import MatrixError, expand, load_matrix
+from harness.matrix.versions import VersionRule, no_such_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import date
 
     from harness.gate.baseline import Baseline
+    from harness.gate.stacks import Stack
+    from harness.index.package_index import PackageIndex
     from harness.matrix import Combination, Matrix, Releases
-    from harness.matrix.deployed import LockReader
-    from harness.matrix.models import ModelSpec
     from harness.session.session import Session
-
-_NOBODY = "0"
-"""A version of lmdeploy for the axes of a matrix of which only an include is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +33,24 @@ class Candidate:
     """Id in the baseline and, unless it is gone, in the matrix."""
     combination: Combination | None
     """None: the matrix does not have it any more."""
+    moved: tuple[str, ...] = ()
+    """Every package of its stack that is not what it was."""
+    control: Combination | None = None
+    """The same without the change; None: there is no such thing."""
 
     @property
     def id(self) -> str:
         """Of what is run; the reference's where nothing is."""
         return self.combination.id if self.combination is not None else self.reference
+
+
+@dataclass(slots=True)
+class Touched:
+    """What the bumps touch, and what they do not."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """A line for each bump that does not touch every stack."""
 
 
 def changed_in_matrix(combinations: Sequence[Combination], baseline: Baseline) -> list[Candidate]:
@@ -55,157 +64,232 @@ def changed_in_matrix(combinations: Sequence[Combination], baseline: Baseline) -
     return found + [Candidate(name, None) for name in baseline.combinations if name not in present]
 
 
-def bumped(
-    session: Session, chosen: Sequence[Combination], bumps: Sequence[Bump], releases: Releases
-) -> list[Candidate]:
-    """What the bumps make of each chosen combination that they touch.
+def locks_changed(combinations: Sequence[Combination], baseline: Baseline, bumps: Sequence[Bump]) -> list[Candidate]:
+    """Combinations of the project's own locks that say something else than the baseline: the locks of the change.
 
-    Raises:
-        UnusableChange: no release fits a bump's range.
-        IndexUnavailable: a range needs the index, which cannot be reached.
-        UvFailure: the resolver cannot be asked whether a stack holds a bumped package.
+    Where the change moves lmdeploy or transformers, the id in the baseline is the one with the versions of before.
     """
-    axes = {bump.package: _version_of(bump, releases) for bump in bumps if bump.package in AXES}
-    moved = {
-        each.id: target
-        for each in _standing_together([each for each in chosen if each.excluded is None], bumps)
-        if (target := _target(each, axes, bumps)) is not None
-    }
-    matrix = load_matrix(session.project.matrix_file)
-    remade = _Remaking(matrix, session.models, releases, session.lock_files)
-    others = [bump for bump in bumps if bump.package not in AXES]
-    holding = _holding(session, [each for each in chosen if each.excluded is None], others) if others else {}
     found = []
-    for combination in chosen:
-        target, more = moved.get(combination.id), holding.get(combination.id, [])
-        if target is None and not more:
-            continue
-        now = remade.moved(combination, target) if target is not None else combination
-        found.append(Candidate(combination.id, _with(now, more)))
+    for combination in combinations:
+        name = combination.id
+        for bump in bumps:
+            if bump.package in AXES and bump.before is not None and name not in baseline.combinations:
+                here = getattr(combination, bump.package)
+                name = name.replace(f"{bump.package}{here}-", f"{bump.package}{bump.before}-", 1)
+        known = baseline.combinations.get(name)
+        if combination.lock and (known is None or known.asks != asks_of(combination)):
+            file = combination.lock.partition("[")[0]
+            moved = [f"{each.package} {each.before} → {each.exact}" for each in bumps if each.file.endswith(file)]
+            reference = name if known is not None else combination.id
+            found.append(Candidate(reference, combination, tuple(moved)))
     return found
 
 
-def _version_of(bump: Bump, releases: Releases) -> Version:
-    if bump.exact is not None:
-        return bump.exact
-    known = VersionRule.parse(f"latest {bump.wanted}").expand(releases.versions(bump.package, None))
-    if not known:
-        raise UnusableChange(f"no release of {bump.package} is in the range {bump.wanted}")
-    return known[-1]
+def bumped(
+    session: Session, matrix: AcceptedMatrix, before: Mapping[str, Stack], bumps: Sequence[Bump], index: PackageIndex
+) -> Touched:
+    """What the bumps make of each combination whose stack held what is bumped.
+
+    Args:
+        session: gives locks.
+        matrix: makes the combinations at other versions.
+        before: the stacks as they were accepted, by id.
+        bumps: the change.
+        index: tells which versions there are, and since when.
+
+    Raises:
+        UnusableChange: a version does not exist, or no release is in a range.
+        IndexUnavailable: the index cannot be asked.
+        UvFailure: the resolver cannot be asked whether a stack holds a bumped package.
+    """
+    held = {name for each in before.values() for name in each.held}
+    asked = [bump for bump in bumps if bump.package in {*AXES, *held} or not bump.file]
+    aims = [(bump, _target(bump, index)) for bump in asked]
+    together = _standing_together(before, asked)
+    targets = {name: found for name, stack in before.items() if (found := _targets_of(stack, aims, name in together))}
+    made = {name: _maker(before[name].combination, matrix, found) for name, found in targets.items()}
+    after = stacks_after(session, before, made, targets)
+    touched = Touched()
+    for name, stack in after.items():
+        told = tuple(moves(before[name], stack))
+        touched.candidates.append(Candidate(name, stack.combination, told, before[name].combination))
+    touched.notes = list(_notes(bumps, before, targets))
+    return touched
 
 
-def _standing_together(chosen: Sequence[Combination], bumps: Sequence[Bump]) -> Sequence[Combination]:
+def _target(bump: Bump, index: PackageIndex) -> Target:
+    """The version that the bump means: the one it names, or the newest of its range."""
+    if bump.exact is None:
+        releases = index.versions(bump.package, None)
+        fitting = VersionRule.parse(f"latest {bump.wanted}").expand(releases)
+        if not fitting:
+            newest = f"; the newest is {releases[-1]}" if releases else ""
+            raise UnusableChange(f"no release of {bump.package} is in the range {bump.wanted}{newest}")
+        return Target(fitting[-1], index.day_of(bump.package, fitting[-1]))
+    known = index.every_version(bump.package)
+    for version in (bump.exact, Version(bump.exact.public)):  # 2.9.0+cu128 is 2.9.0 where no such build is
+        if version in known:
+            return Target(version, index.day_of(bump.package, version))
+    place = f"{bump.file}:{bump.line}: " if bump.file else ""
+    raise UnusableChange(place + no_such_version(bump.package, bump.exact, known))
+
+
+def _standing_together(before: Mapping[str, Stack], bumps: Sequence[Bump]) -> set[str]:
     """Those that stand where all of several bumps come from, as the project does that is bumped; all if there are none.
 
     Otherwise a change of lmdeploy and transformers together would also try each of them with what it never met.
     """
     told = [bump for bump in bumps if bump.package in AXES and bump.before is not None]
-    together = [
-        each for each in chosen if all(_was(bump.before or "", Version(getattr(each, bump.package))) for bump in told)
-    ]
-    return together if len(told) > 1 and together else chosen
+    together = {
+        name
+        for name, stack in before.items()
+        if all(bump.comes_from(_here(stack, bump.package) or _NONE) for bump in told)
+    }
+    return together if len({bump.package for bump in told}) > 1 and together else set(before)
 
 
-def _target(combination: Combination, axes: Mapping[str, Version], bumps: Sequence[Bump]) -> dict[str, Version] | None:
-    """The versions a combination moves to; None when it stays where it is.
+_NONE = Version("0")
 
-    A bump that tells where it comes from touches what stands there, if anything does; any other bump touches all that
-    stand elsewhere.
+
+def _here(stack: Stack, package: str) -> Version | None:
+    """The version at which the stack holds a package.
+
+    Raises:
+        UvFailure: nobody could tell.
     """
-    target: dict[str, Version] = {}
-    for bump in bumps:
-        if bump.package not in axes:
+    if package in AXES:
+        return Version(getattr(stack.combination, package))
+    if stack.trouble is not None:
+        raise stack.trouble
+    text = stack.version_of(package)
+    return Version(text) if text is not None else None
+
+
+def _targets_of(stack: Stack, aims: Sequence[tuple[Bump, Target]], together: bool) -> dict[str, Target]:
+    """Where the packages of a stack go; empty when it stays as it is."""
+    found: dict[str, Target] = {}
+    if stack.combination.excluded is not None:
+        return found
+    for bump, target in aims:
+        here = _here(stack, bump.package)
+        if here is None or not bump.comes_from(here) or (bump.package in AXES and not together):
             continue
-        here = Version(getattr(combination, bump.package))
-        if bump.before is not None and not _was(bump.before, here):
-            continue
-        if here != axes[bump.package]:
-            target[bump.package] = axes[bump.package]
-    return target or None
+        known = found.get(bump.package)
+        if _moves(bump, here, target.version) and (known is None or known.version < target.version):
+            found[bump.package] = target
+    return found
 
 
-def _was(before: str, here: Version) -> bool:
-    rule = VersionRule.parse(before)
-    return rule.exact == here if rule.exact is not None else here in rule.bounds
+def _moves(bump: Bump, here: Version, target: Version) -> bool:
+    """Whether a package goes there from ``here``: it must, or a range now lets in what it did not."""
+    if target == here or target.public == here.public:
+        return False
+    if not bump.wanted.contains(here, prereleases=True):
+        return True
+    return bump.exact is None and bump.before is not None and not bump.comes_from(target)
 
 
-class _Remaking:
-    """Makes combinations anew through the matrix, so that its rules for the new versions apply."""
+def _maker(
+    combination: Combination, matrix: AcceptedMatrix, targets: Mapping[str, Target]
+) -> Callable[[date | None], Combination]:
+    """Makes the combination after the change as of a day."""
+    axes = {name: target.version for name, target in targets.items() if name in AXES}
+    others = {name: target for name, target in targets.items() if name not in AXES}
 
-    def __init__(self, matrix: Matrix, models: Mapping[str, ModelSpec], releases: Releases, locks: LockReader) -> None:
-        self._models = models
-        self._releases = releases
-        self._parts = [matrix.model_copy(update={"include": ()})]
-        self._locks = locks
-        self._parts += [matrix.model_copy(update={"axes": None, "include": (entry,)}) for entry in matrix.include]
-        self._home = {each.id: part for part in reversed(self._parts) for each in expand(part, models, releases, locks)}
-        # reversed: of what stands both in the axes and in an include, the axes' part would win; the include says more
-        for part in self._parts[1:]:
-            self._home |= {each.id: part for each in expand(part, models, releases, locks)}
+    def make(day: date | None) -> Combination:
+        now = matrix.moved(combination, axes, day) if axes else combination
+        return with_targets(replace(now, as_of=day), others)
 
-    def moved(self, combination: Combination, target: Mapping[str, Version]) -> Combination:
-        """The combination at other versions, with everything the matrix says of those."""
-        part = self._home[combination.id]
+    return make
+
+
+def _notes(
+    bumps: Sequence[Bump], before: Mapping[str, Stack], targets: Mapping[str, Mapping[str, Target]]
+) -> Iterable[str]:
+    """What is not touched, and why."""
+    absent = []
+    for package in dict.fromkeys(bump.package for bump in bumps):
+        others = Counter(
+            here
+            for name, stack in before.items()
+            if stack.combination.excluded is None
+            and package not in targets.get(name, ())
+            and (here := _here(stack, package)) is not None
+        )
+        if others:
+            held = ", ".join(f"{version} ({count})" for version, count in sorted(others.items(), reverse=True))
+            yield f"{package}: not touched are the combinations that hold {held}"
+        elif not any(package in each for each in targets.values()):
+            absent.append(package)
+    if absent:
+        yield f"in no stack of the matrix: {', '.join(absent)}"
+
+
+class AcceptedMatrix:
+    """The matrix with its version rules as they were when the baseline was accepted: ``latest`` moves on, it does not.
+
+    It makes combinations anew at other versions, so that the matrix's rules for those apply.
+    """
+
+    def __init__(self, session: Session, baseline: Baseline, index: Releases) -> None:
+        self._models = session.models
+        self._locks = session.lock_files
+        matrix = load_matrix(session.project.matrix_file)
+        found: dict[str, tuple[Combination, Matrix, Releases]] = {}
+        days = {baseline.day_of(name) for name in baseline.combinations}
+        for day in [None, *sorted(day for day in days if day is not None)]:
+            releases = _AsOf(index, day)
+            try:
+                # of what stands both in the axes and in an include, the include says more, and comes later
+                for part in _parts(matrix):
+                    made = expand(part, self._models, releases, self._locks)
+                    found |= {each.id: (each, part, releases) for each in made}
+            except MatrixError:
+                if day is None:
+                    raise
+                continue  # an index that tells no dates has no release of that day
+        self._home = {name: each for name, each in found.items() if name in baseline.combinations}
+
+    @property
+    def combinations(self) -> tuple[Combination, ...]:
+        """Those of the baseline that the matrix still makes."""
+        return tuple(each for each, _, _ in self._home.values())
+
+    def moved(self, combination: Combination, target: Mapping[str, Version], day: date | None) -> Combination:
+        """The combination at other versions and, if it is dated, as of another day, as the matrix has it there."""
+        _, part, releases = self._home[combination.id]
         versions = {name: (str(version),) for name, version in target.items()}
-        day = self._day(combination, target)
         if len(part.include) == 1:
-            entry = part.include[0].model_copy(update={**versions, "as_of": day})
+            entry = part.include[0]
+            dated = entry.as_of if "as_of" in entry.model_fields_set else part.as_of
+            day = day if dated is not None else None
+            entry = entry.model_copy(update={**versions, "as_of": day})
             entry.model_fields_set.add("as_of")
             part = part.model_copy(update={"include": (entry,)})
         else:
+            day = day if part.as_of is not None else None
             axes = part.axes.model_copy(update=versions) if part.axes is not None else None
             part = part.model_copy(update={"axes": axes, "as_of": day})
         wanted = replace(combination, as_of=day, **{name: str(version) for name, version in target.items()})  # type: ignore[arg-type]  # names of version axes
-        for each in expand(part, self._models, self._releases, self._locks):
+        for each in expand(part, self._models, releases, self._locks):
             if each.axes == wanted.axes:
                 return each
         raise AssertionError(f"{combination.id} is not in its own part of the matrix")
 
-    def _day(self, combination: Combination, target: Mapping[str, Version]) -> date | None:
-        """The combination's date, or the first one after it on which the new versions exist; None: today."""
-        day = combination.as_of
-        if day is None or self._exist(target, day):
-            return day
-        first, last = day, datetime.now(UTC).date()
-        if not self._exist(target, last):
-            return day  # then the resolver says that there is no such version
-        while (last - first).days > 1:
-            middle = first + timedelta(days=(last - first).days // 2)
-            first, last = (first, middle) if self._exist(target, middle) else (middle, last)
-        return last
 
-    def _exist(self, target: Mapping[str, Version], day: date) -> bool:
-        return all(version in self._releases.versions(name, day) for name, version in target.items())
+@dataclass(frozen=True, slots=True)
+class _AsOf:
+    """Releases as of a day, where a question names none."""
+
+    releases: Releases
+    day: date | None
+
+    def versions(self, package: str, as_of: date | None) -> Sequence[Version]:
+        """Releases up to the day asked for, or to this one."""
+        return self.releases.versions(package, as_of or self.day)
 
 
-def _holding(session: Session, combinations: Sequence[Combination], bumps: Sequence[Bump]) -> dict[str, list[Bump]]:
-    """Which bumps move a package of which stack; nothing is installed.
-
-    Raises:
-        UvFailure: the resolver could not be asked.
-    """
-
-    def touching(combination: Combination) -> list[Bump]:
-        try:
-            lock = resolve(combination, session.resolver).lock
-        except NoInterpreter:
-            return []
-        stack = lock.stack if lock is not None else {}
-        return [bump for bump in bumps if bump.package in stack and stack[bump.package] not in bump.wanted]
-
-    with ThreadPoolExecutor(session.workers) as pool:
-        found = list(pool.map(touching, combinations))
-    return {each.id: bumps for each, bumps in zip(combinations, found, strict=True) if bumps}
-
-
-def _with(combination: Combination, bumps: Sequence[Bump]) -> Combination:
-    """The combination with further requirements, under an id that says so."""
-    if not bumps:
-        return combination
-    words = "-".join(f"{bump.package}{bump.exact or 'moved'}" for bump in bumps[:3])
-    more = f"-and-{len(bumps) - 3}-more" if len(bumps) > 3 else ""  # noqa: PLR2004 - as many as stand in words
-    return replace(
-        combination,
-        id=f"{combination.id}-with-{words}{more}",
-        requirements=(*combination.requirements, *(bump.requirement for bump in bumps)),
-    )
+def _parts(matrix: Matrix) -> list[Matrix]:
+    """The axes alone, and each include alone."""
+    includes = [matrix.model_copy(update={"axes": None, "include": (entry,)}) for entry in matrix.include]
+    return [matrix.model_copy(update={"include": ()}), *includes]

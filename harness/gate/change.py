@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from harness.core.errors import HarnessError
+from harness.matrix.versions import version_fits, version_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +49,13 @@ class Bump:
         except InvalidVersion:
             return None
 
+    def comes_from(self, version: Version) -> bool:
+        """Whether what stands at ``version`` is what is bumped; a build's own tag (``+cu128``) is no other version."""
+        if self.before is None:
+            return True
+        pattern = version_pattern(self.before)
+        return version_fits(Version(pattern.public) if isinstance(pattern, Version) else pattern, _public(version))
+
     @property
     def requirement(self) -> str:
         """As PEP 508."""
@@ -55,6 +63,10 @@ class Bump:
 
     def __str__(self) -> str:
         return f"{self.requirement} (was {self.before})" if self.before else self.requirement
+
+
+def _public(version: Version) -> Version:
+    return Version(version.public)
 
 
 LONGEST_BUMP = 500
@@ -75,6 +87,10 @@ def parse_bump(text: str, before: str | None = None) -> Bump:
         raise UnusableChange(f"{text!r} is not a bump; write e.g. 'transformers==5.23.0'") from error
     if requirement.url or not requirement.specifier:
         raise UnusableChange(f"{text!r} names no version; write e.g. '{requirement.name}==5.23.0'")
+    try:
+        version_pattern(before or "0")
+    except ValueError as error:
+        raise UnusableChange(f"--from: {error}") from error
     return Bump(str(canonicalize_name(requirement.name)), requirement.specifier, before)
 
 

@@ -1,44 +1,73 @@
 """Reading bumps from a unified diff of requirement, project and lock files, as Renovate and Dependabot produce them.
 
-Each hunk is read twice, as the old text and as the new one, and what the two pin differently is the bump. So a lock's
-unchanged ``name`` line above a changed ``version`` line is seen, and a line that only moved is no change.
+Each file is read twice, as the old text and as the new one, and what the two pin differently is the bump. So a lock's
+unchanged ``name`` line above a changed ``version`` line is seen, and a line that only moved is no change. What changed
+and is not understood is told by file and line: nobody tested it.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
-
-from harness.gate.change import Bump, UnusableChange
+from harness.gate.change import AXES, Bump, UnusableChange
+from harness.gate.pins import BREAK, COMMANDS, kind_of, without_pins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-_HUNK = re.compile(r"@@ -\d+(?:,(?P<old>\d{1,9}))? \+(?P<start>\d{1,9})(?:,(?P<new>\d{1,9}))? @@")
-_NO_NUMBER = re.compile(r"\d{100}")
-"""No part of a version; compared with one, Python would refuse to read it."""
-_QUOTED = re.compile(r"""(["'])(?P<text>[A-Za-z0-9][^"']*)\1""")
-_POETRY = re.compile(r"""\s*(?P<name>[A-Za-z0-9][\w.-]*)\s*=\s*(?:\{.*?version\s*=\s*)?["'](?P<spec>[^"']+)["']""")
-_LOCK_LINE = re.compile(r"""\s*(?P<key>name|version)\s*=\s*["'](?P<value>[^"']+)["']""")
-_NO_PACKAGES = frozenset({"version", "requires-python", "python", "name", "target-version", "python-version"})
+    from packaging.specifiers import SpecifierSet
+
+    from harness.gate.pins import Kind, Line, Pin
+
+_HUNK = re.compile(r"@@ -(?P<from>\d{1,9})(?:,(?P<old>\d{1,9}))? \+(?P<start>\d{1,9})(?:,(?P<new>\d{1,9}))? @@")
+_FILES = re.compile(r'diff --git "?a/(?P<old>.+?)"? "?b/(?P<new>.+?)"?')
+_TALK = frozenset({".md", ".rst", ".py", ".ipynb", ".html", ".css", ".js", ".ts", ".svg"})
+"""Suffixes of files that install nothing."""
+_INSTALLS = re.compile(rf"\b(?:{'|'.join(AXES)})\b.*\d|\bpip3? install\b.*\d", re.IGNORECASE)
+"""What a line says of any other file that may install packages."""
 MAX_BYTES = 50_000_000
 """A diff larger than this is no dependency update."""
+_WHOLE = 1_000_000
+"""Lines of context: whole files, so that a version is never far from its package's name."""
+_SHOWN = 120
+"""Characters of a line that was not understood."""
 
 
 @dataclass(slots=True)
-class _Hunk:
-    file: str
-    start: int
-    """First line in the new file."""
-    old: list[str] = field(default_factory=list)
-    new: list[tuple[int, str]] = field(default_factory=list)
+class _File:
+    """What a diff shows of one file."""
+
+    name: str
+    old: list[Line] = field(default_factory=list)
+    new: list[Line] = field(default_factory=list)
+    removed: list[Line] = field(default_factory=list)
+    added: list[Line] = field(default_factory=list)
+    came: bool = False
+    went: bool = False
+    moved: bool = False
+    """Renamed, or of another mode."""
+
+    def note_old(self, number: int, line: str, *, changed: bool) -> None:
+        """A line as it was."""
+        self.old.append((number, line))
+        if changed:
+            self.removed.append((number, line))
+
+    def note_new(self, number: int, line: str, *, changed: bool) -> None:
+        """A line as it is."""
+        self.new.append((number, line))
+        if changed:
+            self.added.append((number, line))
+
+    def skip(self) -> None:
+        """Lines are left out here, and what was read above them says nothing of what comes."""
+        self.old.append((0, BREAK))
+        self.new.append((0, BREAK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,41 +77,45 @@ class DiffReading:
     bumps: tuple[Bump, ...]
     files: tuple[str, ...]
     """Every file it touches, of whatever kind."""
+    untested: tuple[str, ...] = ()
+    """What changed and is not understood, with its place."""
 
 
-def read_diff(text: str) -> DiffReading:
-    """The bumps in a unified diff; of a package that several files pin, the last exact pin counts.
+def read_diff(text: str, known: Collection[str] = AXES) -> DiffReading:
+    """The bumps in a unified diff. Where a range and a lock both tell of a package, the lock counts.
+
+    Args:
+        text: the diff.
+        known: packages that are held somewhere: a variable ``TORCH_VERSION`` means the package only if there is one.
 
     Raises:
         UnusableChange: the text is not a unified diff.
     """
-    hunks = list(_hunks(text))
-    if text.strip() and not hunks and "diff --git" not in text:
+    files = _files(text)
+    if text.strip() and not files:
         raise UnusableChange("this is not a unified diff; give the output of 'git diff', or a revision to compare with")
-    found: dict[str, Bump] = {}
-    read = [(hunk, reader) for hunk in hunks if (reader := _reader_of(hunk.file)) is not None]
-    elsewhere: dict[tuple[str, str], SpecifierSet] = {}
-    for hunk, reader in read:
-        elsewhere |= {(hunk.file, name): spec for _, name, spec in reader([(0, line) for line in hunk.old])}
-    for hunk, reader in read:
-        before = {name: spec for _, name, spec in reader([(0, line) for line in hunk.old])}
-        for line, name, spec in reader(hunk.new):
-            was = before.get(name, elsewhere.get((hunk.file, name)))  # a line may move to another hunk
-            if was == spec:
-                continue
-            bump = Bump(name, spec, str(was).removeprefix("==") if was is not None else None, hunk.file, line)
-            if name not in found or bump.exact is not None or found[name].exact is None:
-                found[name] = bump
-    return DiffReading(tuple(found[name] for name in sorted(found)), tuple(dict.fromkeys(each.file for each in hunks)))
+    found: list[Bump] = []
+    untested: list[str] = []
+    for file in files.values():
+        kind = kind_of(file.name)
+        if kind is None:
+            untested += _mentions(file)
+            continue
+        bumps, vague = _read(file, kind, known)
+        found += bumps
+        untested += vague
+    return DiffReading(_settled(found), tuple(files), tuple(dict.fromkeys(untested)))
 
 
 def diff_since(revision: str, folder: Path) -> str:
-    """What the working tree changed since it left ``revision``.
+    """What the working tree changed since it left ``revision``; the changed files are shown whole.
 
     Raises:
         UnusableChange: git does not know the revision, or this is no repository.
     """
-    command = ["git", "diff", "--no-color", "--no-ext-diff", "--merge-base", "--end-of-options", revision, "--"]
+    # --text: a lock may be marked as binary to keep it out of reviews
+    command = ["git", "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--text", f"--unified={_WHOLE}"]
+    command += ["--src-prefix=a/", "--dst-prefix=b/", "--merge-base", "--end-of-options", revision, "--"]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
     except FileNotFoundError as error:
@@ -111,117 +144,122 @@ def load_diff(place: str, folder: Path, stdin: Callable[[], str]) -> str:
     return file.read_text(encoding="utf-8", errors="replace")
 
 
-def _hunks(  # noqa: C901 - one branch for each kind of line
-    text: str,
-) -> Iterator[_Hunk]:
-    """The hunks, by the counts in their headers, so that a removed line ``-- x`` is not taken for a file's name."""
-    file, hunk, old, new = "", None, 0, 0
+def _files(text: str) -> dict[str, _File]:  # noqa: C901 - one branch for each kind of line
+    """The files, by the counts in the hunks' headers: a removed line ``-- x`` is not taken for a file's name."""
+    files: dict[str, _File] = {}
+    file, gone = _File(""), ""
+    old = new = old_number = number = 0
     for line in text.replace("\r\n", "\n").split("\n"):
-        if hunk is not None and (old > 0 or new > 0):
-            if line.startswith("\\"):
+        if old > 0 or new > 0:
+            sign, rest = line[:1], line[1:]
+            if sign == "\\":
                 continue
-            if not line.startswith("+"):
-                hunk.old.append(line[1:])
-                old -= 1
-            if not line.startswith("-"):
-                hunk.new.append((hunk.start + len(hunk.new), line[1:]))
-                new -= 1
-            if old <= 0 and new <= 0:
-                yield hunk
-                hunk = None
+            if sign != "+":
+                file.note_old(old_number, rest, changed=sign == "-")
+                old, old_number = old - 1, old_number + 1
+            if sign != "-":
+                file.note_new(number, rest, changed=sign == "+")
+                new, number = new - 1, number + 1
             continue
-        header = _HUNK.match(line)
+        header, names = _HUNK.match(line), _FILES.fullmatch(line)
         if header is not None:
-            hunk = _Hunk(file, int(header["start"]))
             old, new = int(header["old"] or 1), int(header["new"] or 1)
-        elif line.startswith(("--- ", "+++ ")):
-            name = line[4:].split("\t")[0].strip().strip('"')
-            if name != "/dev/null":
-                file = re.sub(r"^[abciow]/", "", name)
-    if hunk is not None:
-        yield hunk  # cut short: what is there still says something
+            old_number, number = int(header["from"]), int(header["start"])
+            file.skip()
+        elif names is not None:
+            file, gone = files.setdefault(names["new"], _File(names["new"])), ""
+        elif line.startswith("--- "):
+            gone = _name(line)
+        elif line.startswith("+++ "):
+            name = _name(line) or gone
+            file = files.setdefault(name, _File(name))
+            file.came, file.went = not gone, not _name(line)
+        elif line.startswith(("rename to ", "new mode ")):
+            file.moved = True
+    return files
 
 
-_Pins = list[tuple[int, str, SpecifierSet]]
+def _name(line: str) -> str:
+    """The file that a line ``--- a/…`` or ``+++ b/…`` names; empty: there is none on that side."""
+    name = line[4:].split("\t", 1)[0].strip().strip('"')
+    return "" if name == "/dev/null" else re.sub(r"^[abciow]/", "", name)
 
 
-def _reader_of(file: str) -> Callable[[list[tuple[int, str]]], _Pins] | None:
-    path = PurePosixPath(file)
-    name = path.name.lower()
-    if name in {"pyproject.toml", "pipfile"}:
-        return _project_pins
-    if name == "setup.cfg":
-        return _requirement_pins
-    if name.endswith(".lock") or re.fullmatch(r"pylock(\..+)?\.toml", name):
-        return _lock_pins
-    if path.suffix in {".txt", ".in"} and (
-        re.search(r"requirement|constraint", name) or "requirements" in path.parent.parts
-    ):
-        return _requirement_pins
-    return None
+def _read(file: _File, kind: Kind, known: Collection[str]) -> tuple[list[Bump], list[str]]:
+    """What a file bumps, and which of its changed lines are not understood."""
+    if file.went or file.came:
+        return [], [f"{file.name}: {'is gone' if file.went else 'is new'}, so there is nothing to compare it with"]
+    if not file.added and not file.removed:
+        return [], [] if file.moved else [f"{file.name}: the diff shows none of its lines"]
+    old, new = _sure(kind.read(file.old), known), _sure(kind.read(file.new), known)
+    bumps = [
+        Bump(after.package, after.wanted, _before(before), file.name, after.line)
+        for before, after in _moved(old, new)
+        if before is not None or not kind.locked
+    ]
+    return bumps, list(_vague(file, kind, (old, new), known))
 
 
-def _requirement_pins(lines: list[tuple[int, str]]) -> _Pins:
-    pins: _Pins = []
-    for number, line in lines:
-        text = re.split(r"\s#|\s--hash|\s*\\$", line.strip())[0].strip()
-        if text and not text.startswith(("#", "-")):
-            _add(pins, number, text)
-    return pins
+def _sure(pins: Iterable[Pin], known: Collection[str]) -> list[Pin]:
+    return [each for each in pins if not each.guessed or each.package in known]
 
 
-def _project_pins(lines: list[tuple[int, str]]) -> _Pins:
-    pins: _Pins = []
-    for number, line in lines:
-        poetry = _POETRY.match(line)
-        if poetry is not None:
-            if poetry["name"] not in _NO_PACKAGES:
-                spec = _poetry_spec(poetry["spec"])
-                _add(pins, number, f"{poetry['name']}{spec}")
-            continue
-        for quoted in _QUOTED.finditer(line.split(" #")[0]):
-            _add(pins, number, quoted["text"])
-    return pins
+def _moved(old: Sequence[Pin], new: Sequence[Pin]) -> Iterator[tuple[Pin | None, Pin]]:
+    """Each pin that is new, with the one that it replaces; a lock may hold a package in several versions."""
+    for package in dict.fromkeys(pin.package for pin in new):
+        gone = Counter(pin.wanted for pin in old if pin.package == package)
+        left: list[Pin] = []
+        for pin in new:
+            if pin.package != package:
+                continue
+            if gone[pin.wanted]:
+                gone[pin.wanted] -= 1
+            else:
+                left.append(pin)
+        before = [pin for pin in old if pin.package == package]
+        over = [pin for pin in before if gone[pin.wanted] and (gone.subtract([pin.wanted]) is None)]
+        for number, pin in enumerate(left):
+            yield (over[min(number, len(over) - 1)] if over else None), pin
 
 
-def _lock_pins(lines: list[tuple[int, str]]) -> _Pins:
-    pins: _Pins = []
-    name = ""
-    for number, line in lines:
-        if line.strip().startswith("["):
-            name = ""
-        found = _LOCK_LINE.match(line)
-        if found is None:
-            continue
-        if found["key"] == "name":
-            name = found["value"]
-        elif name:
-            _add(pins, number, f"{name}=={found['value']}")
-            name = ""
-    return pins
+def _before(pin: Pin | None) -> str | None:
+    return str(pin.wanted).removeprefix("==") if pin is not None else None
 
 
-def _poetry_spec(spec: str) -> str:
-    """Poetry's ``^1.2`` in the words of PEP 440; other forms as they are."""
-    caret = re.fullmatch(r"\^(\d{1,9}(?:\.\d{1,9})*)", spec.strip())
-    if caret is not None:
-        parts = [int(part) for part in caret[1].split(".")]
-        place = next((number for number, part in enumerate(parts) if part), len(parts) - 1)
-        upper = [*parts[:place], parts[place] + 1]
-        return f">={caret[1]},<{'.'.join(map(str, upper))}"
-    tilde = re.fullmatch(r"~(\d+\.\d+.*)", spec.strip())
-    if tilde is not None:
-        return f"~={tilde[1]}"
-    return f"=={spec.strip()}" if re.match(r"\d", spec.strip()) else spec.strip()
+def _vague(file: _File, kind: Kind, pins: tuple[Sequence[Pin], Sequence[Pin]], known: Collection[str]) -> Iterator[str]:
+    """The changed lines of a file that say something of packages and are no pin, each with its place."""
+    sides = (file.removed, file.added)
+    shapes = [{without_pins(line, known) for _, line in side} for side in sides]
+    for side in (1, 0):
+        pinned = {pin.line for pin in pins[side]}
+        for number, line in sides[side]:
+            if kind.silent.match(line) or not kind.loud.match(line):
+                continue
+            alike = without_pins(line, known) in shapes[1 - side]
+            if not (alike if kind is COMMANDS else number in pinned):
+                yield _place(file.name, number, line if side else f"was: {line.strip()}")
 
 
-def _add(pins: _Pins, number: int, text: str) -> None:
-    """Take ``text`` for a pin if it is one: most strings of a project file are not."""
-    if _NO_NUMBER.search(text):
+def _mentions(file: _File) -> Iterator[str]:
+    """Changed lines of a file of another kind that look as if they installed something."""
+    if PurePosixPath(file.name).suffix.lower() in _TALK:
         return
-    try:
-        requirement = Requirement(text)
-        if requirement.specifier and not requirement.url:
-            pins.append((number, str(canonicalize_name(requirement.name)), SpecifierSet(str(requirement.specifier))))
-    except (InvalidRequirement, InvalidSpecifier):
-        return
+    for number, line in file.added:
+        if _INSTALLS.search(line):
+            yield _place(file.name, number, line)
+
+
+def _place(file: str, line: int, text: str) -> str:
+    return f"{file}:{line}: {text.strip()[:_SHOWN]}"
+
+
+def _settled(bumps: Sequence[Bump]) -> tuple[Bump, ...]:
+    """Each bump once, by package; where a package has exact ones, its ranges say nothing more."""
+    exact = {bump.package for bump in bumps if bump.exact is not None}
+    kept: dict[tuple[str, SpecifierSet, str | None], Bump] = {}
+    for bump in bumps:
+        if bump.exact is not None or bump.package not in exact:
+            kept.setdefault((bump.package, bump.wanted, bump.before), bump)
+    told = {bump.package for bump in kept.values() if bump.before is not None}
+    found = [each for each in kept.values() if each.before is not None or each.package not in told]
+    return tuple(sorted(found, key=lambda each: each.package))

@@ -21,16 +21,19 @@ if TYPE_CHECKING:
     from harness.gate.baseline import Baseline
     from harness.gate.candidates import Candidate
 
-_WITH_CAUSE = frozenset({Change.REGRESSED, Change.INFRASTRUCTURE, Change.FLAKY, Change.NOT_TESTED})
+MOST_NAMED = 3
+"""Places in the sentence of a decision."""
+_WITH_CAUSE = frozenset({Change.REGRESSED, Change.INFRASTRUCTURE, Change.FLAKY, Change.NOT_TESTED, Change.STALE})
 
 
-def judge(candidate: Candidate, tries: Sequence[Record], baseline: Baseline) -> Row:
+def judge(candidate: Candidate, tries: Sequence[Record], baseline: Baseline, control: Verdict | None = None) -> Row:
     """The row of one comparison.
 
     Args:
         candidate: what was compared.
         tries: its attempts in this gate, oldest first; none when the combination is gone.
         baseline: what it is compared with.
+        control: the verdict without the change, where that was asked.
     """
     known = baseline.combinations.get(candidate.reference)
     before = Verdict.parse(known.verdict) if known is not None else None
@@ -39,6 +42,8 @@ def judge(candidate: Candidate, tries: Sequence[Record], baseline: Baseline) -> 
     change = compare(before, after)
     if change is Change.REGRESSED and any(compare(before, each) is not Change.REGRESSED for each in verdicts[1:]):
         change = _second_opinion(before, verdicts[1:])
+    if change is Change.REGRESSED and control is not None and after is not None:
+        change = _blame(before, control, after)
     measured: list[Measurement] = []
     if (
         known is not None
@@ -65,7 +70,8 @@ def judge(candidate: Candidate, tries: Sequence[Record], baseline: Baseline) -> 
         must_met=_met(demanded, settled) if demanded is not None else None,
         seconds=round(sum(stage.seconds for each in tries for stage in each.stages), 3),
         measured=measured,
-        command=tries[-1].command if tries else "",
+        moved=list(candidate.moved),
+        control=str(control) if control is not None else None,
     )
 
 
@@ -79,12 +85,17 @@ def causes_of(rows: Sequence[Row], records: dict[str, Record]) -> list[Cause]:
     return sorted(causes, key=lambda each: (each.change is not Change.REGRESSED, -len(each.combinations), each.id))
 
 
-def decide(rows: Sequence[Row]) -> tuple[ExitCode, str]:
-    """The exit code and one sentence. A regression outranks trouble, and trouble what could not be tested."""
+def decide(rows: Sequence[Row], untested: Sequence[str] = ()) -> tuple[ExitCode, str]:
+    """The exit code and one sentence. A regression outranks trouble, and trouble what could not be tested.
+
+    Args:
+        rows: the comparisons.
+        untested: what changed and is not understood.
+    """
     counts = Counter(row.change for row in rows)
     broken = [row for row in rows if row.must_met is False and row.change is not Change.REGRESSED]
     outstanding = [row for row in rows if row.must is not None and row.must_met is None]
-    if not rows:
+    if not rows and not untested:
         return ExitCode.NOTHING_TO_DO, "Nothing to do: the change touches no combination."
     if counts[Change.REGRESSED] or broken:
         parts = [_many(counts[Change.REGRESSED], "regression")] if counts[Change.REGRESSED] else []
@@ -103,8 +114,14 @@ def decide(rows: Sequence[Row]) -> tuple[ExitCode, str]:
             ExitCode.OUTSTANDING,
             f"No regression was seen, but {len(outstanding)} that must be tested could not be tested here.",
         )
+    if untested:
+        seen = f"No regression in {_many(len(rows), 'comparison')}. " if rows else ""
+        told = "; ".join([*untested[:MOST_NAMED], *(["…"] if len(untested) > MOST_NAMED else [])])
+        return ExitCode.OUTSTANDING, f"{seen}Left untested, because it is not understood: {told}"
     flaky = f"; {counts[Change.FLAKY]} flaky" if counts[Change.FLAKY] else ""
     emulated = sum(bool(row.emulated) for row in rows)
+    stale = counts[Change.STALE]
+    flaky += f"; {stale} could not be judged, since they fail without the change too: accept a new run" if stale else ""
     told = f" {emulated} emulated on the CPU, which says nothing of a GPU." if emulated else ""
     return ExitCode.OK, f"No regression in {_many(len(rows), 'comparison')}{flaky}.{told}"
 
@@ -123,9 +140,17 @@ def _second_opinion(before: Verdict | None, again: Sequence[Verdict]) -> Change:
     return Change.REGRESSED
 
 
+def _blame(before: Verdict | None, control: Verdict, after: Verdict) -> Change:
+    """Of a failure that the baseline does not have: whose it is, given how the same stack does without the change."""
+    now = compare(before, control)
+    if now is Change.INFRASTRUCTURE:
+        return now
+    return Change.STALE if now is Change.REGRESSED and reached(control) <= reached(after) else Change.REGRESSED
+
+
 def _settled(change: Change, verdicts: Sequence[Verdict]) -> Verdict | None:
-    """The verdict that counts: of a flaky combination the best one."""
-    if not verdicts:
+    """The verdict that counts: of a flaky combination the best one, and none that says anything of another."""
+    if not verdicts or change in {Change.STALE, Change.INFRASTRUCTURE}:
         return None
     return max(verdicts, key=reached) if change is Change.FLAKY else verdicts[0]
 

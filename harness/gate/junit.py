@@ -44,7 +44,9 @@ def _case(row: Row, cause: Cause | None) -> ET.Element:
         _child(case, "error", message if row.must is None else f"{message}; must reach {row.must}", details)
     elif row.change is Change.FLAKY:
         _child(case, "flakyFailure", row.tries[0], details)
-    elif row.change in {Change.GONE, Change.NOT_TESTED} or (row.after or "").startswith(("blocked", "skipped")):
+    elif row.change in {Change.GONE, Change.NOT_TESTED, Change.STALE} or (row.after or "").startswith(
+        ("blocked", "skipped")
+    ):
         _child(case, "skipped", message, "")
     else:
         ET.SubElement(case, "system-out").text = _clean(message)

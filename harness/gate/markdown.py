@@ -8,7 +8,7 @@ from harness.core.comparison import Change
 from harness.core.markdown import plain, row, table, within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from harness.gate.outcome import Cause, GateOutcome, Row
 
@@ -35,8 +35,14 @@ def _parts(outcome: GateOutcome, *, every: bool) -> Iterator[str]:
     yield f"{MARKER}\n## {_MARKS.get(outcome.exit_code, '⚠️')} Gate: {plain(outcome.bump, 300)}\n\n"
     yield f"{plain(outcome.decision, 500)} Compared with {plain(outcome.baseline, 200)}.\n\n"
     yield " · ".join(f"{number} {name}" for name, number in outcome.counts.items() if number) + "\n\n"
+    for place in outcome.untested:
+        yield f"- left untested: {plain(place, 300)}\n"
+    for note in outcome.notes:
+        yield f"- {plain(note, 500)}\n"
+    yield "\n" if outcome.untested or outcome.notes else ""
     yield from map(_cause, outcome.causes)
-    rows = [each for each in outcome.sorted_rows() if every or each.change not in _QUIET or each.must_met is not None]
+    groups = outcome.grouped_rows()
+    rows = [each for each in groups if every or each[0].change not in _QUIET or each[0].must_met is not None]
     if rows:
         yield table(("class", "combination", "baseline", "now"), []).rstrip("\n") + "\n"
     yield from map(_row, rows)
@@ -50,11 +56,15 @@ def _cause(cause: Cause) -> str:
     return text + "".join(f"**{word}:** {plain(said)}\n\n" for word, said in told if said)
 
 
-def _row(told: Row) -> str:
+def _row(alike: Sequence[Row]) -> str:
+    told = alike[0]
     now = " then ".join(told.tries) or told.after or "-"
     if told.emulated:
         now += f" (emulated: {told.emulated})"
     worse = "; ".join(each.text for each in told.measured if each.worse)
     demanded = f" (must reach {told.must})" if told.must is not None and told.must_met is not True else ""
-    cells = [f"{told.change}{demanded}", told.id, told.before or "-", f"{now}; {worse}" if worse else now]
+    if told.control is not None:
+        now += f"; without the change {told.control}"
+    name = told.id + (f" and {len(alike) - 1} more" if len(alike) > 1 else "")
+    cells = [f"{told.change}{demanded}", name, told.before or "-", f"{now}; {worse}" if worse else now]
     return row(plain(cell, 300) for cell in cells)

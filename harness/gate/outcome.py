@@ -46,6 +46,10 @@ class Row(_GatePart):
     seconds: float = 0.0
     measured: list[Measurement] = []
     command: str = ""
+    moved: list[str] = []
+    """Every package of its stack that is not what it was, ``pydantic 2.12.5 → 2.13.0``."""
+    control: str | None = None
+    """The verdict without the change, now and here; None: nothing made it necessary to ask."""
 
 
 class Cause(_GatePart):
@@ -90,6 +94,28 @@ class GateOutcome(_GatePart):
     counts: dict[str, int]
     rows: list[Row]
     causes: list[Cause]
+    untested: list[str] = []
+    """What changed and is not understood, with its place."""
+    notes: list[str] = []
+    """What the change does not touch, and why."""
+
+    def grouped_rows(self) -> list[list[Row]]:
+        """Rows that say the same of several combinations, together; what needs a person first."""
+        groups: dict[tuple[object, ...], list[Row]] = {}
+        for row in self.sorted_rows():
+            worse = tuple(each.text for each in row.measured if each.worse)
+            said = (
+                row.change,
+                row.before,
+                row.after,
+                tuple(row.tries),
+                row.emulated,
+                row.cause,
+                row.must,
+                row.must_met,
+            )
+            groups.setdefault((*said, row.control, tuple(row.moved), worse), []).append(row)
+        return list(groups.values())
 
     def sorted_rows(self) -> list[Row]:
         """What needs a person first."""

@@ -99,7 +99,7 @@ def merge(parts: Sequence[GateOutcome]) -> GateOutcome:
         raise UnusableChange(
             f"the shards do not hold what was planned; without an answer: {', '.join(lost[:5]) or 'none'}"
         )
-    code, decision = decide(rows)
+    code, decision = decide(rows, first.untested)
     return first.model_copy(
         update={
             "shard": None,

@@ -88,6 +88,36 @@ def run_candidates(
     return tries
 
 
+def run_controls(
+    session: Session,
+    candidates: Sequence[Candidate],
+    tries: dict[str, list[Record]],
+    baseline: Baseline,
+    *,
+    display: Display,
+) -> dict[str, Verdict]:
+    """How those that regressed do without the change, now and here, by the id in the baseline.
+
+    A change is blamed for nothing that the same stack does without it: the machine, the harness or what an index no
+    longer has may have moved since the baseline was accepted.
+    """
+    wanted = {
+        each.reference: each.control
+        for each in candidates
+        if each.control is not None and each.combination is not None and _regressed(tries[each.id], each, baseline)
+    }
+    if not wanted:
+        return {}
+    records = run_all(session, list(wanted.values()), display, publish=False)
+    return {name: Verdict.parse(record.verdict) for name, record in zip(wanted, records, strict=True)}
+
+
+def _regressed(tries: Sequence[Record], candidate: Candidate, baseline: Baseline) -> bool:
+    known = baseline.combinations.get(candidate.reference)
+    before = Verdict.parse(known.verdict) if known is not None else None
+    return all(compare(before, Verdict.parse(each.verdict)) is Change.REGRESSED for each in tries)
+
+
 def sample_again(
     session: Session, candidates: Sequence[Candidate], tries: dict[str, list[Record]], *, samples: int, display: Display
 ) -> None:

@@ -85,6 +85,23 @@ class PackageIndex:
         """
         return self._releases(canonicalize_name(package)).get(version, [])
 
+    def every_version(self, package: str) -> Sequence[Version]:
+        """All releases, oldest first, yanked ones included.
+
+        Raises:
+            IndexUnavailable: as :meth:`versions`.
+        """
+        return list(self._releases(canonicalize_name(package)))
+
+    def day_of(self, package: str, version: Version) -> date | None:
+        """The day (UTC) on which the release appeared; None where the index does not tell.
+
+        Raises:
+            IndexUnavailable: as :meth:`versions`.
+        """
+        moments = [each.uploaded for each in self.files(package, version) if each.uploaded not in {None, _ALWAYS}]
+        return min((each.astimezone(UTC).date() for each in moments if each is not None), default=None)
+
     def look_ahead(self, packages: Iterable[str]) -> None:
         """Begin to fetch the pages of these packages, unless they are kept."""
         for package in packages:

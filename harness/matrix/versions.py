@@ -13,6 +13,7 @@ Pre-releases never come out of a rule; they can be named exactly.
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -95,6 +96,23 @@ class VersionRule:
 
     def __str__(self) -> str:
         return self.text
+
+
+def no_such_version(package: str, wanted: Version, known: Sequence[Version]) -> str:
+    """One clear line for a version that does not exist; it names the nearest that do.
+
+    Args:
+        package: its name.
+        wanted: what does not exist.
+        known: what does, oldest first.
+    """
+    if not known:
+        return f"the package index that uv uses here has no package {package}"
+    final = [each for each in known if not each.is_prerelease] or known
+    place = bisect.bisect(final, wanted)
+    near = (final[max(0, place - 1) : place + 1] if place < len(final) else final)[-2:]
+    verb = "releases are" if len(near) > 1 else "release is"
+    return f"there is no {package} {wanted}; the nearest {verb} {' and '.join(map(str, near))}"
 
 
 def version_pattern(text: str) -> SpecifierSet | Version:

@@ -100,6 +100,7 @@ CHANGES: dict[Change, str] = {
     Change.NEW: "nothing was known before, or not of this stage",
     Change.GONE: "not there any more",
     Change.NOT_TESTED: "could not get as far as before on this machine",
+    Change.STALE: "fails without the change as well, so nothing is known of the change",
     Change.FLAKY: "failed, and then did not, in a fresh environment",
     Change.INFRASTRUCTURE: "network, disk, killed from outside: says nothing about versions",
 }

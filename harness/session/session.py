@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -19,8 +20,10 @@ from harness.environments.resolve import REMEMBERED_FOR, Resolver
 from harness.evidence.choice import Target
 from harness.evidence.sources import Sources
 from harness.evidence.subjects import subjects_of
+from harness.index.download import IndexUnavailable
 from harness.index.package_index import PackageIndex
-from harness.matrix import expand, load_matrix
+from harness.matrix import MatrixError, expand, load_matrix
+from harness.matrix.existence import missing_versions
 from harness.matrix.model_files import models_in
 from harness.pipeline.limits import LIMITS
 from harness.pipeline.services import Services
@@ -113,6 +116,18 @@ class Session:
         memory = load_matrix(self.project.matrix_file).target.gpu_memory
         return Target(gpu_gib=float(memory) if memory is not None else None)
 
+    def demand_versions(self) -> None:
+        """See to it that every exact version of the matrix exists; where no index can be asked, the resolver tells.
+
+        Raises:
+            MatrixError: some do not; each is told with its line and the nearest that do.
+        """
+        matrix = load_matrix(self.project.matrix_file)
+        age = timedelta(seconds=0 if self.refresh else REMEMBERED_FOR)
+        with suppress(IndexUnavailable), PackageIndex(self.project.index_cache, age) as index:
+            if problems := missing_versions(matrix, index):
+                raise MatrixError(problems)
+
     @cached_property
     def run_name(self) -> str:
         """What all records of this command call their run: a remedy's steps are one run, however many times it runs."""
@@ -144,16 +159,22 @@ class Session:
         return Environments(self.project.environments)
 
     def select(
-        self, patterns: Sequence[str] = (), tags: Sequence[str] = (), words: Sequence[str] = ()
+        self,
+        patterns: Sequence[str] = (),
+        tags: Sequence[str] = (),
+        words: Sequence[str] = (),
+        among: Sequence[Combination] | None = None,
     ) -> tuple[Combination, ...]:
         """Combinations whose id fits a pattern, that have one of the tags, and whose id holds all the words.
+
+        ``among`` is what they are chosen from; None: the whole matrix.
 
         Raises:
             NothingSelected: there are none.
         """
         chosen = [
             each
-            for each in self.combinations
+            for each in (self.combinations if among is None else among)
             if (not patterns or any(fnmatch.fnmatchcase(each.id, pattern) for pattern in patterns))
             and (not tags or set(tags) & set(each.tags))
             and all(word.lower() in each.id.lower() for word in words)

@@ -144,9 +144,72 @@ def test_nothing_to_do_ends_with_3(gate: Callable[..., Any]) -> None:
     assert gate()[0] == 3
 
 
+def test_a_package_touches_only_the_stacks_that_held_what_it_comes_from(gate: Callable[..., Any]) -> None:
+    code, outcome = gate("pillow==1.0", "--from", "0.9")
+    assert (code, outcome["rows"]) == (3, [])
+    assert outcome["notes"] == ["pillow: not touched are the combinations that hold 1.1 (2)"]
+    code, outcome = gate("pillow==1.0", "--from", "1.1", "-k", "lmdeploy1.0")
+    assert (code, outcome["rows"][0]["moved"]) == (0, ["pillow 1.1 → 1.0"])
+
+
+def test_a_version_that_does_not_exist_is_a_mistake_in_gate_and_matrix_alike(
+    accepted: Path, gate_index: Path, gate: Callable[..., Any], run_harness: Harness
+) -> None:
+    code, outcome = gate("transformers==99.0")
+    assert (code, outcome["said"].strip()) == (
+        2,
+        "harness: there is no transformers 99.0; the nearest releases are 5.1.0 and 5.2.0",
+    )
+    (accepted / "matrix.yaml").write_text(MATRIX.replace('"1.1"', '"1.2"'))
+    for command in ("plan", "run"):
+        done = run_harness(MiniProject(accepted), command, UV_CONFIG_FILE=str(gate_index / "uv.toml"))
+        assert done.returncode == 2
+        assert "matrix.yaml:4:21: axes.lmdeploy[1]: there is no lmdeploy 1.2; the nearest" in done.stderr
+
+
+def test_a_file_that_is_not_understood_is_named_and_never_green(accepted: Path, gate: Callable[..., Any]) -> None:
+    diff = accepted / "image.diff"
+    diff.write_text("--- a/Dockerfile\n+++ b/Dockerfile\n@@ -1 +1 @@\n-FROM python:3.11\n+FROM python:3.12\n")
+    code, outcome = gate("--from-diff", str(diff))
+    assert (code, outcome["rows"]) == (5, [])
+    assert "Dockerfile:1: FROM python:3.12" in outcome["decision"]
+    assert gate("--from-diff", str(diff), "--dry-run")[0] == 5
+    code, outcome = gate("transformers==4.38.2", "--from-diff", str(diff))
+    assert (code, classes(outcome)) == (5, ["same", "same"])
+
+
+def test_a_dry_run_tells_comparisons_stacks_size_and_time(gate: Callable[..., Any]) -> None:
+    code, told = gate("transformers==5.2.0", "--dry-run")
+    assert (code, told["comparisons"], told["stacks"]) == (0, 2, 2)
+    assert told["groups"][0]["moved"] == ["transformers 4.57.3 → 5.2.0"]
+    assert told["seconds"] > 0
+    assert told["download_bytes"] >= 0
+
+
+def test_what_fails_without_the_change_too_is_not_blamed_on_it(accepted: Path, gate: Callable[..., Any]) -> None:
+    spec = accepted / "models" / "mini.yaml"
+    kept = spec.read_text()
+    assert "red" in kept
+    spec.write_text(kept.replace("red", "pink"))
+    try:
+        code, outcome = gate("transformers==4.38.2")
+    finally:
+        spec.write_text(kept)
+    assert (code, classes(outcome)) == (0, ["stale baseline", "stale baseline"])
+    assert "accept a new run" in outcome["decision"]
+    assert outcome["rows"][0]["control"] == outcome["rows"][0]["after"]
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [("transformers",), ("a b",), ("--shard", "6/5"), ("--from-diff", "no-such-revision"), ("--from", "1.0")],
+    [
+        ("transformers",),
+        ("a b",),
+        ("--shard", "6/5"),
+        ("--from-diff", "no-such-revision"),
+        ("--from", "1.0"),
+        ("a==1", "--from", "?"),
+    ],
 )
 def test_mistakes_end_with_2_and_one_line(gate: Callable[..., Any], arguments: tuple[str, ...]) -> None:
     code, outcome = gate(*arguments)
@@ -199,15 +262,16 @@ def test_a_diff_touches_only_what_it_comes_from(accepted: Path, gate: Callable[.
 
 
 def test_a_diff_of_several_packages_touches_what_stands_at_all_of_them(
-    accepted: Path, gate: Callable[..., Any], run_harness: Harness
+    accepted: Path, gate_index: Path, gate: Callable[..., Any], run_harness: Harness
 ) -> None:
     diff = accepted / "both.diff"
     lines = "@@ -1,2 +1,2 @@\n-lmdeploy=={0}\n-transformers==4.57.3\n+lmdeploy==1.1\n+transformers==4.38.2\n"
     for before, touched in (("1.0", 1), ("0.9", 2)):
         diff.write_text("--- a/requirements.txt\n+++ b/requirements.txt\n" + lines.format(before))
-        done = run_harness(MiniProject(accepted), "gate", "--from-diff", str(diff), "--dry-run")
+        told = ("--from-diff", str(diff), "--dry-run", "--format", "json")
+        done = run_harness(MiniProject(accepted), "gate", *told, UV_CONFIG_FILE=str(gate_index / "uv.toml"))
         assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[-1].endswith(f"{touched} comparisons")
+        assert json.loads(done.stdout)["comparisons"] == touched
     assert gate("--from-diff", str(accepted / "accepted.yaml"))[0] == 2
 
 

@@ -88,3 +88,10 @@ def test_another_login_is_no_other_index(tmp_path: Path, settings: Path) -> None
     assert uv_settings(tmp_path).decisive == one
     settings.write_text('index-url = "https://user:two@j.example/simple"\n')
     assert uv_settings(tmp_path).decisive != one
+
+
+def test_what_is_kept_stays_unless_something_demands_another(tmp_path: Path) -> None:
+    make_wheel(tmp_path / "a", "some_thing", "1.1", {"some_thing.py": ""})
+    for demanded, version in (("some-thing", "1.0"), ("some-thing>1", "1.1")):
+        request = ResolveRequest(sys.executable, (demanded,), kept=("some-thing==1.0",))
+        assert asked(tmp_path, request) == ({"some-thing": version}, False)

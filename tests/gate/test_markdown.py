@@ -10,7 +10,7 @@ from tests.gate.samples import cause, outcome, row
 
 
 def test_markdown_is_bounded_and_nothing_in_it_is_markup() -> None:
-    rows = [row(number, Change.REGRESSED, after="fail/import/crash" + "é" * 400) for number in range(6000)]
+    rows = [row(number, Change.REGRESSED, after=f"fail/import/crash({number})" + "é" * 400) for number in range(6000)]
     for most in (SUMMARY_BYTES, COMMENT_BYTES):
         text = markdown(outcome(rows, [cause(1)]), most, every=True)
         assert len(text.encode()) <= most
