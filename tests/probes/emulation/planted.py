@@ -2,8 +2,10 @@
 
     ENVIRONMENT/bin/python -I tests/probes/emulation/planted.py harness/probes/start.py REQUEST.json FOUND.json
 
-REQUEST.json is a request of the stage ``emulate`` (see tests.real); FOUND.json gets one entry for each defect. Only the
-image's prompt is run, which takes a tenth of the whole stage, but for the defect that the answer does not show.
+REQUEST.json is a request of the stage ``emulate`` (see tests.real and benchmarks.planted); FOUND.json gets one entry
+for each defect that met its model. The canary has its own, and is shown its image; a miniature of any architecture has
+those of the parts that lmdeploy builds models from, and is asked a text. Only the prompt is run, which takes a tenth of
+the whole stage, but for the defect that the answer does not show.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import importlib
 import importlib.util
 import json
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from unittest import mock
 
 if TYPE_CHECKING:
@@ -97,7 +100,83 @@ def attention_scale() -> Iterator[None]:
         yield
 
 
-DEFECTS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
+class Part:
+    """A class that lmdeploy builds models from, and a change of one of its methods."""
+
+    def __init__(self, module: str, kind: str, change: Callable[..., Any], method: str = "forward") -> None:
+        self.module, self.kind, self.change, self.method = module, kind, change, method
+
+    @contextlib.contextmanager
+    def planted(self, met: list[str]) -> Iterator[None]:
+        """The change in place; ``met`` gets the class's name whenever the model comes by."""
+        kind = getattr(importlib.import_module(f"lmdeploy.pytorch.nn.{self.module}"), self.kind, None)
+        if kind is None:
+            yield
+            return
+        original = getattr(kind, self.method)
+
+        def changed(part: Any, *arguments: Any, **keywords: Any) -> Any:
+            met.append(self.kind)
+            return self.change(original, part, *arguments, **keywords)
+
+        with mock.patch.object(kind, self.method, changed):
+            yield
+
+
+def scaled_too_little(original: Any, part: Any, *arguments: Any, **keywords: Any) -> None:
+    """Attention's scale is a tenth too small."""
+    original(part, *arguments, **keywords)
+    part.impl.scale *= 0.9
+
+
+def turned_backwards(original: Any, part: Any, *turned: Any, **keywords: Any) -> Any:
+    """Positions turn the other way."""
+    query, key, cos, sin = turned
+    return original(part, query, key, cos, -sin, **keywords)
+
+
+def two_percent_more(original: Any, part: Any, *arguments: Any, **keywords: Any) -> Any:
+    """A norm's output is 2 % too large."""
+    made = original(part, *arguments, **keywords)
+    return (made[0] * 1.02, *made[1:]) if isinstance(made, tuple) else made * 1.02
+
+
+def halves_swapped(original: Any, part: Any, x: Any) -> Any:
+    """Gate and up change places."""
+    first, second = x.chunk(2, dim=-1)
+    return original(part, importlib.import_module("torch").cat([second, first], dim=-1))
+
+
+def next_expert(original: Any, part: Any, *routed: Any) -> Any:
+    """Each chosen expert is the one beside it."""
+    hidden_states, weights, chosen = routed
+    return original(part, hidden_states, weights, (chosen + 1) % part.num_experts)
+
+
+PARTS = {
+    "attention-scale": [Part("attention", "Attention", scaled_too_little, "__init__")],
+    "rotary": [Part("rotary_embedding", "ApplyRotaryEmb", turned_backwards)],
+    "norm": [Part("norm", "RMSNorm", two_percent_more), Part("norm", "LayerNorm", two_percent_more)],
+    "gate-and-up": [
+        Part("activation", "SiluAndMul", halves_swapped),
+        Part("activation", "GeluAndMul", halves_swapped),
+    ],
+    "experts": [Part("moe.default", "FusedMoE", next_expert)],
+}
+"""Defects of what models of every architecture are built from."""
+
+
+@contextlib.contextmanager
+def in_parts(parts: list[Part], met: list[str]) -> Iterator[None]:
+    """All of them changed."""
+    with contextlib.ExitStack() as stack:
+        for part in parts:
+            stack.enter_context(part.planted(met))
+        yield
+
+
+Defects: TypeAlias = "dict[str, Callable[[], contextlib.AbstractContextManager[None]]]"
+DEFECTS: Defects = {
     "nothing": nothing,
     "weight-loading": weight_loading,
     "mrope-positions": mrope_positions,
@@ -135,15 +214,21 @@ def main(start_file: str, request_file: str, found_file: str) -> None:
     stand_ins.install()
     folder = start.sibling("engines.model_folder").named_folder(request, events)
     reference = references.Reference(str(request.model.folder), request.model.architecture)
-    asked = request.model.smoke["see"]
-    image = questions.smoke_image(request.model.smoke["image"])
+    canary = request.model.name == "canary"
+    asked = request.model.smoke["see" if canary else "structure"]
+    image = questions.smoke_image(request.model.smoke["image"]) if canary else None
     found: dict[str, Any] = {}
-    for name, planted in DEFECTS.items():
+    met: list[str] = []
+    anywhere: Defects = {"nothing": nothing, **{name: partial(in_parts, parts, met) for name, parts in PARTS.items()}}
+    for name, planted in (DEFECTS if canary else anywhere).items():
+        met.clear()
         with planted():
             question = questions.Question(asked["prompt"], asked["max_new_tokens"] if name in ANSWERED else 1, image)
             engine = engines.EmulatedEngine(request, folder, reference, events)
             late.late_names()
             told = engine.ask(question)
+            if name in PARTS and not canary and not met:
+                continue  # the model has no such part
             theirs, own = (run(told.ids, question) for run in (reference.logits, reference.own_float16))
             found[name] = comparison.compared(told.logits, theirs, own, experts=reference.experts)
             if name in ANSWERED:
