@@ -45,6 +45,36 @@ def spare_checks() -> List[str]:
     return [f"{MODULE}.InterpretedFunction.__call__"]
 
 
+def shapes_once() -> List[str]:
+    """Check a block's shape and wrap its sizes once, not at each operation: half of what reading a kernel costs."""
+    core: Any = importlib.import_module("triton.language.core")
+    of_tensor, of_block = core.tensor.__init__, core.block_type.__init__
+    wrapped: Dict[Any, Any] = {}
+    checked: Dict[Any, Any] = {}
+
+    def tensor(self: Any, handle: Any, type: Any) -> None:  # noqa: A002 - the language's own name
+        name = type.name if type.is_block() else ""
+        if name not in wrapped:
+            of_tensor(self, handle, type)
+            wrapped[name] = self.shape, self.numel
+            return
+        self.handle, self.type, self.dtype = handle, type, type.scalar
+        self.shape, self.numel = wrapped[name]
+
+    def block(self: Any, element_ty: Any, shape: Any) -> None:
+        sizes = tuple([getattr(size, "value", size) for size in shape])
+        if sizes not in checked:
+            of_block(self, element_ty, shape)
+            checked[sizes] = self.shape, self.numel, str(self.shape)
+            return
+        self.element_ty = element_ty
+        self.shape, self.numel, told = checked[sizes]
+        self.name = f"<{told}, {element_ty}>"
+
+    core.tensor.__init__, core.block_type.__init__ = tensor, block
+    return ["triton.language.tensor.__init__", "triton.language.block_type.__init__"]
+
+
 def scalars_as_integers() -> List[str]:
     """Let Triton's interpreter turn its scalars, which are arrays of one element, into integers.
 

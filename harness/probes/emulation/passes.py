@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 PASSES = ("see", "structure")
 """The first is asked twice."""
-FEW = 6
-"""Tokens that random weights are asked for: each takes the interpreter about as long as ten tokens of a prompt."""
+FEW = 3
+"""Tokens that random weights are asked for: each takes the interpreter about as long as a prompt."""
 
 
 @dataclass

@@ -128,6 +128,7 @@ STAND_INS: Tuple[Callable[[], List[str]], ...] = (
     interpreter.elementwise_and_or,
     interpreter.spare_checks,
     interpreter.gpu_library,
+    interpreter.shapes_once,
     lock_step.install,
 )
 """Each puts itself in place and tells what it replaced."""
