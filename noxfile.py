@@ -27,6 +27,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,38 @@ def explain_eval(session: nox.Session) -> None:
 def pin(session: nox.Session) -> None:
     """Choose a proven stack and write it to reports/pins with its evidence (-- --gpu-memory 8GiB --python 3.12)."""
     _harness(session, "pin")
+
+
+@nox.session(venv_backend="none")
+def reference(session: nox.Session) -> None:
+    """Renew the reference run without a GPU, the joined page and the pins (an hour on two cores; -- adds to the run)."""
+    cpu = str(ROOT / "reports" / "reference" / "cpu")
+    # 1 is an unexpected verdict: a finding, which the page shows, and no reason to stop
+    run = [sys.executable, "-m", "harness", "run", "--fresh", "--refresh", "--reports", cpu, *session.posargs]
+    session.run(*run, external=True, success_codes=[0, 1])
+    session.run(sys.executable, "-m", "harness", "scan", "--write", cpu, external=True)
+    _joined(session, ROOT / "reports" / "reference")
+    for backend in ("pytorch", "turbomind"):
+        for preference in ("newest", "conservative"):
+            wish = ["--model", "qwen2-vl-2b-instruct", "--gpu-memory", "8GiB", "--backend", backend]
+            name = f"qwen2-vl-2b-8gib-{backend}-{preference}"
+            pinned = ["pin", *wish, "--prefer", preference, "--name", name]
+            session.run(sys.executable, "-m", "harness", *pinned, external=True)
+
+
+def _joined(session: nox.Session, folder: Path) -> None:
+    session.run(sys.executable, "-m", "harness", "report", "--joined", "--out", str(folder), external=True)
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """Build into site/ what is published: these pages, the joined report, badges, and the pins."""
+    _install(session, "docs")
+    session.run("mkdocs", "build", env={"NO_MKDOCS_2_WARNING": "1"})
+    built = ROOT / "site"
+    _joined(session, built / "report")
+    session.run(sys.executable, "-m", "harness", "stacks", "--badges", str(built / "badges"), external=True)
+    shutil.copytree(ROOT / "reports" / "pins", built / "pins", dirs_exist_ok=True)
 
 
 @nox.session(venv_backend="none")

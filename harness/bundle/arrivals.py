@@ -82,6 +82,15 @@ def take(path: Path, reports: Path, state: Path, name: str | None = None) -> Arr
     return Arrived(folder, len(records), known=False)
 
 
+def records_in(path: Path) -> list[Record]:
+    """The sound records of a source, taken nowhere.
+
+    Raises:
+        NotResults: it cannot be read, or a record of it is damaged or forged.
+    """
+    return _checked(path, _read(path), {})
+
+
 def _origin(path: Path, digest: str, records: list[Record]) -> dict[str, object]:
     """Where the records come from, beside what each says of its own machine and run."""
     return {

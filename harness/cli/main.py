@@ -59,6 +59,7 @@ _ELSEWHERE = {
     "gate-merge": "harness.cli.gate:gate_merge",
     "import": "harness.cli.bundle:import_command",
     "catalogue": "harness.cli.explain:catalogue",
+    "compare": "harness.cli.compare:compare",
     "explain": "harness.cli.explain:explain",
     "incidents": "harness.cli.incidents:incidents",
     "model": "harness.cli.model:model",
@@ -262,13 +263,21 @@ def weights(name: str, matrix_file: Path | None) -> int:
 @main.command()
 @project_options
 @click.option("--all", "everything", is_flag=True, help="Every record, whatever matrix it came from.")
+@click.option("--joined", is_flag=True, help="Every record of every machine, those of the reference runs too.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write it there [default: the reports]")
 @guarded
-def report(project: Project, everything: bool) -> None:
-    """Render reports/index.html from the records of the matrix's combinations."""
+def report(project: Project, everything: bool, joined: bool, out: Path | None) -> None:
+    """Render reports/index.html from the records of the matrix's combinations.
+
+    Records that were taken over from other machines are on it, marked. The answers count the reference runs, too.
+    """
     session = Session(project)
     for complaint in session.store.damage():
         click.echo(f"harness: {complaint}", err=True)
-    click.echo(Publisher(session.store, session, everything=everything).publish())
+    for complaint in session.sources.doubtful:
+        click.echo(f"harness: no evidence: {complaint}", err=True)
+    publisher = Publisher(session.store, session, everything=everything or joined, joined=joined, out=out)
+    click.echo(publisher.publish())
 
 
 @main.command()

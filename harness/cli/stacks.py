@@ -24,6 +24,7 @@ from harness.evidence.sources import Sources
 from harness.evidence.subjects import find_subject, subjects_of
 from harness.evidence.told import conflict_lines, level_words, memory_line, not_shown_line, shown_line
 from harness.matrix.model_files import load_models
+from harness.report.badges import write_badges
 from harness.session.session import Session
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ _HEAD = ("model", "backend", "recommended", "level", "why", "runner-up")
     metavar="FOLDER",
     help="Another machine's reports folder to take in too (repeatable).",
 )
+@click.option(
+    "--badges",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write there a badge for shields.io of each model and backend, and answers.json.",
+)
 @click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 @project_options
 @guarded
@@ -60,6 +67,7 @@ def stacks(  # noqa: PLR0913, PLR0917 - one parameter for each option
     python: str | None,
     gpu_memory: str | None,
     further: tuple[Path, ...],
+    badges: Path | None,
     form: str,
     project: Project,
 ) -> int:
@@ -75,7 +83,10 @@ def stacks(  # noqa: PLR0913, PLR0917 - one parameter for each option
     target = session.target if gpu_memory is None else replace(session.target, gpu_gib=gpu_gib(gpu_memory))
     target = replace(target, python=python)
     choices = chosen(session.knowledge, models, backend, target)
-    if form == "json":
+    if badges is not None:
+        names = write_badges(badges, choices, [to_json(session.knowledge, each) for each in choices])
+        click.echo(f"{len(names)} files in {badges}")
+    elif form == "json":
         click.echo(json.dumps([to_json(session.knowledge, each) for each in choices], indent=1))
     elif form == "markdown":
         click.echo(table(_HEAD, [[plain(cell) for cell in _row(each)] for each in choices]), nl=False)

@@ -129,10 +129,12 @@ def memory_of(knowledge: Knowledge, known: Known) -> Memory | None:
     of several measurements the least counts.
     """
     subject = known.subject
+    tiny = subject.weights == "miniature"  # it is asked for in place of the model whose structure it has
     sized = [
         each
         for each in knowledge.of_model(subject, known.backend)
         if each.peak_mib is not None
+        and not tiny
         and each.model in knowledge.subjects
         and knowledge.subjects[each.model].as_large_as(subject)
     ]

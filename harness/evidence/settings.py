@@ -72,6 +72,6 @@ def _run(knowledge: Knowledge, known: Known) -> Sighting | None:
     def rank(each: Sighting) -> tuple[object, ...]:
         sized = each.model in knowledge.subjects and knowledge.subjects[each.model].as_large_as(subject)
         here = each.record.lock == known.lock
-        return (each.lmdeploy == known.lmdeploy, sized, here, each.order)
+        return (not each.options, each.lmdeploy == known.lmdeploy, sized, here, each.order)
 
     return max(came_up, key=rank, default=None)

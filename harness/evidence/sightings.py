@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,11 @@ _NUMBERS = "logits"
 """The judge of weights that have no right answer: their numbers are compared."""
 
 
+def aware(moment: datetime) -> datetime:
+    """The moment; one without a zone is in UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Sighting:
     """One attempt at one combination, and where its record was read."""
@@ -37,8 +43,13 @@ class Sighting:
     def key(self) -> str:
         """Equal for two copies of one record, whichever number its attempt has in a file."""
         told = self.record
-        times = [told.started.timestamp(), told.finished.timestamp()]
+        times = [aware(told.started).timestamp(), self.finished.timestamp()]
         return digest([told.id, *times, told.verdict, told.lock, sorted(told.differences), repr(told.machine)])
+
+    @property
+    def finished(self) -> datetime:
+        """When it ended."""
+        return aware(self.record.finished)
 
     @property
     def model(self) -> str:
@@ -75,6 +86,11 @@ class Sighting:
         """How the engine was started."""
         return self.record.axes.get("launch", str(Launch.LIBRARY))
 
+    @property
+    def options(self) -> str:
+        """What the engine was told beyond the ordinary, as the matrix writes it; empty: nothing."""
+        return self.record.axes.get("engine", "")
+
     @cached_property
     def verdict(self) -> Verdict:
         """Its verdict."""
@@ -101,7 +117,7 @@ class Sighting:
         style = next((LAUNCHES[each] for each in Launch if each == self.launch), None)
         wrong = style is not None and style.instead is not None
         says = self.verdict.status in {Status.PASS, Status.FAIL, Status.BLOCKED}
-        return says and not wrong and not self.record.synthetic
+        return says and not wrong
 
     @cached_property
     def _judges(self) -> frozenset[object]:
@@ -187,7 +203,7 @@ class Sighting:
     @property
     def order(self) -> tuple[object, ...]:
         """Sorts by time; what ties is settled by content, so that the order of reading makes no difference."""
-        return (self.record.finished.timestamp(), self.key, self.source != "", self.source)
+        return (self.finished.timestamp(), self.key, self.source != "", self.source)
 
 
 def distinct(found: Iterable[Sighting]) -> list[Sighting]:
@@ -200,6 +216,9 @@ def distinct(found: Iterable[Sighting]) -> list[Sighting]:
 
 
 def live_failures(found: Iterable[Sighting]) -> list[Sighting]:
-    """Failures that no later attempt at the same thing, on the same lock and machine, has taken back."""
+    """Failures that no later attempt at the same thing, on the same lock and machine, has taken back.
+
+    An engine that was told something out of the ordinary may fail for that alone.
+    """
     latest = {each.question: each for each in found}  # in the order of time
-    return [each for each in latest.values() if each.failed is not None]
+    return [each for each in latest.values() if each.failed is not None and not each.options]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.verdict import Stage, Status, Verdict
 from harness.engines import ENGINES
+from harness.evidence.sightings import aware
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ def _flaws(record: Record, lock: Lock | None) -> Iterator[str]:
     for name in _AXES:
         if record.axes.get(name, "") == "" or record.axes[name] not in record.id:
             yield f"its id does not name its {name}"
-    if record.finished < record.started:
+    if aware(record.finished) < aware(record.started):
         yield "it ended before it began"
     yield from _flaws_of_stages(record)
     if bool(record.lock) != bool(record.stack) or (record.lock and not _LOCK.fullmatch(record.lock)):

@@ -62,6 +62,21 @@ class Sources:
             found += _source(folder, folder.name)
         return cls(tuple(found))
 
+    def with_own(self, store: ResultStore) -> Sources:
+        """The same, with what this machine's records say by now."""
+        own = _sound(store.folder, "", store)
+        return Sources((own, *(each for each in self.all if each.name)))
+
+    def lock_files(self, here: Path) -> dict[str, Path]:
+        """Where other machines' locks are kept, by name, as seen from a folder where it is above them."""
+        found: dict[str, Path] = {}
+        for each in self.all:
+            if each.name:
+                for file in each.folder.glob(f"locks/*/{LOCK}"):
+                    place = file.absolute()
+                    found.setdefault(file.parent.name, place.relative_to(here) if place.is_relative_to(here) else place)
+        return found
+
     def knowledge(self, subjects: Mapping[str, Subject]) -> Knowledge:
         """What all of them tell."""
         maps = [content for each in self.all if (content := read_json(each.folder / "scan.json")) is not None]
@@ -82,11 +97,6 @@ class Sources:
             self._locks[name] = next((each for each in kept if each is not None), None)
         return self._locks[name]
 
-    def folder_of(self, name: str) -> Path | None:
-        """Folder of the locks that has the one of that name."""
-        folders = (each.folder / "locks" for each in self.all)
-        return next((each for each in folders if (each / name / LOCK).is_file()), None)
-
 
 def _source(folder: Path, name: str) -> list[Source]:
     if not (folder / RECORD_FILE).is_file():
@@ -94,12 +104,14 @@ def _source(folder: Path, name: str) -> list[Source]:
     return [_sound(folder, name)]
 
 
-def _sound(folder: Path, name: str) -> Source:
-    """What can be true of the records in a folder."""
+def _sound(folder: Path, name: str, store: ResultStore | None = None) -> Source:
+    """What can be true of the records in a folder, and is no made-up sample."""
     attempts: list[Record] = []
     doubtful: list[str] = []
-    for each in ResultStore(folder).attempts():
-        wrong = "" if each.synthetic else flaw(each)
+    for each in (store or ResultStore(folder)).attempts():
+        if each.synthetic:
+            continue
+        wrong = flaw(each)
         if wrong:
             doubtful.append(f"{folder.name}/{RECORD_FILE}: {each.id}, attempt {each.attempt}: {wrong}")
         else:

@@ -8,15 +8,18 @@ from harness.core.comparison import ORDER, Change, compare
 from harness.core.visible import bounded, visible
 from harness.report.combinations import parsed
 from harness.report.model import ChangeEntry, Changes
+from harness.report.moves import moved_since
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.report.extras import PreviousRun
-    from harness.report.model import CombinationEntry
+    from harness.report.model import CombinationEntry, Stack
 
 
-def changes_since(previous: PreviousRun, combinations: Sequence[CombinationEntry]) -> Changes:
+def changes_since(
+    previous: PreviousRun, combinations: Sequence[CombinationEntry], stacks: Sequence[Stack] = ()
+) -> Changes:
     """What moved since the previous run.
 
     Raises:
@@ -46,4 +49,5 @@ def changes_since(previous: PreviousRun, combinations: Sequence[CombinationEntry
         since=visible(bounded(previous.label, 200)),
         counts=counts,
         entries=entries,
+        moved=moved_since(previous, combinations, stacks),
     )

@@ -75,6 +75,10 @@ class Tables:
         return len(self.machines) - 1
 
 
+SOURCED = "@"
+"""Between a combination's id and the name of another machine's records."""
+
+
 def last_attempts(records: Iterable[Record]) -> list[tuple[Record, list[Record]]]:
     """For each combination its last attempt and the ones before it, combinations in the order of their versions."""
     attempts: dict[str, list[Record]] = {}
@@ -86,13 +90,14 @@ def last_attempts(records: Iterable[Record]) -> list[tuple[Record, list[Record]]
     ]
 
 
-def combination(
+def combination(  # noqa: PLR0913 - a record, what it shares, and what it is in this report
     record: Record,
     earlier: Sequence[Record],
     tables: Tables,
     cause_of: CauseOf,
     *,
     beside: bool = False,
+    source: str = "",
 ) -> CombinationEntry:
     """One record as the report shows it."""
     verdict = parsed(record.verdict)
@@ -101,7 +106,7 @@ def combination(
     decisive = _decisive(verdict, stages, tables)
     facts = [check.facts for stage in record.stages if stage.stage is Stage.BOOT for check in stage.checks]
     return CombinationEntry(
-        id=shown(record.id, 500),
+        id=shown(f"{record.id}{SOURCED}{source}" if source else record.id, 500),
         attempt=record.attempt,
         axes={shown(name, 100): shown(value) for name, value in record.axes.items()},
         tags=[shown(tag, 100) for tag in record.tags],
@@ -134,6 +139,7 @@ def combination(
         ],
         synthetic=record.synthetic,
         beside=beside,
+        source=shown(source, 200),
     )
 
 

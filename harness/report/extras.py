@@ -23,6 +23,8 @@ class Choice(_Part):
     backend: str | None = None
     target: str | None = None
     """The machine aimed at, in words: ``8 GiB GPU, WSL2``."""
+    gpu_gib: float | None = None
+    """Memory of its GPU."""
 
 
 class ModelSpecFacts(_Part):
@@ -36,6 +38,13 @@ class ModelSpecFacts(_Part):
     trust_remote_code: bool | None = None
     weights: str | None = None
     known_models: list[str] = []
+    size: str = ""
+    """Equal for models of one size."""
+    needs: list[tuple[str, str]] = []
+    """Packages beyond the engine's own, each with the versions of lmdeploy that it is needed with."""
+    gpu_gib: float | None = None
+    """A GPU that serves it, by estimate."""
+    weights_gib: float | None = None
 
 
 class PreviousRun(_Part):
@@ -45,6 +54,8 @@ class PreviousRun(_Part):
     """How a reader knows it: a date, a commit, a file."""
     verdicts: dict[str, str]
     """Combination id to canonical verdict."""
+    stacks: dict[str, dict[str, str]] = {}
+    """Combination id to its locked packages."""
 
 
 class RemedyView(_Part):
@@ -189,6 +200,8 @@ class Extras(_Part):
     """Ids of combinations that are evidence for an incident or a remedy and no part of the matrix."""
     locks: str = "locks"
     """Folder of the locks, relative to where the commands are run; empty: there are none."""
+    lock_files: dict[str, str] = {}
+    """Locks that are kept elsewhere, by name."""
 
 
 def read_extras(extras: Mapping[str, JsonValue]) -> Extras:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from harness.core.markdown import block, code, plain, table, within
 from harness.core.verdict import Status
+from harness.evidence.levels import Level
 from harness.report.axes import ABSENT
-from harness.report.wording import STATES, stage_word
+from harness.report.wording import STATES, heading_of, look_of, stage_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,9 +59,8 @@ def _answer(context: ReportContext) -> Iterable[str]:
         yield "No combination has a record.\n\n"
         return
     first = context.answers[0]
-    heading = {"proven": "Use this stack", "partial": "Try this stack", "none": "No stack to recommend"}[first.level]
     title = context.models[first.model].title
-    yield f"## {heading}: {plain(title)} on {plain(first.backend)}\n\n{first.claim}\n\n{_evidence(first)}"
+    yield f"## {heading_of(first.level)}: {plain(title)} on {plain(first.backend)}\n\n{_evidence(first)}"
     rows = [
         [plain(context.models[it.model].title), plain(it.backend), _level(it), _pair(it), f"{it.others:,}"]
         for it in context.answers[:MAX_ROWS]
@@ -69,22 +69,24 @@ def _answer(context: ReportContext) -> Iterable[str]:
 
 
 def _evidence(answer: Recommendation) -> str:
-    text = ""
-    if answer.level != "none":
+    text = f"{_level(answer)} (level {answer.level.mark} of 6)\n\n" if answer.level is not Level.NOTHING else ""
+    if answer.level is not Level.NOTHING:
         names = list(answer.versions)
         text += table([plain(name) for name in names], [[code(answer.versions[name]) for name in names]])
-    lines = [*answer.proven, *(it.text for it in answer.support), *answer.not_proven]
-    text += "".join(f"- {plain(line)}\n" for line in lines) + "\n"
+    told = [answer.shown, answer.memory, *answer.against]
+    lines = [it.text for it in told if it is not None]
+    lines.insert(1, answer.not_shown)
+    text += "".join(f"- {plain(line)}\n" for line in [*lines, f"Why: {answer.why}."] if line) + "\n"
     return text + "".join(f"{block(command.text, 'sh')}\n" for command in answer.commands[:2])
 
 
 def _level(answer: Recommendation) -> str:
-    return {"proven": "✓ proven here", "partial": "◐ not shown to work", "none": "✕ nothing passed"}[answer.level]
+    return f"{ {'pass': '✓', 'partial': '◐', 'fail': '✕'}[look_of(answer.level)] } {plain(answer.words)}"
 
 
 def _pair(answer: Recommendation) -> str:
-    if answer.level == "none":
-        return plain(answer.not_proven[0]) if answer.not_proven else ABSENT
+    if answer.level is Level.NOTHING:
+        return plain(answer.why)
     versions = answer.versions
     return (
         f"lmdeploy {code(versions.get('lmdeploy', ABSENT))}, transformers {code(versions.get('transformers', ABSENT))}"

@@ -11,10 +11,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from harness.core.comparison import Change
 from harness.core.verdict import Reason, Stage, Status
+from harness.evidence.levels import Level
 from harness.report.extras import GateView, IncidentsView, RemedyView, ScanView, TrendView
-
-Level = Literal["proven", "partial", "none"]
-"""What an answer may claim: every stage passed here; every stage that this machine can run; nothing."""
 
 
 class Entry(BaseModel):
@@ -194,7 +192,11 @@ class CombinationEntry(Entry):
     earlier: list[AttemptEntry]
     synthetic: bool
     beside: bool
-    """Evidence for an incident or a remedy: no point of the matrix, so in no map, count or answer."""
+    """Evidence for an answer, an incident or a remedy: no point of the matrix, so in no map or count."""
+    source: str = ""
+    """Which other machine's records it was read from; empty: this one's. Then its id ends in ``@`` and this name."""
+    level: Level | None = None
+    """What is known of its stack for its model, from any machine."""
 
 
 class Stack(Entry):
@@ -233,40 +235,48 @@ class Command(Entry):
     text: str
 
 
-class Support(Entry):
-    """Another combination that speaks for an answer."""
+class AnswerLine(Entry):
+    """One sentence of an answer, and the combination it rests on."""
 
     text: str
-    combination: int
+    combination: int | None
 
 
 class Recommendation(Entry):
-    """What to use for one model on one backend."""
+    """What to use for one model on one backend, from everything that any machine has shown."""
 
     model: str
     backend: str
     level: Level
-    claim: str
-    """One sentence that says no more than was shown."""
+    words: str
+    """The level as a reader is told it."""
     combination: int | None
-    """Index of the combination chosen, or, at level ``none``, of the one that came nearest."""
-    rank: str
-    """Why this one and not another of the same level."""
-    proven: list[str]
-    """What was shown on this machine."""
-    not_proven: list[str]
-    """What was not, and why."""
-    support: list[Support]
-    """What other models or the reference showed with the same versions."""
+    """Index of the combination that gives it its level, or, at level ``nothing``, of the one that came nearest."""
+    shown: AnswerLine | None
+    """What was shown, with what, on what, when."""
+    not_shown: str
+    """What no machine has shown."""
+    memory: AnswerLine | None
+    """GPU memory of this very model: measured with weights of its size, or an estimate that is called one."""
+    against: list[AnswerLine]
+    """Failures that stand against it, on whichever machine."""
+    why: str
+    """Why this one and not the next."""
+    runner_up: str | None
     versions: dict[str, str]
     """The packages that matter, exact."""
+    as_of: str | None
+    """The day as of which the stack was resolved."""
+    lock: str | None
     commands: list[Command]
+    settings: str
+    """Where the engine's settings in the commands come from."""
     target: str | None
     """The machine aimed at, in words, when the reader named one."""
     others: int
-    """How many further combinations reach the same level."""
+    """How many further stacks stand as high."""
     differences: dict[str, str | None]
-    """Packages that were tested in another version than the commands install; None: not there at all."""
+    """Packages that ran in another version than the commands install; None: not there at all."""
 
 
 class Facet(Entry):
@@ -324,6 +334,14 @@ class ChangeEntry(Entry):
     combination: int | None
 
 
+class MovedEntry(Entry):
+    """Packages that moved between two runs, in the same way in all these combinations."""
+
+    packages: list[list[str]]
+    """Name, version before, version now."""
+    combinations: list[int]
+
+
 class Changes(Entry):
     """This run compared with an earlier one."""
 
@@ -331,6 +349,8 @@ class Changes(Entry):
     counts: dict[str, int]
     entries: list[ChangeEntry]
     """Everything but ``same``."""
+    moved: list[MovedEntry] = []
+    """Stacks that are others than before, where those are known."""
 
 
 class ModelFacts(Entry):
@@ -382,10 +402,26 @@ class ArchitectureMap(Entry):
     rows: list[ArchitectureRow]
 
 
+class SourceEntry(Entry):
+    """One machine's records, as far as answers rest on them."""
+
+    name: str
+    """``this machine``, or the folder they are in."""
+    records: int
+    first: str
+    last: str
+    """When its last record was finished."""
+    days: int
+    """Age of that, when the report was made."""
+    stale: bool
+    """Older than releases of LMDeploy are apart."""
+    machines: list[str]
+
+
 class ReportContext(Entry):
     """A whole report."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     generated: str
     """ISO 8601, UTC."""
     title: str
@@ -419,6 +455,8 @@ class ReportContext(Entry):
     checks: list[CheckEntry]
     stacks: list[Stack]
     machines: list[Machine]
+    sources: list[SourceEntry]
+    """Whose records the answers rest on, this machine's first."""
     scan: ScanView | None
     incidents: IncidentsView | None
     gate: GateView | None

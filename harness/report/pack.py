@@ -9,8 +9,9 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.core.verdict import Stage, Status
+from harness.evidence.levels import Level
 from harness.report.columns import column_of
-from harness.report.wording import FAMILIES, STATES
+from harness.report.wording import FAMILIES, LEVEL_WORDS, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +68,7 @@ def _packed(context: ReportContext) -> dict[str, JsonValue]:
         "stages": {stage: stage.passed for stage in Stage},
         "states": {state: mark._asdict() for state, mark in STATES.items()},
         "families": dict(FAMILIES.items()),
+        "levels": {level: [level.mark, LEVEL_WORDS[level]] for level in Level},
     }
 
 

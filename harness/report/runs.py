@@ -63,8 +63,13 @@ def before_last(runs: Sequence[Sequence[Record]]) -> PreviousRun | None:
     """What stood before the last run; None where it is the first."""
     if len(runs) < 2:  # noqa: PLR2004 - one before the last
         return None
-    verdicts = {record.id: record.verdict for run in runs[:-1] for record in run}
-    return PreviousRun(label=f"the run of {_label(runs[-2])}", verdicts=verdicts)
+    return earlier(f"the run of {_label(runs[-2])}", [record for run in runs[:-1] for record in run])
+
+
+def earlier(label: str, records: Sequence[Record]) -> PreviousRun:
+    """Records in the order of time as something to compare with."""
+    stacks = {record.id: dict(record.stack) for record in records if record.stack}
+    return PreviousRun(label=label, verdicts={record.id: record.verdict for record in records}, stacks=stacks)
 
 
 def _label(run: Sequence[Record]) -> str:

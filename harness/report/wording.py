@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from harness.core.comparison import Change
 from harness.core.verdict import Reason, Stage, Status
-
-if TYPE_CHECKING:
-    from harness.report.model import Level
+from harness.evidence.levels import Level
 
 
 class Mark(NamedTuple):
@@ -42,17 +40,34 @@ STATES: dict[Status, Mark] = {
     ),
 }
 
-CLAIMS: dict[Level, str] = {
-    "proven": "Every stage passed, the engine came up and both answers were right.",
-    "partial": "It passed everything that could be run here. Whether it works is not shown.",
-    "none": "No combination of this model and backend passed.",
+LEVELS: dict[Level, str] = {
+    Level.SERVED: "This model's own weights, on this backend and exactly these packages, on a GPU if it needs one.",
+    Level.STAND_IN: "The same with another model of the same architecture and quantisation: a canary or a miniature.",
+    Level.BESIDE: "As one of these, where some of the packages that ran were others; it says which.",
+    Level.EMULATED: "The engine's arithmetic on exactly these packages, on a CPU.",
+    Level.CLIMBED: "Passed up to a stage on exactly these packages; whether an engine answers is not shown.",
+    Level.PREDICTED: "The scan foresees it from the wheels' sources; nothing ran.",
+    Level.NOTHING: "Nothing speaks for it.",
+}
+"""What each level of evidence means."""
+LEVEL_WORDS: dict[Level, str] = {level: str(level) for level in Level} | {
+    Level.CLIMBED: "passed up to a stage",
+    Level.NOTHING: "nothing",
 }
 
-REFERENCE_CLAIM = "Every stage passed with plain transformers; LMDeploy's engines have no part in this."
-"""The claim for a whole pass on the reference backend."""
+LEVEL_SHORT: dict[Level, str] = LEVEL_WORDS | {Level.BESIDE: "served beside", Level.CLIMBED: "up to a stage"}
+"""The same where there is little room."""
 
-UNJUDGED_CLAIM = "Every stage passed and the engine answered both passes; whether the answers are right was not judged."
-"""The claim where the model's weights make any answer as good as another."""
+
+def look_of(level: Level) -> str:
+    """The look of a level's badge."""
+    return "pass" if level.served else "fail" if level is Level.NOTHING else "partial"
+
+
+def heading_of(level: Level) -> str:
+    """What an answer of that level is introduced as."""
+    return "Use this stack" if level.served else "No stack to recommend" if level is Level.NOTHING else "Try this stack"
+
 
 EMULATED = "emulated"
 """What a cell calls the stage ``emulate``: what passed it, or failed there, met no GPU."""

@@ -13,24 +13,27 @@ from harness.report.model import ReportContext
 from harness.report.render import render_html
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import JsonValue
 
     from harness.core.records import Record
+    from harness.evidence.stacks import Knowledge
 
 PAGE = "index.html"
 DATA = "report.json"
 SCHEMA = "report.schema.json"
 
 
-def write_report(
+def write_report(  # noqa: PLR0913 - as build_context
     records: Sequence[Record],
     folder: Path,
     extras: Mapping[str, JsonValue] | None = None,
     *,
     generated: datetime | None = None,
+    elsewhere: Iterable[tuple[str, Record]] = (),
+    knowledge: Knowledge | None = None,
 ) -> Path:
     """Writes page, data and schema into ``folder``, which is made if need be, and returns the page's path.
 
@@ -44,11 +47,13 @@ def write_report(
     """
     locks = f"{folder.resolve().name}/locks" if (folder / "locks").is_dir() else ""
     told: dict[str, JsonValue] = {"locks": locks, **(extras or {})}
-    context = build_context(records, generated=generated or datetime.now(UTC), extras=told)
+    context = build_context(
+        records, generated=generated or datetime.now(UTC), extras=told, elsewhere=elsewhere, knowledge=knowledge
+    )
     schema = folder / SCHEMA
     if not schema.exists() or schema.read_text("utf-8") != schema_text():
         write_atomically(schema, schema_text(), durable=True)
-    write_atomically(folder / DATA, context.model_dump_json(indent=1) + "\n", durable=True)
+    write_atomically(folder / DATA, context.model_dump_json() + "\n", durable=True)
     write_atomically(folder / PAGE, render_html(context), durable=True)
     return folder / PAGE
 

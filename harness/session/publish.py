@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from harness.core.files import read_json
-from harness.evidence.sources import IMPORTED, Source, Sources
+from harness.evidence.sources import FAMILIES, IMPORTED, Source, Sources
+from harness.evidence.subjects import subject_of, subjects_of
 from harness.matrix.models import HubWeights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from pydantic import JsonValue
 
@@ -34,7 +36,7 @@ REST = 20.0
 """A rendering is followed by so many times its own length without one: a large report must not slow its run down."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Publisher:
     """Renders the report from the record file.
 
@@ -45,6 +47,10 @@ class Publisher:
     store: ResultStore
     session: Session | None = None
     everything: bool = False
+    joined: bool = False
+    """Show the records of the reference runs like this machine's own."""
+    out: Path | None = None
+    """Where the report is written; None: beside the records."""
     _next: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _beside: threading.Thread | None = None
@@ -53,7 +59,12 @@ class Publisher:
     @property
     def page(self) -> Path:
         """The report's file."""
-        return self.store.folder / PAGE
+        return (self.out or self.store.folder) / PAGE
+
+    @cached_property
+    def _sources(self) -> Sources:
+        """Read once: the records of other machines do not change while this one's come in."""
+        return Sources.of(self.store.folder)
 
     def note_result(self) -> None:
         """A result came in: render beside the run, unless that is being done, or was a moment ago.
@@ -92,7 +103,29 @@ class Publisher:
     def _write(self) -> Path:
         from harness.report import write_report  # noqa: PLC0415 - a warm run with nothing new renders nothing
 
-        return write_report(self.attempts(), self.store.folder, self.extras())
+        if self.session is None:
+            return write_report(self.attempts(), self.store.folder, self.extras())
+        sources = self._sources.with_own(self.store)
+        extras = self.extras()
+        extras["lock_files"] = {name: str(path) for name, path in sources.lock_files(Path.cwd()).items()}
+        return write_report(
+            self.attempts(),
+            self.out or self.store.folder,
+            extras,
+            elsewhere=[(each.name, record) for each in self._shown(sources) for record in each.attempts],
+            knowledge=sources.knowledge(subjects_of(self.session.models.values())),
+        )
+
+    def _view(self, name: str) -> dict[str, Any] | None:
+        """What another command left for the page, here or, on a joined one, with other machines' records."""
+        folders = [self.store.folder, *(each.folder for each in self._sources.all if self.joined)]
+        found = (read_json(folder / f"{name}.json") for folder in folders)
+        return next((each for each in found if each is not None), None)
+
+    def _shown(self, sources: Sources) -> list[Source]:
+        """Of which other machines the page shows every combination: what was taken over, or all there is."""
+        wanted = FAMILIES if self.joined else (IMPORTED,)
+        return [each for each in sources.all if each.name.partition("/")[0] in wanted]
 
     def publish_if_older(self) -> Path:
         """Render unless the page is younger than the last record, and not of a time that is still to come."""
@@ -109,14 +142,10 @@ class Publisher:
     def attempts(self) -> list[Record]:
         """What the report is made of: every attempt at each combination, and at those that are evidence beside them."""
         evidence = self._evidence()
-        attempts = [*self.store.attempts(), *(each for source in self._imported() for each in source.attempts)]
+        attempts = self.store.attempts()
         if self.session is None or self.everything:
             return attempts
         return self._of_matrix(attempts) + [each for each in attempts if each.id in evidence]
-
-    def _imported(self) -> list[Source]:
-        """What was taken over from other machines."""
-        return [each for each in Sources.of(self.store.folder).all if each.name.startswith(f"{IMPORTED}/")]
 
     def _of_matrix(self, records: list[Record]) -> list[Record]:
         if self.session is None or self.everything:
@@ -138,7 +167,7 @@ class Publisher:
         """What the report shows beside the records: the models, the target, and what other commands left."""
         found: dict[str, JsonValue] = {"beside": [*sorted(self._evidence())]}
         for name in VIEWS:
-            content = read_json(self.store.folder / f"{name}.json")
+            content = self._view(name)
             if content is not None:
                 found[name] = content
         tried = read_json(self.store.folder / REMEDIES)
@@ -148,14 +177,21 @@ class Publisher:
             models = self.session.models
             shown = {each.model for each in self.session.combinations}
             shown |= {each.axes.get("model", "") for each in self.store.records()}
+            for source in self._shown(self._sources):
+                shown |= {each.axes.get("model", "") for each in source.attempts}
             found["models"] = {name: _facts(models[name]) for name in sorted(shown) if name in models}
-            choice = None if self.everything else choice_of(self.session.combinations, self.session.models)
+            choice = (
+                None
+                if self.everything and not self.joined
+                else choice_of(self.session.combinations, self.session.models)
+            )
             if choice is not None:
                 found["choice"] = choice
         return found
 
 
 def _facts(spec: ModelSpec) -> dict[str, JsonValue]:
+    subject = subject_of(spec)
     hub = spec.weights.hub_id if isinstance(spec.weights, HubWeights) else None
     return {
         "title": spec.title,
@@ -166,6 +202,10 @@ def _facts(spec: ModelSpec) -> dict[str, JsonValue]:
         "trust_remote_code": spec.trust_remote_code,
         "weights": spec.weights.kind,
         "known_models": list(spec.known_models),
+        "size": subject.size,
+        "needs": [[name, versions] for name, versions in subject.needs],
+        "gpu_gib": subject.gpu_gib,
+        "weights_gib": subject.weights_gib,
     }
 
 
@@ -178,4 +218,8 @@ def choice_of(combinations: Sequence[Combination], models: Mapping[str, ModelSpe
     published = [each.model for each in combinations if isinstance(models[each.model].weights, HubWeights)]
     if not words:
         return None
-    return {"model": (published or [combinations[0].model])[0], "target": ", ".join(words)}
+    return {
+        "model": (published or [combinations[0].model])[0],
+        "target": ", ".join(words),
+        "gpu_gib": float(target.gpu_memory_gib) if target.gpu_memory_gib else None,
+    }

@@ -14,12 +14,17 @@ from hypothesis import strategies as st
 from harness.core.comparison import Change
 from harness.core.records import CheckRecord
 from harness.core.verdict import Reason, Stage, Status
+from harness.evidence.levels import Level
+from harness.evidence.predictions import Predictions
+from harness.evidence.sightings import Sighting
+from harness.evidence.stacks import Knowledge
+from harness.evidence.subjects import Subject
 from harness.probes.smoke.question import Question, Reply, stage_facts
 from harness.report import ReportContext, build_context
 from harness.report.logs import MAX_CHARACTERS, MAX_LINES, log_entry
 from harness.report.passes import passes_of
 from harness.report.wording import CHANGES, FAMILIES
-from tests.report.extras import sample_extras
+from tests.report.extras import MODELS, sample_extras
 from tests.report.samples import GPU_MACHINE, IMAGE, SEE, START, record_of, story
 from tests.report.troubles import BEAM_SEARCH, IMAGES_KWARGS, NETWORK, NO_GPU, SAFETENSORS, WRONG, Trouble
 
@@ -90,23 +95,22 @@ def test_infrastructure_trouble_before_a_pass_is_no_flake() -> None:
     assert context.flaky == []
 
 
-def test_a_blocked_boot_is_never_proven() -> None:
+def test_a_blocked_boot_is_never_called_served() -> None:
     answer = context_of(record_of(axes(), NO_GPU)).answers[0]
-    assert answer.level == "partial"
-    assert "Whether it works is not shown" in answer.claim
-    assert any("boot, see and structure" in line for line in answer.not_proven)
-    assert not any("boot" in line for line in answer.proven)
+    assert answer.level is Level.CLIMBED
+    assert answer.words == "passed up to preprocess"
+    assert "that the engine comes up and answers rightly on a GPU" in answer.not_shown
 
 
-@pytest.mark.parametrize("judge", ["any", "logits"])
-def test_answers_that_nobody_judged_are_not_called_right(judge: str) -> None:
-    record = record_of(axes(model="random"), None)
+def test_answers_that_nobody_judged_serve_nothing() -> None:
+    record = record_of(axes(model="random"), None, machine=GPU_MACHINE)
     stages = [
-        stage.model_copy(update={"checks": [asked_by(judge, check) for check in stage.checks]})
+        stage.model_copy(update={"checks": [asked_by("any", check) for check in stage.checks]})
         for stage in record.stages
     ]
     answer = context_of(record.model_copy(update={"stages": stages})).answers[0]
-    assert "was not judged" in answer.claim
+    assert answer.words == "passed up to structure"
+    assert "answers rightly" in answer.not_shown
 
 
 def asked_by(judge: str, check: CheckRecord) -> CheckRecord:
@@ -117,14 +121,15 @@ def asked_by(judge: str, check: CheckRecord) -> CheckRecord:
 def test_a_pass_that_never_booted_is_not_proven() -> None:
     record = record_of(axes(), NO_GPU)
     passed = record.model_copy(update={"verdict": "pass", "stages": record.stages[:-1]})
-    assert context_of(passed).answers[0].level == "partial"
+    assert context_of(passed).answers[0].level is Level.CLIMBED
 
 
 def test_nothing_passed_is_said_and_offers_no_command() -> None:
     answer = context_of(record_of(axes(), SAFETENSORS)).answers[0]
-    assert answer.level == "none"
+    assert answer.level is Level.NOTHING
     assert answer.commands == []
-    assert answer.not_proven[0].startswith("Failed at import")
+    assert answer.against[0].text.startswith("Fails: fail/import/")
+    assert answer.combination == 0
 
 
 def test_the_choice_leads() -> None:
@@ -135,27 +140,47 @@ def test_the_choice_leads() -> None:
 def test_engines_lead_before_the_reference() -> None:
     context = context_of(record_of(axes(), NO_GPU), record_of(axes(backend="transformers"), None))
     assert [answer.backend for answer in context.answers] == ["pytorch", "transformers"]
-    assert "LMDeploy's engines have no part in this" in context.answers[1].claim
+    assert "LMDeploy's engines, which have no part in this" in context.answers[1].not_shown
 
 
-def test_what_passed_elsewhere_with_the_same_versions_supports_an_answer() -> None:
+def test_a_stand_in_of_the_architecture_speaks_for_a_model_and_others_do_not() -> None:
     wanted = record_of(axes(model="qwen2-vl-2b-instruct"), NO_GPU)
     newer = record_of(axes(transformers="5.23.0", model="qwen2-vl-2b-instruct"), NO_GPU)
     canary = record_of(axes(), None, machine=GPU_MACHINE)
-    answer = context_of(wanted, newer, canary).answers[0]
-    assert answer.versions["transformers"] == "5.17.0", "the supported one goes before the newer one"
-    assert [line.text for line in answer.support] == [
-        "Canary passed every stage on pytorch, with the same versions and the same lock."
-    ]
+    alone = context_of(wanted, newer, canary).answers[0]
+    assert (alone.level, alone.versions["transformers"]) == (Level.CLIMBED, "5.23.0")
+    answer = context_of(wanted, newer, canary, models=MODELS).answers[0]
+    assert (answer.level, answer.versions["transformers"]) == (Level.STAND_IN, "5.17.0")
+    assert answer.shown is not None
+    assert "of the architecture of Qwen2-VL-2B-Instruct" in answer.shown.text
+
+
+def test_other_machines_records_are_shown_marked_and_cited_ones_are_brought_along() -> None:
+    wanted = record_of(axes(model="qwen2-vl-2b-instruct"), NO_GPU)
+    canary = record_of(axes(), None, machine=GPU_MACHINE)
+    context = build_context([wanted], generated=START, extras={"models": MODELS}, elsewhere=[("imported/lab", canary)])
+    assert [(entry.source, entry.beside) for entry in context.combinations] == [("imported/lab", False), ("", False)]
+    assert context.combinations[0].id == f"{canary.id}@imported/lab"
+    subjects = {name: Subject(name, name, "A", "none") for name in ("canary", "qwen2-vl-2b-instruct")}
+    sightings = [Sighting(wanted), Sighting(canary, "reference/gpu")]
+    known = Knowledge.of(subjects, sightings, Predictions())
+    context = build_context([wanted], generated=START, extras={"models": MODELS}, knowledge=known)
+    assert context.counts["pass"] == 0
+    (answer,) = context.answers
+    assert answer.combination is not None
+    brought = context.combinations[answer.combination]
+    assert (brought.source, brought.beside, brought.verdict) == ("reference/gpu", True, "pass")
+    assert [(each.name, each.records) for each in context.sources] == [("this machine", 1), ("reference/gpu", 1)]
 
 
 def test_the_install_command_is_the_tested_lock() -> None:
-    record = record_of(axes(), None)
+    record = record_of(axes(), None, machine=GPU_MACHINE)
     commands = {
         command.label: command.text for command in context_of(record, locks="reports/locks").answers[0].commands
     }
     assert f"uv pip sync reports/locks/{record.lock}/pylock.toml" in commands["Install exactly what was tested"]
-    assert "--backend pytorch" in commands["Launch the server"]
+    assert "--backend pytorch" in commands["Launch the server (not started this way on this stack)"]
+    assert "Or from Python, as it ran" in commands
     assert commands["Reproduce this verdict"] == record.command
 
 

@@ -120,9 +120,11 @@ def test_the_card_and_the_packages_that_ran_are_facts() -> None:
 def test_an_answer_says_what_was_not_its_lock() -> None:
     context = build_context([on_gpu(record_of(point("0.18.0")))], generated=START)
     answer = context.answers[0]
-    assert answer.versions["torch"] == "2.11.0+cu130"
-    assert any(line.startswith("3 packages were not the lock's when it ran: numpy") for line in answer.not_proven)
-    assert any("fits, 1.9 GiB to spare" in line for line in answer.proven)
+    assert answer.versions["torch"] == "2.10.0"
+    assert answer.shown is not None
+    assert "beside 3 packages that were not the lock's: torch 2.11.0+cu130, numpy 2.2.6" in answer.shown.text
+    assert answer.memory is not None
+    assert "took 6.1 GiB of GPU memory when allowed 8.0, on this stack" in answer.memory.text
     assert answer.commands[0].label.startswith("Install its lock")
 
 

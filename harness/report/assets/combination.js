@@ -31,7 +31,9 @@ function header(entry) {
     h("p", { class: "verdict-line" }, badge(entry.status), " ", ...warnings(entry), verdictWords(entry), " ", entry.reason ? data.families[entry.reason] : ""),
     h("dl", { class: "facts" },
       fact("Verdict", h("code", {}, entry.verdict)),
-      entry.index >= data.asked ? fact("Part of", "no matrix: run as evidence for an incident or a remedy") : null,
+      entry.level ? fact("Evidence", `${levelWords(entry)}: what any machine has shown of this stack for this model`) : null,
+      entry.source ? fact("Records", `of another machine: ${entry.source}`) : null,
+      entry.index >= data.asked && !entry.source ? fact("Part of", "no matrix: run as evidence for an incident or a remedy") : null,
       expected && fact("Expectation", expected), entry.note && fact("Matrix says", entry.note),
       fact("What to do", data.states[entry.status].act),
       fact("Tested", `${entry.finished.slice(0, 16).replace("T", " ")} UTC, attempt ${entry.attempt}`),
@@ -85,10 +87,11 @@ function reachedStage(stage, most) {
   const { status } = stage;
   const { symbol, word } = data.states[status];
   const checks = stage.checks.map(checkOf);
+  const unjudged = status === "pass" && checks.some((check) => check.passes.some((pass) => pass.stage === stage.stage && !pass.judged));
   return h("li", {},
     h("span", { class: `symbol s-${status}`, role: "img", "aria-label": word }, symbol),
     h("span", { class: "stage" }, stage.stage, stage.stage === "emulate" ? [" ", h("span", { class: "badge s-partial" }, "emulated")] : ""),
-    h("div", { class: "question" }, data.stages[stage.stage], status === "pass" ? null : h("div", {}, h("code", {}, stage.verdict)),
+    h("div", { class: "question" }, unjudged ? "It answered, the same each time; whether it is right was not judged." : data.stages[stage.stage], status === "pass" ? null : h("div", {}, h("code", {}, stage.verdict)),
       checks.length ? h("details", {}, h("summary", {}, checks.length === 1 ? "1 check" : `${checks.length} checks`), checksTable(stage, checks)) : null),
     h("span", { class: "time" },
       h("span", { class: "bar" }, s("svg", { viewBox: "0 0 100 5", preserveAspectRatio: "none", "aria-hidden": "true" },

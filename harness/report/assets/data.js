@@ -13,6 +13,7 @@ async function loadData() {
   data = JSON.parse(text);
   data.combinations = decoded(data.combinations);
   data.byId = new Map(data.combinations.map((entry, index) => [entry.id, Object.assign(entry, { index })]));
+  data.excluded = data.combinations.slice(0, data.asked).filter((entry) => entry.status === "skipped").length;
   data.causeById = new Map(data.causes.map((cause) => [cause.id, cause]));
   data.axisByName = new Map(data.axes.map((axis) => [axis.name, axis]));
 }
@@ -81,6 +82,16 @@ function verdictWords(entry) {
   if (entry.status === "skipped") return "Excluded in the matrix.";
   const passed = entry.height === null ? "" : `Passed up to ${entry.height}${entry.height === "emulate" ? " (emulated on the CPU)" : ""}; `;
   return `${passed}${entry.stage} could not be run here.`;
+}
+
+/** What tells a combination from its neighbours beyond versions, backend, model and Python; its level first. */
+function variantWords(entry) {
+  return [entry.level && `level ${data.levels[entry.level][0]}`, entry.axes.as_of && `as of ${entry.axes.as_of}`, entry.axes.launch, entry.axes.engine, entry.source && `from ${entry.source}`].filter(Boolean).join(", ");
+}
+
+/** The level of evidence of its stack, in words; empty where nothing is known of it. */
+function levelWords(entry) {
+  return entry.level ? `level ${data.levels[entry.level][0]}, ${data.levels[entry.level][1]}` : "";
 }
 
 function titleOf(entry) {

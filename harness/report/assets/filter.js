@@ -13,25 +13,42 @@ function prepareSearch() {
   if (haystacks === null) haystacks = data.combinations.map(haystackOf);
 }
 
+const VARIANTS = { as_of: "As of", launch: "Started", source: "Records" };
+const ORDINARY = { as_of: "today's packages", launch: "library", source: "this machine's" };
+
+/** How a combination differs from the ordinary: the day of its packages, how it was started, whose record it is. */
+function variantOf(entry, name) {
+  return (name === "source" ? entry.source : entry.axes[name]) || ORDINARY[name];
+}
+
 /** Indices of the combinations that the filters let through, in the matrix's own order. */
 function matching() {
   const filters = view.filters;
   const words = (filters.q || "").toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length) prepareSearch();
   const axes = ["backend", "model", "python", "lmdeploy", "transformers"].filter((name) => filters[name] && data.axisByName.has(name));
+  const variants = Object.keys(VARIANTS).filter((name) => filters[name]);
   const found = [];
   for (let index = 0; index < data.asked; index += 1) {
     const entry = data.combinations[index];
-    if (filters.state && entry.status !== filters.state) continue;
+    if (filters.state ? entry.status !== filters.state : entry.status === "skipped" && !filters.cause && !filters.q) continue; // excluded
     if (filters.family && entry.reason !== filters.family) continue;
     if (filters.cause && entry.cause !== filters.cause) continue;
     if (filters.only === "unexpected" && entry.as_expected !== false) continue;
     if (filters.only === "flaky" && !isFlaky(entry)) continue;
+    if (filters.lock && lockOf(entry) !== filters.lock) continue;
+    if (filters.level && entry.level !== filters.level) continue;
+    if (!variants.every((name) => variantOf(entry, name) === filters[name])) continue;
     if (!axes.every((name) => entry.axes[name] === filters[name])) continue;
     if (!words.every((word) => haystacks[index].includes(word))) continue;
     found.push(index);
   }
   return found;
+}
+
+/** Name of the lock that a combination ran on; null: it has none. */
+function lockOf(entry) {
+  return entry.stack === null ? null : table("stacks")[entry.stack].lock;
 }
 
 function isFlaky(entry) {

@@ -16,6 +16,8 @@ function prepareFilters() {
     const met = new Set(asked.map((entry) => entry.axes[name]));
     return data.axisByName.has(name) ? data.axisByName.get(name).values.filter((value) => met.has(value)) : [];
   };
+  const variants = (name) => [...new Set(asked.map((entry) => variantOf(entry, name)))].sort();
+  const levels = Object.keys(data.levels).filter((level) => asked.some((entry) => entry.level === level));
   const families = [...new Set(asked.map((entry) => entry.reason).filter(Boolean))].sort();
   const causes = data.causes.map((cause) => [cause.id, cause.title]);
   byId("filters").append(h("div", { class: "wide" },
@@ -25,6 +27,8 @@ function prepareFilters() {
     choice("cause", "Root cause", causes),
     ["backend", "model", "python", "lmdeploy", "transformers"].map((name) =>
       axis(name).length > 1 ? choice(name, data.axisByName.get(name).label, axis(name).map((value) => [value, value])) : ""),
+    ["as_of", "launch", "source"].map((name) => (variants(name).length > 1 ? choice(name, VARIANTS[name], variants(name).map((value) => [value, value])) : "")),
+    levels.length > 1 ? choice("level", "Level", levels.map((level) => [level, `${data.levels[level][0]} ${data.levels[level][1]}`])) : "",
     choice("only", "Only", [["unexpected", "not as expected"], ["flaky", "attempts that disagree"]]),
     choice("group", "Group by", [["cause", "root cause"], ["lmdeploy", "LMDeploy"], ["transformers", "transformers"], ["backend", "backend"], ["model", "model"]], "nothing"),
     choice("sort", "Sort by", COLUMNS.flatMap(([name, label]) => [[name, `${label} ↑`], [`-${name}`, `${label} ↓`]]), "version"),
@@ -70,10 +74,11 @@ function refresh() {
 function tally(indices) {
   const counts = Object.fromEntries(Object.keys(data.states).map((state) => [state, 0]));
   for (const index of indices) counts[data.combinations[index].status] += 1;
-  const all = indices.length === data.asked;
+  const excluded = counts.skipped ? 0 : data.excluded; // they stay out of the way unless they are asked for
+  const all = indices.length === data.asked - excluded;
   const parts = Object.entries(data.states).flatMap(([state, mark]) => (counts[state] ? [`${number(counts[state])} ${mark.word}`] : []));
   byId("tally").textContent = indices.length
-    ? `${all ? `All ${number(indices.length)}` : `${number(indices.length)} of ${number(data.asked)}`} combinations: ${parts.join(", ")}.`
+    ? `${all ? `All ${number(indices.length)}` : `${number(indices.length)} of ${number(data.asked)}`} combinations: ${parts.join(", ")}.${all && excluded ? ` ${number(excluded)} excluded ${excluded === 1 ? "is" : "are"} left out.` : ""}`
     : "No combination matches these filters.";
 }
 
@@ -144,7 +149,7 @@ function listRow(index) {
   return h("tr", {},
     h("td", {}, h("a", { href: combinationHash(entry.id), "aria-label": `${data.states[entry.status].word}: ${entry.id}` }, badge(entry.status))),
     cell("lmdeploy"), cell("transformers"), h("td", {}, backend ?? "—"),
-    h("td", {}, model === undefined ? "—" : modelTitle(model)), cell("python"),
+    h("td", {}, model === undefined ? "—" : modelTitle(model), variantWords(entry) ? h("div", { class: "soft" }, variantWords(entry)) : ""), cell("python"),
     h("td", { class: "why" }, reasonWords(entry), entry.as_expected === false ? h("strong", {}, " not as expected") : "", " ", warnings(entry)),
     h("td", { class: "version" }, time ? seconds(time) : ""));
 }

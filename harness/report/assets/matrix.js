@@ -56,7 +56,7 @@ const LARGE = 400;
 function dimMaps(indices) {
   shown = new Uint8Array(data.combinations.length);
   for (const index of indices) shown[index] = 1;
-  byId("key-out").hidden = indices.length === data.asked;
+  byId("key-out").hidden = indices.length >= data.asked - data.excluded;
   for (const facet of facets) {
     facet.stale = true;
     facet.wanted = facet.indices.some((index) => shown[index]);
@@ -156,6 +156,8 @@ function hint(cell) {
   return boxAt(cell, [
     h("strong", {}, titleOf(entry)),
     h("p", {}, badge(entry.status), " ", verdictWords(entry)),
+    entry.level ? h("p", {}, `Evidence from any machine: ${levelWords(entry)}.`) : "",
+    entry.source ? h("p", {}, `Records: ${entry.source}.`) : "",
     cause && cause.title ? h("p", {}, cause.title) : "",
     cause && cause.line && cause.line !== cause.title ? h("p", { class: "mono" }, cause.line.slice(0, 240)) : "",
     entry.note ? h("p", {}, entry.note) : "",

@@ -20,7 +20,7 @@ function stackSection(entry) {
   if (view.against) result.replaceChildren(...difference(entry, view.against));
   const near = nearestPass(entry);
   return h("section", { "aria-labelledby": "stack" }, h("h3", { id: "stack" }, "The exact stack"),
-    h("p", { class: "soft" }, `${packages.size} packages`, lock ? [", lock ", h("code", {}, lock)] : ""),
+    h("p", { class: "soft" }, `${packages.size} packages`, lock ? [", lock ", h("a", { href: `#lock=${encodeURIComponent(lock)}&at=combinations` }, h("code", {}, lock)), " (all combinations on it)"] : ""),
     h("div", { class: "picker" },
       h("label", {}, "Compare with", input), options,
       near === null ? null : h("button", { type: "button", onclick: () => { input.value = near; compare(); } }, "Nearest that came further"),

@@ -1,6 +1,6 @@
 // What the address says: filters, order, grouping, and the combination that is open. All of it is in the hash.
 
-const FILTERS = ["q", "state", "family", "cause", "backend", "model", "python", "lmdeploy", "transformers", "only"];
+const FILTERS = ["q", "state", "family", "cause", "backend", "model", "python", "lmdeploy", "transformers", "as_of", "launch", "source", "level", "lock", "only"];
 const KEPT = [...FILTERS, "sort", "group"];
 
 const view = { filters: {}, open: null, against: null };
