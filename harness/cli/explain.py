@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,9 +42,12 @@ def explain(logfile: Path, stack: Path | None, form: Format, *, offline: bool, p
     Any log will do: a traceback, a server's log of any size, what pip or uv printed, or text pasted from an issue.
     """
     packages = read_stack(stack) if stack else None
+    from harness.cli.resolved import resolved  # noqa: PLC0415 - keeps `lmdeploy-harness --help` quick
+
+    resolve = partial(resolved, offline=offline)
     if offline:
         with log_source(logfile) as source:
-            click.echo(explain_log(source, packages, form, propose=propose))
+            click.echo(explain_log(source, packages, form, propose=propose, resolve=resolve))
         return
     from harness.diagnose.boundaries import shipped  # noqa: PLC0415 - only where the index is asked
     from harness.diagnose.missing import InTurn  # noqa: PLC0415 - as above
@@ -53,8 +57,9 @@ def explain(logfile: Path, stack: Path | None, form: Format, *, offline: bool, p
     library = Library()
     try:
         names = NamesOfReleases(library)
+        lookup = InTurn(shipped(), names)
         with log_source(logfile) as source:
-            click.echo(explain_log(source, packages, form, lookup=InTurn(shipped(), names), propose=propose))
+            click.echo(explain_log(source, packages, form, lookup=lookup, propose=propose, resolve=resolve))
     finally:
         library.close()
     if names.trouble:

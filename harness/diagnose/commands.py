@@ -33,6 +33,11 @@ class Command:
     because: tuple[str, ...] = ()
     """The names that all of these versions have; empty for a remedy that the catalogue gives."""
 
+    @property
+    def requirement(self) -> str:
+        """What it installs."""
+        return self.line.split('"')[1]
+
     def to_json(self) -> dict[str, object]:
         """Plain data."""
         return {"command": self.line, "from": self.before, "to": self.after, "has": list(self.because)}
@@ -101,4 +106,4 @@ def _quoted(diagnosis: Diagnosis, installed: Mapping[str, str]) -> Iterator[Comm
 
 
 def _name_of(command: Command) -> str:
-    return canonicalize_name(Requirement(command.line.split('"')[1]).name)
+    return canonicalize_name(Requirement(command.requirement).name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
 
 from harness.core.markdown import block, plain
 from harness.core.verdict import Reason
@@ -12,17 +12,18 @@ from harness.diagnose.catalogue import Catalogue, shipped
 from harness.diagnose.classify import Diagnosis, classify
 from harness.diagnose.cluster import Proposal
 from harness.diagnose.cluster import propose as proposal_for
-from harness.diagnose.commands import commands_of, contradiction
+from harness.diagnose.commands import Command, commands_of, contradiction
 from harness.diagnose.evidence import Evidence
 from harness.process.redaction import redact_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from harness.diagnose.missing import Lookup
 
 Format = Literal["text", "json", "markdown"]
+Resolve: TypeAlias = "Callable[[Sequence[str], Mapping[str, str]], str]"
 FORMATS: tuple[Format, ...] = ("text", "json", "markdown")
 _SURE = 0.75
 _LIKELY = 0.5
@@ -48,6 +49,7 @@ def explain(  # noqa: PLR0913 - each is a question of its own
     *,
     lookup: Lookup | None = None,
     propose: bool = False,
+    resolve: Resolve | None = None,
 ) -> str:
     """Say what went wrong in a log.
 
@@ -58,6 +60,7 @@ def explain(  # noqa: PLR0913 - each is a question of its own
         catalogue: the known failures; the shipped ones unless given.
         lookup: in which versions a name is there; the shipped table unless given.
         propose: whether to propose a signature for a failure that none recognises.
+        resolve: says whether there are versions for the requirements of the commands, beside what is installed.
 
     Raises:
         OSError: the file cannot be read.
@@ -67,14 +70,22 @@ def explain(  # noqa: PLR0913 - each is a question of its own
     diagnosis = classify(evidence, catalogue, lookup=lookup)
     unknown = diagnosis.failure and (diagnosis.guessed or diagnosis.family is Reason.UNKNOWN)
     proposal = proposal_for(evidence, catalogue) if propose and unknown else None
-    answer = redact_tree(_answer(diagnosis, evidence, catalogue, proposal))
+    commands = commands_of(diagnosis, evidence.installed)
+    answer = _answer(diagnosis, evidence, catalogue, proposal, commands)
+    if resolve is not None and commands:
+        answer["resolved"] = resolve([command.requirement for command in commands], evidence.installed)
+    answer = redact_tree(answer)
     if form == "json":
         return json.dumps(answer, indent=2, ensure_ascii=False)
     return _as_text(answer) if form == "text" else _as_markdown(answer)
 
 
 def _answer(
-    diagnosis: Diagnosis, evidence: Evidence, catalogue: Catalogue, proposal: Proposal | None
+    diagnosis: Diagnosis,
+    evidence: Evidence,
+    catalogue: Catalogue,
+    proposal: Proposal | None,
+    commands: Sequence[Command],
 ) -> dict[str, object]:
     apart = contradiction(diagnosis)
     return {
@@ -93,7 +104,8 @@ def _answer(
         "package": diagnosis.package,
         "cause": diagnosis.cause,
         "remedy": diagnosis.remedy,
-        "commands": [command.to_json() for command in commands_of(diagnosis, evidence.installed)],
+        "commands": [command.to_json() for command in commands],
+        "resolved": "",
         "apart": apart.package if apart else None,
         "source": diagnosis.source,
         "others": [
@@ -175,8 +187,8 @@ def _command_lines(answer: Mapping[str, object]) -> list[str]:
         change = f"{command['from'] or '?'} -> {command['to']}" if command["to"] else str(command["from"])
         lines.append(f"{command['command']}{f'   # {change}' if change else ''}")
         if command["has"]:
-            lines.append(f"# seen in the releases' sources: {', '.join(command['has'])}; not resolved or run here")
-    return lines
+            lines.append(f"# seen in the releases' sources: {', '.join(command['has'])}")
+    return [*lines, f"# {answer['resolved'] or 'not resolved here'}; not run"] if lines else []
 
 
 def _to_collect(answer: Mapping[str, object]) -> list[str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.diagnose import Evidence, classify
 from harness.diagnose.explain import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 ROOTS = {
     "[TM][FATAL] kernels/x.cu(3): Check failed: m == n\nAborted (core dumped)\n": "turbomind-check-failed",
@@ -126,3 +130,18 @@ def test_what_is_no_failure_is_called_none(log: str) -> None:
 
 def test_no_answer_shows_an_empty_capture() -> None:
     assert "  " not in classify(Evidence.from_log("ERROR: ResolutionImpossible: for help visit https://x\n")).cause
+
+
+def test_commands_say_on_what_they_rest() -> None:
+    text = "ImportError: cannot import name 'BeamSearchScorer' from 'transformers' (/v/transformers/__init__.py)"
+    asked: list[tuple[list[str], dict[str, str]]] = []
+
+    def resolve(requirements: Sequence[str], installed: Mapping[str, str]) -> str:
+        asked.append((list(requirements), dict(installed)))
+        return "resolved by uv: transformers 4.56.2"
+
+    said = explain(text, {"lmdeploy": "0.11.1"}, resolve=resolve)
+    assert asked == [(["transformers<=4.56.2"], {"lmdeploy": "0.11.1"})]
+    assert "# seen in the releases' sources: transformers.BeamSearchScorer" in said
+    assert "# resolved by uv: transformers 4.56.2; not run" in said
+    assert "# not resolved here; not run" in explain(text)
