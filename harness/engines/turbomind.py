@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from harness.core.verdict import Stage
 from harness.engines import lmdeploy
-from harness.engines.check import TWO_PASS
+from harness.engines.check import TWO_PASS, Check, Needs
 from harness.engines.engine import Architectures, Configuration, Engine
 from harness.engines.settings import Settings
 
@@ -17,7 +18,13 @@ class TurbomindSettings(Settings):
 
 
 ENGINE = Engine(
-    checks=(*lmdeploy.IMPORT_CHECKS, *lmdeploy.CONFIGURE_CHECKS, lmdeploy.IMAGE_AND_PROMPT, TWO_PASS),
+    checks=(
+        *lmdeploy.IMPORT_CHECKS,
+        *lmdeploy.CONFIGURE_CHECKS,
+        Check("weight-view", (Stage.CONFIGURE,), "engines.turbomind_weights:weight_view", Needs.CHECKPOINT),
+        lmdeploy.IMAGE_AND_PROMPT,
+        TWO_PASS,
+    ),
     needs_gpu=True,
     modules=lmdeploy.MODULES,
     vision_modules=lmdeploy.VISION_MODULES,

@@ -37,19 +37,26 @@ EXTENSIONS = ("_turbomind", "_xgrammar")
 _IN_PACKAGE = "lmdeploy.turbomind."
 
 
-class _Recorder:
+class Recorder:
     """Instance of a stand-in class: takes anything, keeps what is set, and answers any other name with its like."""
 
     def __init__(self, *_arguments: Any, **_keywords: Any) -> None:
         pass
 
-    def __call__(self, *_arguments: Any, **_keywords: Any) -> "_Recorder":
-        return _Recorder()
+    def __call__(self, *_arguments: Any, **_keywords: Any) -> "Recorder":
+        """Another one."""
+        return Recorder()
+
+    def clone(self) -> "Recorder":
+        """Another one with what was set, as the extension's configurations have it."""
+        made = type(self)()
+        vars(made).update(vars(self))
+        return made
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        made = _Recorder()
+        made = Recorder()
         setattr(self, name, made)
         return made
 
@@ -60,7 +67,7 @@ class _StandInClass(type):
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        made = _StandInClass(name, (_Recorder,), {})
+        made = _StandInClass(name, (Recorder,), {})
         setattr(cls, name, made)
         return made
 
@@ -75,7 +82,7 @@ class StandIn(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        made = _StandInClass(name, (_Recorder,), {})
+        made = _StandInClass(name, (Recorder,), {})
         setattr(self, name, made)
         return made
 
@@ -178,18 +185,30 @@ def require_support(request: Request, folder: str, facts: Dict[str, Any], events
 def configuration(request: Request, folder: str, events: Events) -> Dict[str, Any]:
     """TurboMind's configuration of the model, by this version's own converter, which assumes that it is supported."""
     require_support(request, folder, {}, events)
-    old = "lmdeploy.turbomind.deploy.converter"
-    module: Any = importlib.import_module(old if exists(old) else "lmdeploy.turbomind.converter")
+    settings = plain_settings()
+    model = made(request, folder, settings)
+    if hasattr(model, "tm_config"):
+        return shown(model.tm_config.model_config)
+    return {"class": f"{type(model).__module__}.{type(model).__qualname__}", "session_len": settings.session_len}
+
+
+def plain_settings() -> Any:
+    """The engine's settings on one card."""
     settings = importlib.import_module("lmdeploy").TurbomindEngineConfig(dtype=DTYPE)
     complete_parallel_settings(settings)
+    return settings
+
+
+def made(request: Request, folder: str, settings: Any) -> Any:
+    """TurboMind's own object for the model: up to lmdeploy 0.13 with its readers, later with all it asks for."""
+    old = "lmdeploy.turbomind.deploy.converter"
+    module: Any = importlib.import_module(old if exists(old) else "lmdeploy.turbomind.converter")
     if not driver_present() and hasattr(module, "_get_executable_dtypes"):
         module._get_executable_dtypes = both_dtypes  # noqa: SLF001 - the one question that goes to the extension
     if hasattr(module, "get_tm_model"):
         require_tokenizer_where_counted(folder)
-        made = module.get_tm_model(folder, request.model.name, "", settings)
-        return shown(made.tm_config.model_config)
-    model = call_with_trust(module.get_tm_config, folder, request, settings)[0]
-    return {"class": f"{type(model).__module__}.{type(model).__qualname__}", "session_len": settings.session_len}
+        return module.get_tm_model(folder, request.model.name, "", settings)
+    return call_with_trust(module.get_tm_config, folder, request, settings)[0]
 
 
 def require_tokenizer_where_counted(folder: str) -> None:
