@@ -137,7 +137,7 @@ def pin(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def reference(session: nox.Session) -> None:
-    """Renew the reference run without a GPU, the joined page and the pins (an hour on two cores; -- adds to the run)."""
+    """Renew the reference run without a GPU, the joined page and the pins (an hour on two cores; -- adds to it)."""
     cpu = str(ROOT / "reports" / "reference" / "cpu")
     # 1 is an unexpected verdict: a finding, which the page shows, and no reason to stop
     run = [sys.executable, "-m", "harness", "run", "--fresh", "--refresh", "--reports", cpu, *session.posargs]
