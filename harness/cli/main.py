@@ -58,6 +58,7 @@ _ELSEWHERE = {
     "gate": "harness.cli.gate:gate",
     "gate-merge": "harness.cli.gate:gate_merge",
     "import": "harness.cli.bundle:import_command",
+    "init": "harness.cli.init:init",
     "catalogue": "harness.cli.explain:catalogue",
     "compare": "harness.cli.compare:compare",
     "explain": "harness.cli.explain:explain",

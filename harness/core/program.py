@@ -7,6 +7,8 @@ import shlex
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 
+from harness import __version__
+
 NAME = "lmdeploy-harness"
 """The distribution and its one command. A stranger's package on the index is called ``harness``."""
 
@@ -14,6 +16,11 @@ NAME = "lmdeploy-harness"
 def command(*arguments: str) -> str:
     """The command line that starts the harness that is running, wherever it was installed from."""
     return shlex.join([*_start(), *arguments])
+
+
+def published(*arguments: str) -> str:
+    """The command line that starts this version of the published harness, on any machine."""
+    return shlex.join(["uvx", f"{NAME}@{__version__}", *arguments])
 
 
 @cache

@@ -1,0 +1,1 @@
+"""What ``init`` does in somebody's repository: look, and write a matrix, a workflow and a hook. Imports no session."""
