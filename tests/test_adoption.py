@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import zipfile
 from typing import TYPE_CHECKING
@@ -10,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.environments.uv import uv_binary
+from harness.matrix import load_matrix
+from tests import ROOT
 from tests.adoption import Installed, build_wheel, install_wheel
 from tests.miniatures import make_project
 
@@ -92,12 +96,14 @@ dependencies = ["lmdeploy==1.0", "transformers==4.57.3"]
 """
 
 
-@pytest.fixture(scope="module")
-def service(
-    tmp_path_factory: pytest.TempPathFactory, installed: Installed, miniature_environment: dict[str, str]
-) -> Path:
+PAGE = ROOT / "docs" / "in-your-repository.md"
+STACKS = ROOT / "docs" / "your-stack.md"
+
+
+@pytest.fixture
+def service(tmp_path: Path, miniature_environment: dict[str, str]) -> Path:
     """A stranger's repository: a service with a lock that uv made, committed."""
-    root = tmp_path_factory.mktemp("stranger") / "service"
+    root = tmp_path / "service"
     (root / "src" / "service").mkdir(parents=True)
     (root / "src" / "service" / "app.py").write_text(SERVICE)
     (root / "pyproject.toml").write_text(PROJECT)
@@ -107,18 +113,6 @@ def service(
     git(root, "init", "-q", "-b", "main")
     git(root, "add", "-A")
     git(root, "commit", "-qm", "A service")
-    dry = installed(root, "init", "--dry-run", "--pre-commit")
-    assert dry.returncode == 0, dry.stderr
-    assert git(root, "status", "--short") == ""
-    made = installed(root, "init", "--pre-commit")
-    assert made.returncode == 0, made.stderr
-    assert "uv.lock: lmdeploy 1.0, transformers 4.57.3; all 4 packages; Python 3.11" in made.stdout
-    matrix = (root / "matrix.yaml").read_text()
-    assert "- lock: uv.lock\n    backend: [pytorch, turbomind]\n" in matrix
-    # the miniature packages have no engine; the reference runs on them
-    (root / "matrix.yaml").write_text(
-        matrix.replace("backend: [pytorch, turbomind]", "backend: transformers").replace("model: qwen3", "model: mini")
-    )
     return root
 
 
@@ -129,24 +123,47 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def test_init_writes_what_it_says_and_never_over_what_is_there(installed: Installed, service: Path) -> None:
+    dry = installed(service, "init", "--dry-run", "--pre-commit")
+    assert (dry.returncode, git(service, "status", "--short")) == (0, ""), dry.stderr
+    made = installed(service, "init", "--pre-commit")
+    assert made.returncode == 0, made.stderr
+    assert "uv.lock: lmdeploy 1.0, transformers 4.57.3; all 4 packages; Python 3.11" in made.stdout
+    assert "- lock: uv.lock\n    backend: [pytorch, turbomind]\n" in (service / "matrix.yaml").read_text()
+    written = {"matrix.yaml", ".github/", ".gitignore", ".pre-commit-config.yaml"}
+    assert set(git(service, "status", "--short").split()) == {"??", *written}
+    git(service, "add", "-A")
     again = installed(service, "init", "--pre-commit")
     assert again.returncode == 0
     for name in ("matrix.yaml", ".github/workflows/lmdeploy-harness.yml", ".pre-commit-config.yaml"):
         assert f"left as it is: {name}" in again.stdout
-    assert set(git(service, "status", "--short").split()) - {"??"} >= {"matrix.yaml", ".github/", ".gitignore"}
+    assert git(service, "diff") == ""
 
 
-def test_plan_run_baseline_and_gate_on_a_strangers_lock(installed: Installed, service: Path) -> None:
+def test_the_pages_commands_lead_a_stranger_to_a_gate(installed: Installed, service: Path) -> None:
     name = "lmdeploy1.0-transformers4.57.3-transformers-mini-py3.11-uv.lock"
-    planned = installed(service / "src", "plan", "--format", "json")
-    assert [each["id"] for each in json.loads(planned.stdout)["combinations"]] == [name], planned.stderr
-    ran = installed(service, "run")
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    done: dict[str, subprocess.CompletedProcess[str]] = {}
+    for line in re.findall(r"^\$ uvx lmdeploy-harness (.*)$", PAGE.read_text(), re.MULTILINE):
+        told = re.search(r"# exit code (\d)", line)
+        words = shlex.split(line, comments=True)
+        if words[0] == "gate":
+            git(service, "add", "-A")
+            git(service, "commit", "-qm", "The harness")
+        done[words[0]] = installed(service, *words, *(["--format", "json"] if words[0] == "plan" else []))
+        assert done[words[0]].returncode == int(told[1] if told is not None else 0), (line, done[words[0]])
+        if words[0] == "init":  # the miniature packages have no engine; the reference runs on them
+            file = service / "matrix.yaml"
+            text = file.read_text().replace("[pytorch, turbomind]", "transformers").replace("canary", "mini")
+            file.write_text(text)
+    assert list(done) == ["init", "plan", "run", "baseline", "gate"]
+    assert [each["id"] for each in json.loads(done["plan"].stdout)["combinations"]] == [name]
     (record,) = map(json.loads, (service / "reports" / "results.jsonl").read_text().splitlines())
     assert record["stack"] == {"lmdeploy": "1.0", "pillow": "1.0", "torch": "1.0", "transformers": "4.57.3"}
-    accepted = installed(service, "baseline")
-    assert (accepted.returncode, (service / "baseline.yaml").is_file()) == (0, True), accepted.stderr
-    git(service, "add", "-A")
-    git(service, "commit", "-qm", "The harness")
-    nothing = installed(service, "gate", "--from-diff", "HEAD")
-    assert nothing.returncode == 3, nothing.stdout + nothing.stderr
+
+
+def test_matrices_that_the_pages_show_are_valid(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```(yaml|toml)\n(.*?)^```", PAGE.read_text() + STACKS.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 6
+    for kind, text in blocks:
+        file = tmp_path / ("pyproject.toml" if kind == "toml" else "matrix.yaml")
+        file.write_text(text)
+        load_matrix(file)
