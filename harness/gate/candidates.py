@@ -78,8 +78,12 @@ def locks_changed(combinations: Sequence[Combination], baseline: Baseline, bumps
                 name = name.replace(f"{bump.package}{here}-", f"{bump.package}{bump.before}-", 1)
         known = baseline.combinations.get(name)
         if combination.lock and (known is None or known.asks != asks_of(combination)):
-            file = combination.lock.partition("[")[0]
-            moved = [f"{each.package} {each.before} → {each.exact}" for each in bumps if each.file.endswith(file)]
+            pinned = set(combination.requirements)
+            moved = [
+                f"{each.package} {each.before} → {each.exact}"
+                for each in bumps
+                if f"{each.package}=={each.exact}" in pinned
+            ]
             reference = name if known is not None else combination.id
             found.append(Candidate(reference, combination, tuple(moved)))
     return found

@@ -49,6 +49,13 @@ class Bump:
         except InvalidVersion:
             return None
 
+    @property
+    def of_build(self) -> bool:
+        """Whether it only takes another build of the same version: ``2.8.0+cu126`` to ``2.8.0+cu128``."""
+        before = version_pattern(self.before) if self.before is not None else None
+        same = isinstance(before, Version) and self.exact is not None and before.public == self.exact.public
+        return same and before != self.exact
+
     def comes_from(self, version: Version) -> bool:
         """Whether what stands at ``version`` is what is bumped; a build's own tag (``+cu128``) is no other version."""
         if self.before is None:

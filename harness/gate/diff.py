@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
 _HUNK = re.compile(r"@@ -(?P<from>\d{1,9})(?:,(?P<old>\d{1,9}))? \+(?P<start>\d{1,9})(?:,(?P<new>\d{1,9}))? @@")
 _FILES = re.compile(r'diff --git "?a/(?P<old>.+?)"? "?b/(?P<new>.+?)"?')
-_TALK = frozenset({".md", ".rst", ".py", ".ipynb", ".html", ".css", ".js", ".ts", ".svg"})
+_TALK = frozenset({".md", ".rst", ".ipynb", ".html", ".css", ".js", ".ts", ".svg"})
 """Suffixes of files that install nothing."""
 _INSTALLS = re.compile(rf"\b(?:{'|'.join(AXES)})\b.*\d|\bpip3? install\b.*\d", re.IGNORECASE)
 """What a line says of any other file that may install packages."""
+_OF_SCRIPT = re.compile(r"""#\s+["']|#\s*dependencies\s*=""")
+"""What a script declares in its head (PEP 723)."""
 MAX_BYTES = 50_000_000
 """A diff larger than this is no dependency update."""
 _WHOLE = 1_000_000
@@ -192,12 +194,11 @@ def _read(file: _File, kind: Kind, known: Collection[str]) -> tuple[list[Bump], 
     if not file.added and not file.removed:
         return [], [] if file.moved else [f"{file.name}: the diff shows none of its lines"]
     old, new = _sure(kind.read(file.old), known), _sure(kind.read(file.new), known)
-    bumps = [
-        Bump(after.package, after.wanted, _before(before), file.name, after.line)
-        for before, after in _moved(old, new)
-        if before is not None or not kind.locked
-    ]
-    return bumps, list(_vague(file, kind, (old, new), known))
+    moved = [(before, after) for before, after in _moved(old, new) if before is not None or not kind.locked]
+    bumps = [Bump(after.package, after.wanted, _before(before), file.name, after.line) for before, after in moved]
+    builds = [each for each in bumps if each.of_build]
+    other = [_place(each.file, each.line, f"another build: {each}") for each in builds]
+    return [each for each in bumps if each not in builds], [*other, *_vague(file, kind, (old, new), known)]
 
 
 def _sure(pins: Iterable[Pin], known: Collection[str]) -> list[Pin]:
@@ -242,10 +243,11 @@ def _vague(file: _File, kind: Kind, pins: tuple[Sequence[Pin], Sequence[Pin]], k
 
 def _mentions(file: _File) -> Iterator[str]:
     """Changed lines of a file of another kind that look as if they installed something."""
-    if PurePosixPath(file.name).suffix.lower() in _TALK:
+    suffix = PurePosixPath(file.name).suffix.lower()
+    if suffix in _TALK:
         return
     for number, line in file.added:
-        if _INSTALLS.search(line):
+        if _INSTALLS.search(line) and (suffix != ".py" or _OF_SCRIPT.match(line)):
             yield _place(file.name, number, line)
 
 

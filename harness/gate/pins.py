@@ -210,13 +210,13 @@ _REQUIREMENTS = Kind(requirement_pins, silent=_NOWHERE)
 _PROJECT = Kind(
     _table_pins,
     silent=_IN_COMMENT,
-    loud=re.compile(rf"\s*(?:requires-python|python)\s*=|{_ELSEWHERE}"),
+    loud=re.compile(rf"\s*(?:requires-python|python|url)\s*=|.*\{{\s*version\s*=|{_ELSEWHERE}"),
 )
 _LOCKED = Kind(
     _locked_pins,
     locked=True,
     loud=re.compile(
-        r"\s*version\s*=|\s*source\s*=\s*\{\s*(?:git|url|path|directory|editable)|\s*(?:resolved_)?reference\s*="
+        r"\s*version\s*=|\s*source\s*=\s*\{\s*(?:registry|git|url|path|directory|editable)|\s*(?:resolved_)?reference\s*="
         r"|\s*commit-id\s*="
     ),
 )
