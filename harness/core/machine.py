@@ -50,7 +50,7 @@ def _os_name() -> str:
 
 def _cpu_name() -> str:
     with suppress(OSError):  # no /proc: the generic name has to do
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
         if found:
             return found[1].strip()
     return platform.processor() or platform.machine()

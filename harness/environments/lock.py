@@ -7,6 +7,7 @@ only when their locks are the same bytes.
 from __future__ import annotations
 
 import hashlib
+import sys
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 
 HASH_LENGTH = 16
 """Hexadecimal digits of a lock's name: 64 bits, enough for a billion stacks."""
+
+LINUX_PLATFORMS = (
+    "manylinux_2_28_x86_64",
+    "manylinux2014_x86_64",
+    "manylinux_2_17_x86_64",
+    "manylinux1_x86_64",
+    "linux_x86_64",
+)
+"""Platforms of wheels for Linux on x86-64, best first."""
 
 
 class InvalidLock(HarnessError, ValueError):  # noqa: N818 - reads as what it says of the file
@@ -166,6 +176,7 @@ class Lock:
 
 
 def platform_tags(python: str) -> list[Tag]:
-    """What an interpreter of that version takes on this platform, best first."""
-    major, minor = (int(part) for part in python.split(".")[:2])
-    return [*cpython_tags((major, minor)), *compatible_tags((major, minor))]
+    """What an interpreter of that version takes on this platform, best first; on Linux, where this is none."""
+    version = tuple(int(part) for part in python.split(".")[:2])
+    platforms = None if sys.platform == "linux" else LINUX_PLATFORMS
+    return [*cpython_tags(version, platforms=platforms), *compatible_tags(version, platforms=platforms)]

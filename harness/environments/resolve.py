@@ -8,6 +8,7 @@ lists of files, which know no dates. ``--refresh`` asks again, once.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -174,16 +175,18 @@ class Resolver:
         # a fresh folder: uv prefers the pins of an output file that already exists
         with tempfile.TemporaryDirectory(prefix="resolve-", dir=own_folder(self.folder / ASKING)) as name:
             folder = Path(name)
-            (folder / "requirements.in").write_text("\n".join(request.requirements) + "\n")
-            (folder / "overrides.txt").write_text("\n".join(request.overrides) + "\n")
+            (folder / "requirements.in").write_text("\n".join(request.requirements) + "\n", "utf-8")
+            (folder / "overrides.txt").write_text("\n".join(request.overrides) + "\n", "utf-8")
             if request.kept:
-                (folder / "pylock.toml").write_text(_written(request.kept))
+                (folder / "pylock.toml").write_text(_written(request.kept), "utf-8")
             arguments = ["pip", "compile", "requirements.in", "--quiet", "--no-header", "--no-annotate"]
             arguments += ["--format", "pylock.toml", "--output-file", "pylock.toml", "--python", request.python]
+            if sys.platform != "linux":  # only there is anything run, so the lock is for there
+                arguments += ["--python-platform", "x86_64-manylinux_2_28"]
             if request.overrides:
                 arguments += ["--overrides", "overrides.txt"]
             if request.constraints:
-                (folder / "constraints.txt").write_text("\n".join(request.constraints) + "\n")
+                (folder / "constraints.txt").write_text("\n".join(request.constraints) + "\n", "utf-8")
                 arguments += ["--constraints", "constraints.txt"]
             if request.complete:
                 arguments.append("--no-deps")
@@ -196,7 +199,7 @@ class Resolver:
                 arguments += ["--exclude-newer", request.exclude_newer]
             arguments += source_arguments(request.allow_source)
             run_uv(arguments, folder=folder, timeout=limits.wall, idle=limits.idle)
-            return (folder / "pylock.toml").read_text() + _told(request)
+            return (folder / "pylock.toml").read_text("utf-8") + _told(request)
 
     def remember(self, request: ResolveRequest, lock: Lock | None, failure: UvFailure | None, seconds: float) -> None:
         """Keep what uv said of ``request``, here or on another machine.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 import sysconfig
 import tempfile
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import ExitCode, HarnessError
 from harness.environments.uv_settings import BadSettings, UvSettings, uv_settings
 from harness.process.child import CHILDREN, Limits
+from harness.process.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,10 +98,7 @@ def uv_binary() -> str:
     Raises:
         UvFailure: there is none.
     """
-    beside = Path(sysconfig.get_path("scripts")) / "uv"
-    if beside.exists():
-        return str(beside)
-    found = shutil.which("uv")
+    found = shutil.which("uv", path=sysconfig.get_path("scripts")) or shutil.which("uv")
     if found is None:
         raise UvFailure("other", "uv is not installed; 'pip install uv' and try again")
     return found
@@ -130,12 +130,12 @@ def run_uv(
         if settings.missing is not None:
             raise UvFailure("settings", f"uv's settings name {settings.missing} for packages, which is not there")
         with _settings_file(settings.options) as option:
-            report = CHILDREN.run(
-                [uv_binary(), *option, *arguments],
-                environment={**settings.variables, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"},
-                folder=folder,
-                limits=Limits(wall=timeout, idle=idle or timeout, memory=_MEMORY),
-            )
+            command = [uv_binary(), *option, *arguments]
+            environment = {**settings.variables, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+            if sys.platform != "linux":
+                return _unsupervised(command, environment, folder, timeout)
+            limits = Limits(wall=timeout, idle=idle or timeout, memory=_MEMORY)
+            report = CHILDREN.run(command, environment=environment, folder=folder, limits=limits)
     except BadSettings as error:
         raise UvFailure("settings", str(error)) from error
     except OSError as error:
@@ -152,6 +152,20 @@ def run_uv(
     raise UvFailure(_kind(message), message)
 
 
+def _unsupervised(command: Sequence[str], environment: Mapping[str, str], folder: Path, timeout: float) -> str:
+    """The same where nothing is run but uv itself, to resolve."""
+    try:
+        ended = subprocess.run(
+            command, check=False, env=environment, cwd=folder, capture_output=True, encoding="utf-8", timeout=timeout
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UvFailure("timeout", f"uv took longer than {timeout:.0f} s") from error
+    if ended.returncode:
+        message = redact(ended.stderr.strip() or ended.stdout.strip())
+        raise UvFailure(_kind(message), message)
+    return ended.stdout
+
+
 @contextmanager
 def _settings_file(options: Mapping[str, Any]) -> Iterator[list[str]]:
     """The argument that makes uv read these options and no other file; they may hold credentials, and do not stay."""
@@ -160,10 +174,10 @@ def _settings_file(options: Mapping[str, Any]) -> Iterator[list[str]]:
         return
     import tomli_w  # noqa: PLC0415 - not on the hosts of bundles, which have no uv either
 
-    with tempfile.NamedTemporaryFile("wb", prefix="uv-", suffix=".toml") as file:
-        tomli_w.dump(options, file)
-        file.flush()
-        yield ["--config-file", file.name]
+    with tempfile.TemporaryDirectory(prefix="uv-") as folder:
+        file = Path(folder, "uv.toml")
+        file.write_bytes(tomli_w.dumps(options).encode())
+        yield ["--config-file", str(file)]
 
 
 def _kind(message: str) -> str:

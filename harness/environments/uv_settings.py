@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,12 @@ _OF_THE_SYSTEM = frozenset(
     {
         "HOME",
         "TMPDIR",
+        "APPDATA",
+        "LOCALAPPDATA",
+        "SYSTEMROOT",
+        "TEMP",
+        "TMP",
+        "USERPROFILE",
         "XDG_CACHE_HOME",
         "XDG_CONFIG_HOME",
         "XDG_DATA_HOME",
@@ -233,7 +240,8 @@ def _files(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
         if project.is_file() and isinstance(table := _tool_uv(project), dict):
             yield project, table
             break
-    user = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    of_windows = os.environ.get("APPDATA") if sys.platform == "win32" else None
+    user = Path(os.environ.get("XDG_CONFIG_HOME") or of_windows or Path.home() / ".config")
     if (user / "uv" / "uv.toml").is_file():
         yield user / "uv" / "uv.toml", _read(user / "uv" / "uv.toml")
     if _is_on(os.environ.get("UV_NO_SYSTEM_CONFIG")):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from harness.core.files import write_atomically
+from harness.core.system import require_linux
 from harness.core.untrusted_files import read_untrusted
 from harness.process.redaction import redact
 from harness.process.sandbox import ENTERED
@@ -134,8 +135,10 @@ class Children:
 
         Raises:
             Cancelled: :meth:`stop` was called.
+            NeedsLinux: there is no supervisor on this system.
             OSError: the log could not be written.
         """
+        require_linux()
         order = {
             "argv": list(argv),
             "env": {**environment, MARK: uuid.uuid4().hex},

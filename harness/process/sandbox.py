@@ -11,11 +11,14 @@ from __future__ import annotations
 import _socket  # the part of socket that is needed; all of it takes longer to load than the rest together
 import ctypes
 import errno
-import fcntl
 import os
-import resource
 import struct
+import sys
 from typing import TYPE_CHECKING
+
+if sys.platform != "win32":  # where nothing is shut in, and only the words below are asked for
+    import fcntl
+    import resource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

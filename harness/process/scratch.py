@@ -2,14 +2,15 @@
 
 Such a folder stands beside a lock file that its process holds for as long as it lives. The system gives the lock back
 when the process dies, ``kill -9`` included, so a folder whose lock can be had belongs to nobody and is removed. Process
-numbers would not do: they are used again, and mean something else in a container.
+numbers would not do: they are used again, and mean something else in a container. On Windows, where nothing runs that
+would be killed, a folder is removed by its own process alone.
 """
 
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
+import sys
 import threading
 import uuid
 from contextlib import suppress
@@ -17,6 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.core.untrusted_files import remove_tree
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,9 +95,9 @@ def _make(parent: Path) -> _Owned:
     while True:
         folder = parent / f"{_PREFIX}{uuid.uuid4().hex[:12]}"
         mark = _mark(folder)
-        lock = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        lock = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         with suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock)
             if mark.exists():
                 folder.mkdir()
                 return _Owned(folder, lock, os.getpid())
@@ -102,23 +106,33 @@ def _make(parent: Path) -> _Owned:
 
 def _take(folder: Path) -> int | None:
     """The open lock of a folder that nobody else holds."""
+    if sys.platform == "win32":
+        return None
     try:
-        lock = os.open(_mark(folder), os.O_RDWR | os.O_CLOEXEC)
+        lock = os.open(_mark(folder), os.O_RDWR)
     except OSError:
         return None  # just swept by another, or another user's
     with suppress(BlockingIOError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(lock)
         return lock
     os.close(lock)
     return None
 
 
+def _lock(file: int) -> None:
+    if sys.platform != "win32":
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _clear(folder: Path, lock: int) -> None:
     """The mark goes last, so that a sweep that is killed halfway is finished by the next."""
+    if sys.platform == "win32":
+        os.close(lock)  # an open file cannot be removed there
     with suppress(OSError):  # the next sweep tries again
         remove_tree(folder)
         _mark(folder).unlink(missing_ok=True)
-    os.close(lock)
+    if sys.platform != "win32":
+        os.close(lock)
 
 
 def _mark(folder: Path) -> Path:

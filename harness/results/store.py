@@ -199,7 +199,7 @@ class ResultStore:
         """Put the JSON Schema of a line beside the file, unless it is there already."""
         schema = json.dumps(Record.model_json_schema(mode="serialization"), indent=1) + "\n"
         path = self.folder / SCHEMA_FILE
-        if not path.exists() or path.read_text() != schema:
+        if not path.exists() or path.read_text("utf-8") != schema:
             write_atomically(path, schema)
 
     def _record(self, line: bytes) -> Record:

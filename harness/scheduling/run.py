@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from harness.core.errors import RunBroken
 from harness.core.files import write_atomically
+from harness.core.system import require_linux
 from harness.core.verdict import Reason, Status, Verdict
 from harness.environments.resolve import ASKING
 from harness.pipeline.checkpoints import Checkpoint, find_checkpoint
@@ -112,8 +113,10 @@ class Run:
         """Clear up after runs that were killed, settle what is known, and have the rest done.
 
         Raises:
+            NeedsLinux: this machine cannot run anything.
             RunBroken: the executor cannot begin.
         """
+        require_linux()
         for folder in (self.project.scratch, self.project.resolutions / ASKING):
             sweep(folder)
         self._look_around()

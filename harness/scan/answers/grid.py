@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
+from harness.core.system import peak_memory_mib
 from harness.scan.answers.deadlock import SINCE
 from harness.scan.answers.scanner import Scanner
 from harness.scan.evaluation.engine import ROOT
@@ -176,5 +176,5 @@ def _scan_part(
         library.trim()
     part.pairs = time.perf_counter() - started
     part.evaluations = sum(scanner.engine(engine).memory.distinct for engine in engines)
-    part.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    part.peak = peak_memory_mib()
     return part

@@ -11,6 +11,7 @@ from packaging.tags import cpython_tags
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from harness.environments.lock import LINUX_PLATFORMS
 from harness.scan.evaluation.engine import ROOT, Place
 from harness.scan.evaluation.outside import PROVIDER
 
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
 _CHECKS = (f"{ROOT}.pytorch.check_env.transformers", f"{ROOT}.pytorch.check_env")
 _LOWEST, _HIGHEST, _RANGE = "MIN_TRANSFORMERS_VERSION", "MAX_TRANSFORMERS_VERSION", "TRANSFORMERS_VERSION_SPEC"
 _TORCH, _TORCHVISION = "torch", "torchvision"
-_PLATFORMS = (
-    "manylinux_2_28_x86_64",
-    "manylinux2014_x86_64",
-    "manylinux_2_17_x86_64",
-    "manylinux1_x86_64",
-    "linux_x86_64",
-)
 _CUDA_PACKAGES = ("nvidia-cuda-runtime", "cuda-toolkit", "cuda-bindings")
 
 
@@ -182,7 +176,7 @@ def torch_release(library: Library, version: Version, python: str, package: str 
         IndexUnavailable: the index cannot be asked.
     """
     major, minor = (int(part) for part in python.split(".")[:2])
-    return library.release(package, version, [*cpython_tags((major, minor), platforms=_PLATFORMS)])
+    return library.release(package, version, [*cpython_tags((major, minor), platforms=LINUX_PLATFORMS)])
 
 
 def _fits(library: Library, torch: Version, ranges: Mapping[str, SpecifierSet], python: str) -> bool:

@@ -87,6 +87,8 @@ class _Namespace:
     """What a module's statements make of it."""
 
     bound: dict[str, tuple[str, str] | None] = field(default_factory=dict)
+    perhaps: set[str] = field(default_factory=set)
+    """Bound only where a test holds that cannot be decided: beside a package that need not be there."""
     """Name to the module and name it comes from within the package, or None when it is made here."""
     stars: list[str] = field(default_factory=list)
     exports: list[str] | None = None
@@ -171,7 +173,8 @@ class Provider:
         if name in space.bound:
             source = space.bound[name]
             if source is None:
-                return Lookup(Found.YES, where=module, name=name)
+                sure = Found.PERHAPS if name in space.perhaps else Found.YES
+                return Lookup(sure, where=module, name=name)
             answer = self.name(*source) if source[1] else self.module(source[0])
             return answer or None
         if name in ("__version__", "__file__", "__name__", "__path__", "__doc__", "__spec__", "__dict__"):
@@ -318,8 +321,11 @@ class Provider:
     def _branch(self, module: str, space: _Namespace, step: Branch) -> bool:
         value = decide(step.test, self._surroundings)
         if value is None:
+            before = set(space.bound)
+            either, other = (set(_bound_by(part)) for part in (step.steps, step.otherwise))
             self._fill(module, space, step.steps)
             self._fill(module, space, step.otherwise)
+            space.perhaps |= (either ^ other) - before
             return True
         return self._fill(module, space, step.steps if value else step.otherwise)
 
@@ -359,6 +365,15 @@ def absolute(module: str, is_package: bool, step: FromImport) -> str:
     keep = len(parts) - step.level + (1 if is_package else 0)
     base = ".".join(parts[: max(keep, 0)])
     return f"{base}.{step.module}" if step.module and base else base or step.module
+
+
+def _bound_by(steps: Iterable[Step]) -> Iterator[str]:
+    """Names that steps bind themselves or take from elsewhere, whatever stands in their own branches left out."""
+    for step in steps:
+        if isinstance(step, Bind):
+            yield from step.names
+        elif isinstance(step, FromImport):
+            yield from (alias for _, alias in step.names)
 
 
 def _raises_by_test(steps: Iterable[Step], surroundings: Surroundings) -> bool | None:

@@ -164,10 +164,14 @@ class _CodeReader:
                 yield Leave()
 
     def _from(self, node: ast.ImportFrom) -> Iterator[Step]:
+        """A name that the code itself puts into the module is needed only until then, which nobody can tell."""
         step = from_import_of(node)
         names = tuple((name, alias) for name, alias in step.names if not self._modules.puts(step.module, name))
+        own = tuple(each for each in step.names if each not in names)
         if names:
             yield replace(step, names=names)
+        if own:
+            yield self._branch(node.lineno, UNKNOWN, [replace(step, names=own)], ())
 
     def _try(self, node: ast.Try) -> Try:
         handlers = tuple(Handler(caught(each.type), tuple(self.block(each.body))) for each in node.handlers)

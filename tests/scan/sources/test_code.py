@@ -71,10 +71,14 @@ def test_what_is_no_module_any_more_is_not_looked_into() -> None:
     ]
 
 
-def test_what_the_code_puts_in_itself_is_not_asked_for() -> None:
+def test_what_the_code_puts_in_itself_need_not_be_there() -> None:
     source = "import lmdeploy\nlmdeploy.mine = 1\nlmdeploy.mine\nfrom lmdeploy import deep\ndeep.x = 2\n"
-    names = [each[0] for each in asked(source + "from lmdeploy.deep import x\n")]
-    assert names == ["lmdeploy", "lmdeploy.deep"]
+    found = asked(source + "from lmdeploy.deep import x\n")
+    assert found == [
+        ("lmdeploy", 1, "", Guard.NONE),
+        ("lmdeploy.deep", 4, "", Guard.NONE),
+        ("lmdeploy.deep.x", 6, "", Guard.CONDITION),
+    ]
 
 
 def test_annotations_count_unless_they_are_evaluated_late() -> None:
