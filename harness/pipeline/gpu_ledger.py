@@ -7,10 +7,10 @@ UUID, so hosts that share a home have cards of their own.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
+import sys
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +20,9 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.core.untrusted_files import read_untrusted
+
+if sys.platform != "win32":  # where nothing runs that could be promised anything
+    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
