@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
+from typing import TYPE_CHECKING
 
 from tests import ROOT
+
+if TYPE_CHECKING:
+    from tests.miniatures import MiniProject
 
 
 def test_nox_installs_what_the_project_declares() -> None:
@@ -16,3 +22,24 @@ def test_nox_installs_what_the_project_declares() -> None:
     nox = [each for each in declared["dependency-groups"]["dev"] if each.startswith("nox")]
     assert sorted(header["dependencies"]) == sorted(declared["project"]["dependencies"] + nox)
     assert header["requires-python"] == declared["project"]["requires-python"]
+
+
+def test_a_noxfile_of_ones_own_gets_the_sessions_of_its_matrix(
+    mini_project: MiniProject, miniature_environment: dict[str, str]
+) -> None:
+    text = "import nox\nfrom harness.cli.nox_sessions import add_sessions\n\nadd_sessions('matrix.yaml')\n"
+    (mini_project.root / "noxfile.py").write_text(text)
+    environment = {**miniature_environment, "PYTHONPATH": str(ROOT)}
+
+    def nox(*arguments: str) -> str:
+        command = [sys.executable, "-m", "nox", *arguments]
+        done = subprocess.run(
+            command, cwd=mini_project.root, env=environment, capture_output=True, text=True, timeout=900, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    listed = nox("-l")
+    assert "matrix(lmdeploy1.0-" in listed
+    assert {"plan", "baseline", "gate"} <= set(re.findall(r"^\* (\w+)$", listed, re.MULTILINE))
+    assert "distinct stack" in nox("-s", "plan")

@@ -7,7 +7,10 @@ that runs its one combination, and locks on the answers and environments keep th
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nox
@@ -26,7 +29,6 @@ from harness.session.session import NothingSelected, Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from harness.core.records import Record
     from harness.matrix import Combination
@@ -48,6 +50,28 @@ def matrix_parameters(matrix_file: Path) -> tuple[list[object], str]:
     except (MatrixError, IndexUnavailable) as error:
         return [nox.param("unreadable", id="unreadable")], str(error)
     return [nox.param(each.id, id=each.id, tags=[*each.tags, *_axis_tags(each)]) for each in combinations], ""
+
+
+def add_sessions(matrix_file: str | Path = "matrix.yaml") -> None:
+    """Give a noxfile of one's own the sessions ``matrix``, ``plan``, ``baseline`` and ``gate`` for a matrix."""
+    file = Path(matrix_file).absolute()
+    combinations, trouble = matrix_parameters(file)
+
+    @nox.session(venv_backend="none")
+    @nox.parametrize("combination", combinations)
+    def matrix(session: nox.Session, combination: str) -> None:
+        """Take one combination of the matrix through the stages (all of them: nox -s matrix)."""
+        if trouble:
+            session.error(trouble)
+        run_session(session, file, combination)
+
+    def plain(session: nox.Session) -> None:
+        command = (sys.executable, "-m", "harness", session.name, "--matrix", str(file), *session.posargs)
+        if code := subprocess.call(command):
+            sys.exit(code)  # nox's own ending knows only 0 and 1
+
+    for name in ("plan", "baseline", "gate"):
+        nox.session(name=name, venv_backend="none")(plain)
 
 
 def _axis_tags(combination: Combination) -> list[str]:
