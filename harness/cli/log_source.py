@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from harness.core.errors import HarnessError
+from harness.core.files import NOT_WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,8 @@ class _Pipe(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int:
         if self._read >= MOST:
             raise NoLog(f"{self._name} gave more than {MOST // 2**30} GiB without an end; give a part of it")
-        if not select.select([self._descriptor], [], [], IDLE)[0]:
+        # Windows waits for sockets only
+        if sys.platform != "win32" and not select.select([self._descriptor], [], [], IDLE)[0]:
             raise NoLog(f"nothing came from {self._name} for {IDLE:.0f} s")
         view = memoryview(buffer).cast("B")
         data = os.read(self._descriptor, len(view))
@@ -64,7 +66,7 @@ def log_source(path: Path) -> Iterator[BinaryIO]:
             source = sys.stdin.buffer
         yield source
         return
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    descriptor = os.open(path, NOT_WAITING)
     with os.fdopen(descriptor, "rb") as file:
         ordinary = stat.S_ISREG(os.fstat(descriptor).st_mode)
         yield file if ordinary else io.BufferedReader(_Pipe(descriptor, str(path)))
