@@ -17,9 +17,10 @@ from packaging.version import Version
 from harness.core.records import Record
 from harness.core.verdict import Verdict
 from harness.engines import Backend
+from harness.matrix.model_files import load_models
 from harness.scan.answers import truth
 from harness.scan.answers.scanner import Scanner
-from harness.scan.evaluation.target import find_target
+from harness.scan.evaluation.target import target_of
 from harness.scan.sources.release import Library
 
 if TYPE_CHECKING:
@@ -121,11 +122,12 @@ def main() -> int:
         for record in latest(given.results)
         if record.axes["backend"] == Backend.PYTORCH and (wanted is None or record.axes["model"] in wanted)
     ]
+    specs = load_models(MODELS)
     library = Library(given.cache)
     try:
         rows = compared(
             records,
-            lambda model: Scanner(library, find_target(model, MODELS)),
+            lambda model: Scanner(library, target_of(specs[model])),
             lambda model: print(model, file=sys.stderr),
         )
     finally:

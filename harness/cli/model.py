@@ -24,7 +24,8 @@ from harness.core.errors import ExitCode, HarnessError
 from harness.core.files import write_atomically
 from harness.matrix.configuration import Configuration, parse_configuration, read_configuration
 from harness.matrix.model_files import load_model, miniature_of, models_in
-from harness.matrix.models import MINIATURES
+from harness.matrix.models import MINIATURES, Quantisation
+from harness.matrix.problems import MatrixError
 from harness.matrix.project import Project
 from harness.pipeline.checkpoints import find_checkpoint, in_hub_cache
 
@@ -120,7 +121,11 @@ def add(source: str, name: str | None, matrix_file: Path | None) -> None:
         if found.folder is None:
             write_atomically(models / chosen / "config.json", text)
         write_atomically(spec_file, _spec_text(chosen, weights, found))
-        load_model(spec_file)
+        try:
+            load_model(spec_file)
+        except MatrixError:  # it would stand in the way of every other command
+            spec_file.unlink()
+            raise
         click.echo(f"wrote {spec_file}")
     _tell(found, chosen if weights is not None else f"{chosen}-miniature")
 
@@ -210,8 +215,15 @@ def _imports_of(folder: Path) -> list[str]:
 def _tell(found: _Source, name: str) -> None:
     configuration = found.configuration
     takes = "image and text" if configuration.sees else "text"
-    click.echo(
-        f"{configuration.architecture}, {takes}, quantisation {configuration.quantisation}, about "
-        f"{configuration.parameters / 1e9:.2g} B parameters, {configuration.weights_gib:.2g} GiB of weights (estimated)"
+    size = (
+        f"about {configuration.parameters / 1e9:.2g} B parameters, {configuration.weights_gib:.2g} GiB of weights "
+        "(estimated)"
     )
+    unknown = "of a size that does not follow from config.json: say `memory` in the spec"
+    click.echo(
+        f"{configuration.architecture}, {takes}, quantisation {configuration.quantisation}, "
+        f"{size if configuration.parameters else unknown}"
+    )
+    if configuration.quantisation == Quantisation.OTHER:
+        click.echo("LMDeploy names no such quantisation: the stage configure will be blocked")
     click.echo(f"next: add {name!r} to the models of your matrix, then: lmdeploy-harness plan -k {name}")

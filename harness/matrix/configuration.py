@@ -29,9 +29,26 @@ _VISION = (
 """Keys of models that take images, in published configurations."""
 _TEXT = ("text_config", "llm_config", "language_config", "thinker_config")
 """Where configurations with parts keep that of the language model."""
-_QUANTISED = {"awq": "awq", "gptq": "gptq", "fp8": "fp8", "mxfp4": "mxfp4", "smooth_quant": "w8a8"}
+_QUANTISED = {
+    "awq": "awq-int4",
+    "gptq": "gptq-int4",
+    "fp8": "fp8",
+    "mxfp4": "mxfp4",
+    "smooth_quant": "w8a8",
+    "compressed-tensors": "compressed-tensors",
+}
 """``quant_method`` of quantization_config, as lmdeploy's loaders know it."""
-_BYTES = {"awq": 0.55, "gptq": 0.55, "mxfp4": 0.55, "fp8": 1.0, "w8a8": 1.0, "float32": 4.0}
+_INT4 = ("awq-int4", "gptq-int4")
+"""With another number of bits they are methods that LMDeploy does not name."""
+_BYTES = {
+    "awq-int4": 0.55,
+    "gptq-int4": 0.55,
+    "mxfp4": 0.55,
+    "compressed-tensors": 0.55,
+    "fp8": 1.0,
+    "w8a8": 1.0,
+    "float32": 4.0,
+}
 """Bytes a parameter, scales included; everything else is stored in 16 bits."""
 
 
@@ -79,10 +96,8 @@ class Configuration:
         if not isinstance(found, dict):
             return "none"
         method = str(found.get("quant_method") or found.get("quant_algo") or "unnamed").lower()
-        known = _QUANTISED.get(method)
-        if known in {"awq", "gptq"}:
-            return f"{known}-int{found.get('bits', found.get('w_bit', 4))}"
-        return known or "other"
+        known = _QUANTISED.get(method, "other")
+        return "other" if known in _INT4 and found.get("bits", found.get("w_bit", 4)) != 4 else known  # noqa: PLR2004 - bits
 
     @property
     def remote_code(self) -> bool:
@@ -97,7 +112,7 @@ class Configuration:
     @property
     def weights_gib(self) -> float:
         """An estimate of what the weights take."""
-        stored = self.quantisation.partition("-")[0]
+        stored = self.quantisation
         stored = stored if stored in _BYTES else str(self.content.get("torch_dtype") or self.text.get("torch_dtype"))
         return self.parameters * _BYTES.get(stored, 2.0) / GIB
 

@@ -39,6 +39,7 @@ class Quantisation(StrEnum):
     FP8 = "fp8"
     W8A8 = "w8a8"
     MXFP4 = "mxfp4"
+    COMPRESSED_TENSORS = "compressed-tensors"
     OTHER = "other"
     """A method that LMDeploy does not name."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from packaging.version import Version
 
 from harness.cli.main import main
 from harness.matrix.model_files import load_models
@@ -87,6 +88,87 @@ def test_a_model_that_sees_is_shown_an_image(root: Path) -> None:
     }
     assert add(root, written(root, content, "seeing.json")).exit_code == 0
     assert load_models(root / "models")["seeing-miniature"].smoke.image is not None
+
+
+@pytest.mark.parametrize(
+    ("stored", "quantisation"),
+    [
+        ({"quant_method": "awq", "w_bit": 4}, "awq-int4"),
+        ({"quant_method": "gptq", "bits": 4}, "gptq-int4"),
+        ({"quant_method": "gptq", "bits": 8}, "other"),
+        ({"quant_method": "gptq", "bits": "four"}, "other"),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8"),
+        ({"quant_method": "smooth_quant", "quant_dtype": "int8"}, "w8a8"),
+        ({"quant_method": "mxfp4"}, "mxfp4"),
+        ({"quant_method": "compressed-tensors", "config_groups": {}}, "compressed-tensors"),
+        ({"quant_method": "bitsandbytes"}, "other"),
+        ({"quant_method": {"a": 1}}, "other"),
+        ({"quant_algo": "FP8"}, "fp8"),
+        ([], "none"),
+    ],
+)
+def test_a_checkpoint_keeps_the_quantisation_that_its_configuration_says(
+    root: Path, stored: object, quantisation: str
+) -> None:
+    folder = root / "weights" / "Quantised"
+    folder.mkdir(parents=True)
+    written(folder, {**QWEN3, "quantization_config": stored})
+    (folder / "model.safetensors").write_bytes(b"")
+    result = add(root, folder)
+    assert result.exit_code == 0, result.output
+    assert load_models(root / "models")["quantised"].quantisation == quantisation
+    assert ("names no such quantisation" in result.output) == (quantisation == "other")
+
+
+@pytest.mark.parametrize("size", ["big", -5, 10**30, 0, 1e308, None])
+def test_a_size_that_is_none_is_told_and_nothing_is_made_up(root: Path, size: object) -> None:
+    result = add(root, written(root, {**QWEN3, "hidden_size": size}))
+    assert result.exit_code == 0, result.output
+    assert "does not follow from config.json" in result.output
+
+
+@pytest.mark.parametrize("name", ["../../../evil", "/etc/passwd", "a/../../b", "..", "x\\..\\y"])
+def test_no_name_leads_out_of_the_folder_of_the_models(root: Path, name: str) -> None:
+    before = {file for file in root.rglob("*") if file.is_file()}
+    result = add(root, written(root, QWEN3), "--name", name)
+    assert result.exit_code == 0, result.output
+    new = {file for file in root.rglob("*") if file.is_file()} - before
+    assert {file.parent for file in new - {root / "config.json"}} == {root / "models" / "miniatures"}
+
+
+def test_code_that_a_configuration_names_is_not_run_and_not_looked_for(root: Path) -> None:
+    evil = {**QWEN3, "auto_map": {"AutoConfig": "../../evil.Config", "AutoModelForCausalLM": "os--system.x"}}
+    assert add(root, written(root, evil, "evil.json")).exit_code == 0
+    assert not load_models(root / "models")["evil-miniature"].trust_remote_code
+
+
+def test_an_unknown_architecture_is_taken_and_what_does_not_follow_is_told(root: Path) -> None:
+    novel = {"architectures": ["NovelForCausalLM"], "model_type": "novel"}
+    result = add(root, written(root, novel, "novel.json"))
+    assert result.exit_code == 0, result.output
+    assert "NovelForCausalLM, text, quantisation none, of a size that does not follow" in result.output
+
+
+def test_a_spec_that_cannot_stand_is_not_left_behind(root: Path) -> None:
+    folder = root / "weights" / "Odd"
+    folder.mkdir(parents=True)
+    written(folder, QWEN3)
+    (folder / "model.safetensors").write_bytes(b"")
+    (folder / "code.py").write_text(f"import {'x' * 200}\n")
+    assert add(root, folder).exit_code == 2
+    assert not (root / "models" / "odd.yaml").exists()
+
+
+def test_a_model_gets_what_lmdeploys_code_for_it_imports(root: Path) -> None:
+    folder = root / "weights" / "Sees"
+    folder.mkdir(parents=True)
+    content = {**QWEN3, "architectures": ["Qwen2VLForConditionalGeneration"], "vision_config": {"depth": 1}}
+    written(folder, content)
+    (folder / "model.safetensors").write_bytes(b"")
+    assert add(root, folder).exit_code == 0
+    spec = load_models(root / "models")["sees"]
+    assert spec.requirements_for(Version("0.14.0")) == ("qwen-vl-utils",)
+    assert spec.requirements_for(Version("0.18.0")) == ()
 
 
 @pytest.mark.parametrize(

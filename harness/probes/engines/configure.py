@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DTYPE = "float16"
 """What configurations are made for: every card and every quantisation has it."""
 SHOWN_SETTINGS = 40
+UNNAMED = "other"
+"""What a model spec calls a quantisation that is none of LMDeploy's."""
 
 
 def wanted_folder(request: Request) -> str:
@@ -39,6 +41,8 @@ def backend_support(request: Request, events: Events) -> None:
     """Compare the backend asked for with the one this version would run; facts: its lists and what it says."""
     with events.answering("configure") as answer:
         folder = wanted_folder(request)
+        if request.model.quantisation == UNNAMED:
+            raise Blocked("the weights are stored by a method that LMDeploy does not name", "quantisation-unsupported")
         facts: Dict[str, Any] = {}
         try:
             engine_module(request.backend).require_support(request, folder, facts, events)

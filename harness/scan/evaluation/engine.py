@@ -26,7 +26,8 @@ _CONFIG_BUILDERS = f"{ROOT}.pytorch.configurations"
 _OWN_CONFIGS = re.compile(rf"{ROOT}\.(?:pytorch\.transformers|hf_configs)\.configuration_\w+")
 _LINEAR = f"{ROOT}.pytorch.nn.linear"
 _TURNED_AWAY = re.compile(rb"Unsupported quant method")
-_QUANTISED = {"gptq-int4": "gptq", "awq-int4": "awq"}
+_QUANTISED = {"gptq-int4": "gptq", "awq-int4": "awq", "w8a8": "smooth_quant"}
+"""What the engine calls a quantisation that has another name here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class EngineRelease:
 
     def mentions_quantisation(self, quantisation: str) -> bool:
         """Whether the pytorch engine's sources name a quantisation method at all."""
-        word = re.compile(rf"['\"]{_QUANTISED[quantisation]}['\"]".encode())
+        word = re.compile(rf"['\"]{_QUANTISED.get(quantisation, quantisation)}['\"]".encode())
         prefix = f"{ROOT}.pytorch."
         modules = [module for module in self.release.modules if module.startswith(prefix)]
         self.release.fetch(modules)

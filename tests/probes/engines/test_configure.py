@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,6 +49,15 @@ def test_a_substitution_is_foretold(  # noqa: PLR0913, PLR0917 - two lists, what
     assert results(events) == [expected]
     facts = {event["name"]: event["value"] for event in written(events) if event["event"] == "fact"}
     assert facts["backend_support"]["predicted"] == predicted
+
+
+@pytest.mark.parametrize("backend", ["pytorch", "turbomind"])
+def test_a_quantisation_that_lmdeploy_does_not_name_cannot_be_tried(
+    events: Events, tmp_path: Path, backend: str
+) -> None:
+    request = request_for(tmp_path, backend)
+    configure.backend_support(replace(request, model=replace(request.model, quantisation="other")), events)
+    assert results(events) == [("configure", "blocked", "quantisation-unsupported")]
 
 
 def test_a_configuration_is_shown_in_simple_values() -> None:
