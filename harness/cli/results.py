@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -16,15 +17,17 @@ from harness.cli.console import make_console
 from harness.cli.guard import guarded
 from harness.cli.options import project_options
 from harness.core.errors import ExitCode
+from harness.evidence.sources import Sources
 from harness.results.language import parse
 from harness.results.store import RECORD_FILE
-from harness.results.table import COLUMNS, DEFAULT, ask
-from harness.session.session import NothingSelected
+from harness.results.table import COLUMNS, DEFAULT, HERE, ask
+from harness.session.session import NothingSelected, Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.matrix.project import Project
+    from harness.results.table import Stack
 
 
 @click.command()
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1, 10**9), help="At most so many.")
 @click.option("--attempts", is_flag=True, help="Every attempt, not only the latest of each combination.")
 @click.option("--differ", is_flag=True, help="Only combinations whose verdict differs by GPU, driver or node.")
+@click.option("--everywhere", is_flag=True, help="Also the records of other machines that are here (column 'source').")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @project_options
 @guarded
@@ -48,6 +52,7 @@ def results(  # noqa: PLR0913, PLR0917 - one parameter for each option
     limit: int | None,
     attempts: bool,
     differ: bool,
+    everywhere: bool,
     form: str,
     project: Project,
 ) -> int:
@@ -56,21 +61,45 @@ def results(  # noqa: PLR0913, PLR0917 - one parameter for each option
     A question compares columns with values (= != < <= > >=), joined by and, or, not and parentheses. * and ? in a value
     make it a pattern; versions compare as versions. Exit code 3 when nothing fits.
     """
-    file = project.reports / RECORD_FILE
-    if not file.is_file():
+    sources = Sources.of(project.reports).all if everywhere else ()
+    files = {each.name or HERE: each.folder / RECORD_FILE for each in sources} or {HERE: project.reports / RECORD_FILE}
+    files = {name: file for name, file in files.items() if file.is_file()}
+    if not files:
         raise NothingSelected(
-            f"there are no records at {file}; 'lmdeploy-harness run' writes them, --reports names another folder"
+            f"there are no records at {project.reports / RECORD_FILE}; 'lmdeploy-harness run' writes them, "
+            "--reports names another folder"
         )
     condition = parse(where, COLUMNS)
     names = [each.strip() for each in columns.split(",") if each.strip()]
     if differ:
         names = ["id", "gpu", "compute_capability", "driver", "node", "verdict"]
-    found = ask(file, condition, names, order=sort, limit=None if differ else limit, every_attempt=attempts or differ)
+    found = ask(
+        files,
+        condition,
+        names,
+        order=sort,
+        limit=None if differ else limit,
+        every_attempt=attempts or differ,
+        levels=_levels(project) if "level" in {*names, *re.findall(r"\w+", f"{where} {sort}")} else {},
+    )
     if found.damaged:
-        click.echo(f"harness: {found.damaged} lines of {file} are no records; left out", err=True)
+        of = next(iter(files.values())) if len(files) == 1 else "these files"
+        click.echo(f"harness: {found.damaged} lines of {of} are no records; left out", err=True)
     rows = _differing(found.rows)[:limit] if differ else found.rows
     _show(names, rows, form)
     return ExitCode.OK if rows else ExitCode.NOTHING_TO_DO
+
+
+def _levels(project: Project) -> dict[Stack, str]:
+    """The level of evidence of every stack for every model, from all records that are here."""
+    knowledge = Session(project).knowledge
+    return {
+        (name, backend, each.lock): str(each.level)
+        for name in sorted({each.model for each in knowledge.sightings} & knowledge.subjects.keys())
+        for backend in knowledge.backends_of(name)
+        for each in knowledge.stacks(name, backend)
+        if each.lock is not None
+    }
 
 
 def _differing(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
@@ -54,6 +55,8 @@ COLUMNS: Mapping[str, Kind] = {
     "finished": TEXT,
     "harness": TEXT,
     "run": TEXT,
+    "source": TEXT,
+    "level": TEXT,
 }
 """What can be asked for, and of what kind it is."""
 DEFAULT = ("id", "verdict", "as_expected", "gpu", "seconds")
@@ -68,24 +71,32 @@ class Answers:
         self.damaged = damaged
 
 
+HERE = "here"
+"""The source of this machine's own records."""
+Stack = tuple[str | None, str | None, str | None]
+"""Model, backend and lock."""
+
+
 def ask(  # noqa: PLR0913 - the parts of a question
-    file: Path,
+    files: Mapping[str, Path],
     condition: Condition,
     columns: Sequence[str],
     *,
     order: str | None = None,
     limit: int | None = None,
     every_attempt: bool = False,
+    levels: Mapping[Stack, str] = MappingProxyType({}),
 ) -> Answers:
-    """The rows of the records in ``file`` that meet the condition.
+    """The rows of the records in the files that meet the condition.
 
     Args:
-        file: JSON lines.
+        files: JSON lines, by the name of their source.
         condition: as :func:`harness.results.language.parse` makes it.
         columns: what a row holds.
         order: a column to sort by, with ``-`` before it the other way round; None: as in the file.
         limit: most rows.
-        every_attempt: earlier attempts, too; otherwise the latest of each id.
+        every_attempt: earlier attempts, too; otherwise the latest of each id of each source.
+        levels: what is known of stacks, by model, backend and lock.
 
     Raises:
         BadQuery: there is no such column.
@@ -97,12 +108,12 @@ def ask(  # noqa: PLR0913 - the parts of a question
         database.create_function("version_key", 1, version_key, deterministic=True)
         typed = ", ".join(f'"{name}" {"REAL" if kind == NUMBER else "TEXT"}' for name, kind in COLUMNS.items())
         database.execute(f"CREATE TABLE records (place INTEGER PRIMARY KEY, {typed})")
-        damaged = _fill(database, file)
+        damaged = sum(_fill(database, file, source, levels) for source, file in files.items())
         # every part of the statement is from the closed list of columns; what the reader wrote goes in as values
         wanted = ", ".join(f'"{name}"' for name in shown)
         statement = f"SELECT {wanted} FROM records WHERE ({condition.sql})"  # noqa: S608
         if not every_attempt:
-            statement += " AND place IN (SELECT MAX(place) FROM records GROUP BY id)"
+            statement += " AND place IN (SELECT MAX(place) FROM records GROUP BY id, source)"
         statement += f" ORDER BY {_ordered(order, names)}place"
         if limit is not None:
             statement += f" LIMIT {int(limit)}"
@@ -130,11 +141,11 @@ def _ordered(order: str | None, names: Sequence[str]) -> str:
     return f"{column}{' DESC' if order.startswith('-') else ''}, "
 
 
-def _fill(database: sqlite3.Connection, file: Path) -> int:
+def _fill(database: sqlite3.Connection, file: Path, source: str, levels: Mapping[Stack, str]) -> int:
     damaged = 0
     marks = ", ".join("?" * len(COLUMNS))
     batch: list[list[Any]] = []
-    for row in _rows(file):
+    for row in _rows(file, source, levels):
         if row is None:
             damaged += 1
             continue
@@ -146,18 +157,18 @@ def _fill(database: sqlite3.Connection, file: Path) -> int:
     return damaged
 
 
-def _rows(file: Path) -> Iterator[list[Any] | None]:
+def _rows(file: Path, source: str, levels: Mapping[Stack, str]) -> Iterator[list[Any] | None]:
     """A row for each record; None for a line that is none."""
     with file.open("rb") as lines:
         for line in lines:
             if line.strip():
                 try:
-                    yield _row(json.loads(line))
+                    yield _row(json.loads(line), source, levels)
                 except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
                     yield None
 
 
-def _row(record: dict[str, Any]) -> list[Any]:
+def _row(record: dict[str, Any], source: str, levels: Mapping[Stack, str]) -> list[Any]:
     verdict = Verdict.parse(str(record["verdict"]))
     axes, machine, stack = record["axes"], record["machine"], record.get("stack") or {}
     decided: dict[str, Any] = next(
@@ -182,6 +193,8 @@ def _row(record: dict[str, Any]) -> list[Any]:
         "as_expected": "unknown" if expected is None else "yes" if expected else "no",
         "signature": decided.get("signature"),
         "run": record.get("run") or None,
+        "source": source,
+        "level": levels.get((axes.get("model"), axes.get("backend"), record["lock"])),
         "torch": stack.get("torch"),
         "tags": " ".join(record.get("tags") or ()),
         "node": machine.get("node") or None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from harness.cli.results import results
 from harness.cli.scan import suggest
 from harness.cli.stacks import chosen, stacks
 from harness.evidence.choice import Target
@@ -76,3 +77,13 @@ def test_suggest_pin_and_stacks_give_one_answer(
     answers = json.loads(CliRunner().invoke(stacks, [*asked[1:2], *asked[2:]]).output)
     assert suggested["answer"] == answers[0]
     assert suggested["answer"]["recommended"]["lock"] == pinned.lock.name
+
+
+def test_results_of_every_machine_have_source_and_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    where = "model=qwen2-vl-2b-instruct and backend=pytorch and lmdeploy=0.18.0 and status=blocked"
+    asked = ["--everywhere", "--where", where, "--columns", "transformers,level,source", "--format", "json"]
+    rows = {each["transformers"]: each for each in json.loads(CliRunner().invoke(results, asked).output)}
+    assert {each["source"] for each in rows.values()} == {"reference/cpu"}
+    assert rows["5.17.0"]["level"] == "served beside other packages"
+    assert rows["5.24.0"]["level"] == "emulated"

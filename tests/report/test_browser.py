@@ -279,7 +279,7 @@ def test_without_scripts_the_core_is_there(visit: Callable[..., Sheet]) -> None:
 def test_thirty_seconds_from_the_page_to_the_command_and_its_evidence(visit: Callable[..., Sheet]) -> None:
     page = visit("#answer", permissions=["clipboard-read", "clipboard-write"]).page
     answer = page.locator("#answer")
-    for words in ("Shown.", "Not shown.", "Memory.", "Why this one:"):
+    for words in ("Shown.", "Not shown.", "Why this one:"):
         playwright_api.expect(answer).to_contain_text(words)
     answer.get_by_role("button", name="Copy: Install").first.click()
     assert "uv pip sync" in page.evaluate("navigator.clipboard.readText()")

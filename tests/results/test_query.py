@@ -24,7 +24,7 @@ def store(tmp_path: Path) -> ResultStore:
 
 
 def ids(store: ResultStore, question: str) -> set[str]:
-    return {row[0] for row in ask(store.file, parse(question, COLUMNS), ["id"]).rows}
+    return {row[0] for row in ask({"here": store.file}, parse(question, COLUMNS), ["id"]).rows}
 
 
 def test_a_question_finds_what_python_finds(store: ResultStore) -> None:
@@ -66,7 +66,7 @@ def test_what_looks_like_sql_is_a_value_or_refused(store: ResultStore, hostile: 
         return
     assert "DROP" not in condition.sql
     assert "UNION" not in condition.sql
-    assert not ask(store.file, condition, ["id"]).rows
+    assert not ask({"here": store.file}, condition, ["id"]).rows
     assert len(ids(store, "")) == 60
 
 
@@ -102,11 +102,11 @@ def test_records_of_before_runs_had_names_are_read(store: ResultStore) -> None:
     assert '"run"' in named
     assert '"run"' not in store.file.read_text()
     assert {each.run for each in ResultStore(store.folder).records()} == {""}
-    assert ask(store.file, parse('run=""', COLUMNS), ["id"]).damaged == 0
+    assert ask({"here": store.file}, parse('run=""', COLUMNS), ["id"]).damaged == 0
 
 
 def test_damaged_lines_are_counted_and_left_out(store: ResultStore) -> None:
     with store.file.open("a") as file:
         file.write('{"id": "half\n[1, 2]\n')
-    found = ask(store.file, parse("", COLUMNS), ["id"])
+    found = ask({"here": store.file}, parse("", COLUMNS), ["id"])
     assert (len(found.rows), found.damaged) == (60, 2)
