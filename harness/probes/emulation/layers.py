@@ -43,7 +43,9 @@ def where(ours: Callable[[], Any], theirs: Callable[[Any], Any], models: Dict[st
 
 def first_off(rows: List[Dict[str, Any]]) -> Optional[str]:
     """The first module that is off and whose surroundings are off too: others only compute something in two steps."""
-    off = {row["module"]: row["own"] is not None and row["difference"] > TIMES * row["own"] for row in rows}
+    off = {
+        row["module"]: row["own"] is not None and not row["difference"] <= TIMES * row["own"] for row in rows
+    }  # NaN too
     return next((name for name in off if all(off.get(each, True) for each in around(name))), None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
@@ -19,6 +20,21 @@ PASSES = ("see", "structure")
 """The first is asked twice."""
 FEW = 3
 """Tokens that random weights are asked for: each takes the interpreter about as long as a prompt."""
+
+
+@dataclass
+class Rows:
+    """Logits of a prompt or an answer, three times: the engine's, transformers' in float32 and in float16."""
+
+    name: str
+    part: str
+    mine: Any
+    theirs: Any
+    own: Optional[Any]
+
+    def compared(self, *, experts: bool) -> Dict[str, Any]:
+        """How far the first are from the others."""
+        return {"part": self.part, **compared(self.mine, self.theirs, self.own, experts=experts)}
 
 
 @dataclass
@@ -57,6 +73,7 @@ def ask_all(
 ) -> Found:
     """Ask both passes and compare them with transformers."""
     found = Found()
+    rows: List[Rows] = []
     said = ""
     for name in PASSES:
         question = asked(request, name, said)
@@ -64,11 +81,15 @@ def ask_all(
         times = [told, engine.ask(question)] if name == PASSES[0] else [told]
         seconds[name] = round(sum(each.reply.total_seconds for each in times), 3)
         events.fact(f"emulated_{name}", stage_facts(question, [each.reply for each in times]))
-        parts, same = disagreement(name, told, question, reference, events)
+        new, same = logits_of(name, told, question, reference)
+        rows += new
+        parts = [each.compared(experts=reference.experts) for each in new]
+        events.fact(f"compared_{name}", {**{part["part"]: part for part in parts}, "same_answer": same})
         off = [f"logits of {name}, {part['part']}: {in_words(part)}" for part in parts if not part["within"]]
         # a difference that leaves the answer as it is, as between two forms of one activation, is told and no more
         small = same and all(part["within"] or part["small"] for part in parts)
-        (found.noted if small else found.wrong).extend(off)
+        if not reference.experts:
+            (found.noted if small else found.wrong).extend(off)
         if off and found.suspect is None:
             found.suspect = (told, question)
         if times[-1].answer != told.answer:
@@ -78,6 +99,23 @@ def ask_all(
         found.parts += parts
         found.same_answers = found.same_answers and same
         found.ids = told.ids
+    if reference.experts:
+        found.parts = both_passes(rows, events)
+        found.wrong += [f"logits of {part['part']}: {in_words(part)}" for part in found.parts if not part["within"]]
+        found.suspect = found.suspect if found.wrong else None
+    return found
+
+
+def both_passes(rows: List[Rows], events: Events) -> List[Dict[str, Any]]:
+    """Both prompts together, and both answers: where experts are chosen, ties are too few in one to be counted."""
+    torch = importlib.import_module("torch")
+    found: List[Dict[str, Any]] = []
+    for part in dict.fromkeys(each.part for each in rows):
+        some = [each for each in rows if each.part == part]
+        own = None if any(each.own is None for each in some) else torch.cat([each.own for each in some])
+        joined = (torch.cat([each.mine for each in some]), torch.cat([each.theirs for each in some]))
+        found.append(Rows("", part, *joined, own).compared(experts=True))
+    events.fact("compared_both", {part["part"]: part for part in found})
     return found
 
 
@@ -105,21 +143,14 @@ def answered(request: Request, name: str, told: Told) -> Tuple[List[str], str]:
     return [f"emulated {name}, {found.kind}: {found.message}"], str(wanted.get("expected"))
 
 
-def disagreement(
-    name: str, told: Told, question: Question, reference: Reference, events: Events
-) -> Tuple[List[Dict[str, Any]], bool]:
-    """Compare the prompt's positions and the answer's with transformers; and whether it would answer the same."""
+def logits_of(name: str, told: Told, question: Question, reference: Reference) -> Tuple[List[Rows], bool]:
+    """Logits of the prompt's positions and of the answer's; and whether transformers would answer the same."""
     theirs = reference.logits(told.ids, question)
     own = reference.own_float16(told.ids, question)
     slices = {"prefill": slice(0, told.prompt_length), "decode": slice(told.prompt_length, None)}
     found = [
-        {
-            "part": part,
-            **compared(told.logits[rows], theirs[rows], None if own is None else own[rows], experts=reference.experts),
-        }
+        Rows(name, part, told.logits[rows], theirs[rows], None if own is None else own[rows])
         for part, rows in slices.items()
         if len(theirs[rows])
     ]
-    same = theirs[told.prompt_length - 1 :].argmax(dim=-1).tolist() == told.answer
-    events.fact(f"compared_{name}", {**{part["part"]: part for part in found}, "same_answer": same})
-    return found, same
+    return found, theirs[told.prompt_length - 1 :].argmax(dim=-1).tolist() == told.answer

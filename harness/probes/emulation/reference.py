@@ -72,7 +72,8 @@ class Reference:
         keywords: Dict[str, Any] = {"dtype" if newer else "torch_dtype": dtype}
         if attention is not None:
             keywords["attn_implementation"] = attention
-        kind = getattr(self.transformers, self.architecture)
+        # some checkpoints spell the class otherwise than transformers does (PhiMoEForCausalLM, PhimoeForCausalLM)
+        kind = getattr(self.transformers, self.architecture, self.transformers.AutoModelForCausalLM)
         with without(GPU_PACKAGES):
             model = kind.from_pretrained(self.folder, local_files_only=True, **keywords).eval()
         return getattr(model, "thinker", model)  # Qwen3-Omni: the part that lmdeploy has

@@ -344,13 +344,14 @@ def found(*, within: bool, small: bool = False) -> dict[str, Any]:
     return {**numbers, **counts, "nan": False, "relative_difference": 0.3, "within": within, "small": within or small}
 
 
-def test_a_difference_names_its_part_and_its_measure(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_difference_names_its_part_and_its_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passes, "compared", lambda mine, *_, experts: found(within=len(mine) == 3 and not experts))
     told: Any = SimpleNamespace(logits=Rows(range(5)), prompt_length=3, ids=list(range(5)), answer=[7, 7, 7])
     reference: Any = SimpleNamespace(logits=lambda *_: Rows(range(5)), own_float16=lambda *_: None, experts=False)
     question: Any = None
-    (prefill, decode), same = passes.disagreement("see", told, question, reference, events)
+    rows, same = passes.logits_of("see", told, question, reference)
     assert same
+    prefill, decode = (each.compared(experts=reference.experts) for each in rows)
     assert (prefill["part"], prefill["within"]) == ("prefill", True)
     assert (decode["part"], decode["within"]) == ("decode", False)
     assert in_words(decode).startswith("42 times what float16 costs transformers itself (1.7 allowed), at most 9.8")
@@ -391,7 +392,8 @@ class Block:
 
     def __init__(self, *values: bool) -> None:
         self.values = values
-        self.handle = SimpleNamespace(data=SimpleNamespace(size=len(values)))
+        self.type = SimpleNamespace(is_block=lambda: True)
+        self.numel = SimpleNamespace(value=len(values))
 
     def logical_and(self, other: Block) -> Block:
         """Element by element."""
