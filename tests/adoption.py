@@ -32,6 +32,8 @@ class Installed:
     folder: Path
     variables: Mapping[str, str]
     """What its children are told."""
+    seconds: float = 600
+    """How long a command may take."""
 
     @property
     def program(self) -> Path:
@@ -46,7 +48,7 @@ class Installed:
             env={**self.variables, **extra},
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=self.seconds,
             check=False,
         )
 

@@ -146,6 +146,7 @@ class Session:
     @cached_property
     def resolver(self) -> Resolver:
         """Gives locks."""
+        self.project.hide_state()
         return Resolver(self.project.resolutions, refresh=self.refresh)
 
     @cached_property

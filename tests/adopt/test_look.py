@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -16,8 +19,6 @@ from harness.matrix.project import SHIPPED
 from harness.process.child import Limits
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.environments.resolve import Resolver
 
 PINS = "lmdeploy==0.11.1\ntransformers==4.57.3\n"
@@ -112,6 +113,12 @@ def test_the_workflow_uses_the_published_command_and_watches_what_is_deployed(tm
     runs = [step["run"] for step in workflow["jobs"]["gate"]["steps"] if "run" in step]
     assert any("uvx lmdeploy-harness@" in each and '--from-diff "$BASE"' in each for each in runs)
     assert "--from ." not in text
+    file = tmp_path / "workflow.yml"
+    file.write_text(text)
+    checker = str(Path(sys.executable).with_name("check-jsonschema"))
+    command = [checker, "--builtin-schema", "vendor.github-workflows", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_hook_is_added_beside_those_that_are_there(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ def chosen_packages(  # noqa: PLR0913, PLR0917 - what a choice depends on
     packages = lock.get("package")
     if not isinstance(packages, list) or not all({"name", "version"} <= each.keys() for each in packages):
         raise UnreadableLock(f"{file} is no lock of Poetry: it lists no packages with name and version")
+    _demand(file, "group", groups, _groups(packages, project))
+    _demand(file, "extra", extras, {*lock.get("extras", {}), *_extras(project)})
     try:
         if all("groups" in each for each in packages):
             return [each for each in packages if _wanted(each, python, groups, extras, lock)]
@@ -47,6 +49,24 @@ def chosen_packages(  # noqa: PLR0913, PLR0917 - what a choice depends on
         return _followed(packages, project, python, groups, extras)
     except InvalidMarker as error:
         raise UnreadableLock(f"{file}: {error}") from error
+
+
+def _demand(file: Path, what: str, asked: Sequence[str], known: set[str]) -> None:
+    unknown = next((each for each in asked if each not in known), None)
+    if unknown is not None:
+        raise UnreadableLock(f"{file.name} has no {what} '{unknown}'; it has {', '.join(sorted(known)) or 'none'}")
+
+
+def _groups(packages: Sequence[_Package], project: Mapping[str, Any]) -> set[str]:
+    poetry = project.get("tool", {}).get("poetry", {})
+    said = {*poetry.get("group", {}), *project.get("dependency-groups", {})}
+    said |= {"dev"} if "dev-dependencies" in poetry else set()
+    return said | {group for each in packages for group in each.get("groups", ())}
+
+
+def _extras(project: Mapping[str, Any]) -> set[str]:
+    poetry = project.get("tool", {}).get("poetry", {})
+    return {*poetry.get("extras", {}), *project.get("project", {}).get("optional-dependencies", {})}
 
 
 def _wanted(

@@ -73,6 +73,8 @@ class LockFiles:
             raise UnreadableLock(f"{file.name} is no file of packages that is understood; name {NAMED_BY}")
         if (groups or extras) and kind in {Kind.REQUIREMENTS, Kind.CONDA, Kind.DOCKERFILE}:
             raise UnreadableLock(f"{file.name} has no groups and no extras; drop them")
+        if extras and kind is Kind.PIPFILE:
+            raise UnreadableLock(f"{file.name} has groups and no extras; drop those")
         lines = Lines(python)
         _read(kind, file, lines, groups, extras)
         requirements = tuple(dict.fromkeys(lines.requirements))

@@ -39,7 +39,7 @@ def without_impossible(
     """The same combinations, those excluded that the scan foresees to fail or to be refused.
 
     A warning excludes nothing, and neither does a prediction about another day's index, about packages that the matrix
-    overrides, or about another way to start the engine: the scan does not look at those.
+    overrides, about a project's own lock, or about another way to start the engine: the scan does not look at those.
 
     Args:
         combinations: what would run.
@@ -54,7 +54,7 @@ def without_impossible(
     ran = frozenset(known)
     left = []
     for each in combinations:
-        special = each.as_of is not None or each.overrides or each.launch is not Launch.LIBRARY
+        special = each.as_of is not None or each.overrides or each.lock or each.launch is not Launch.LIBRARY
         if each.excluded is None and not special and each.id not in ran:
             target = _target(each, models[each.model])
             scanner = scanners.setdefault(target, Scanner(library, target))

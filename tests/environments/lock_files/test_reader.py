@@ -234,9 +234,17 @@ pytest = "*"
 
 
 def test_a_lock_of_poetry_by_its_groups(tmp_path: Path) -> None:
-    file = written(tmp_path, "poetry.lock", POETRY_2)
+    file = written(tmp_path, "poetry.lock", POETRY_2 + "[extras]\npretty = ['rich']\n")
     assert read(file).requirements == ("lmdeploy==0.11.1", "transformers==4.57.3")
     assert set(read(file, ["dev"], ["pretty"]).requirements) == {*PINS.split(), "pytest==8.4.2", "rich==14.0.0"}
+
+
+def test_groups_and_extras_that_a_lock_of_poetry_does_not_have_are_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, "poetry.lock", POETRY_2)
+    with pytest.raises(UnreadableLock, match="has no group 'serve'; it has dev, main"):
+        read(file, ["serve"])
+    with pytest.raises(UnreadableLock, match="has no extra 'web'; it has none"):
+        read(file, (), ["web"])
 
 
 def test_an_older_lock_of_poetry_is_followed_from_its_project(tmp_path: Path) -> None:
@@ -269,6 +277,8 @@ def test_a_lock_of_pip_and_one_of_pipenv(tmp_path: Path) -> None:
     file = written(tmp_path, "Pipfile.lock", json.dumps(pipenv))
     assert read(file).requirements == tuple(PINS.split())
     assert read(file, ["develop"]).requirements == (*PINS.split(), "pytest==8.4.2")
+    with pytest.raises(UnreadableLock, match="has groups and no extras"):
+        read(file, (), ["web"])
     with pytest.raises(UnreadableLock, match="no group 'nonsense'; it has default, develop"):
         read(file, ["nonsense"])
 
