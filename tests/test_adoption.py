@@ -158,6 +158,17 @@ def test_the_pages_commands_lead_a_stranger_to_a_gate(installed: Installed, serv
     assert [each["id"] for each in json.loads(done["plan"].stdout)["combinations"]] == [name]
     (record,) = map(json.loads, (service / "reports" / "results.jsonl").read_text().splitlines())
     assert record["stack"] == {"lmdeploy": "1.0", "pillow": "1.0", "torch": "1.0", "transformers": "4.57.3"}
+    for version, code in {"4.38.2": 0, "5.0.0": 1}.items():  # as a bot writes it: the project's file and its lock
+        (service / "pyproject.toml").write_text(PROJECT.replace("4.57.3", version))
+        subprocess.run([uv_binary(), "lock", "-q"], cwd=service, env=dict(installed.variables), check=True)
+        gated = installed(service, "gate", "--from-diff", "HEAD", "--retries", "0")
+        assert gated.returncode == code, gated.stdout + gated.stderr
+    git(service, "checkout", "-q", "--", "pyproject.toml", "uv.lock")
+    assert installed(service, "gate", "transformers==99.0").returncode == 2
+    (service / "Dockerfile").write_text("FROM python:3.11\nRUN pip install lmdeploy==$VERSION\n")
+    git(service, "add", "-N", "Dockerfile")
+    unread = installed(service, "gate", "--from-diff", "HEAD")
+    assert (unread.returncode, "Dockerfile" in unread.stdout) == (5, True), unread.stdout + unread.stderr
 
 
 def test_matrices_that_the_pages_show_are_valid(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - a bundle's reader asks for the types of the fields
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date  # noqa: TC003 - as above
 from types import MappingProxyType
 
@@ -101,16 +101,6 @@ class Combination:
         further = {"lock": self.lock, "cuda": self.cuda, "index": " ".join(self.indexes) if not self.lock else ""}
         further["engine"] = settings_text(self.settings)
         return axes | dict(self.packages) | {name: value for name, value in further.items() if value}
-
-    def loosened(self) -> Combination:
-        """The same where pins may give way: those of a whole stack are kept as far as other demands allow."""
-        if not self.complete:
-            return self
-        fixed = tuple(
-            each for each in self.requirements if "==" not in each or each.startswith(("lmdeploy==", "transformers=="))
-        )
-        kept = tuple(each for each in self.requirements if each not in fixed)
-        return replace(self, requirements=fixed, kept=kept, complete=False)
 
     @property
     def options(self) -> dict[str, str]:
