@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,8 @@ from harness.diagnose import Diagnosis, Evidence, classify
 from harness.diagnose.boundaries import shipped
 from harness.diagnose.commands import commands_of
 from harness.diagnose.stack import read_stack
+from harness.environments.uv import uv_binary
 
-_UV = (sys.executable, "-m", "uv")
 _LIMIT_S = 900
 
 
@@ -78,7 +77,7 @@ CASES = (
 
 
 def _environment(path: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("HOME", "LANG", "UV_CACHE_DIR") if name in os.environ}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     return {**kept, "VIRTUAL_ENV": str(path), "PATH": f"{path}/bin:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
 
 
@@ -96,7 +95,7 @@ def _tried(path: Path, code: str) -> str:
 
 def _explained(path: Path, printed: str) -> tuple[Diagnosis, list[str]]:
     listing = path.parent / "installed.txt"
-    listing.write_text(_run(path, *_UV, "pip", "freeze").stdout, encoding="utf-8")
+    listing.write_text(_run(path, uv_binary(), "pip", "freeze").stdout, encoding="utf-8")
     evidence = Evidence.from_log(printed, read_stack(listing))
     diagnosis = classify(evidence, lookup=shipped())
     return diagnosis, [command.line for command in commands_of(diagnosis, evidence.installed)]
@@ -109,10 +108,10 @@ def follow(case: Case, folder: Path) -> list[str]:
         subprocess.CalledProcessError: the environment cannot be made.
     """
     path = folder / "environment"
-    subprocess.run([*_UV, "venv", "-q", "--python", "3.11", str(path)], check=True)
+    subprocess.run([uv_binary(), "venv", "-q", "--python", "3.11", str(path)], check=True)
     for packages, options in ((case.packages, ()), (case.forced, ("--no-deps",))):
         if packages:
-            install = [*_UV, "pip", "install", "-q", *options, *packages]
+            install = [uv_binary(), "pip", "install", "-q", *options, *packages]
             subprocess.run(install, check=True, env=_environment(path), timeout=_LIMIT_S)
     printed = _tried(path, case.code)
     if not printed:
@@ -120,7 +119,7 @@ def follow(case: Case, folder: Path) -> list[str]:
     diagnosis, commands = _explained(path, printed)
     for command in commands:
         words = [word.strip('"') for word in command.split()]
-        done = _run(path, *_UV, *words[1:])
+        done = _run(path, uv_binary(), *words[1:])
         if done.returncode != 0:
             return [case.name, diagnosis.signature or "unknown", command, f"the command failed: {done.stderr[-200:]}"]
     again = _tried(path, case.code)
