@@ -1,5 +1,7 @@
 """How large and how fast a report of many combinations is: ``python -m benchmarks.report_size [--combinations 10000]``.
 
+``--machines 5`` deals the combinations out to so many machines, as a joined report has them.
+
 The records are made up. Prints the time of each step, the file's size and, where a Chromium is found, the browser's
 first paint and the time of every kind of filter. A loaded machine shows in the clock's figures; the load is printed.
 """
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playwright.sync_api import CDPSession, Page
+    from pydantic import JsonValue
 
 Result = TypeVar("Result")
 
@@ -149,9 +152,14 @@ def main() -> int:
     """Measure; 0 when every figure is within its limit, 1 otherwise."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--combinations", type=int, default=10_000)
+    parser.add_argument("--machines", type=int, default=1)
     wanted = parser.parse_args()
     records = timed("made-up records", lambda: list(grid(wanted.combinations)))
-    context = timed("context", lambda: build_context(records, generated=START, extras={"models": MODELS}))
+    others = [(f"imported/{place % wanted.machines}", record) for place, record in enumerate(records)]
+    own = [record for place, record in enumerate(records) if place % wanted.machines == 0]
+    elsewhere = [each for place, each in enumerate(others) if place % wanted.machines]
+    extras: dict[str, JsonValue] = {"models": MODELS}
+    context = timed("context", lambda: build_context(own, generated=START, extras=extras, elsewhere=elsewhere))
     text = timed("page", lambda: render_html(context))
     size = len(text.encode())
     print(f"{'file':<28}{size / 1e6:8.2f} MB")

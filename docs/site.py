@@ -17,6 +17,8 @@ PUBLISHED = (
     "docs/images/*.png",
     "benchmarks/*.json",
     "reports/README.md",
+    "reports/reference/*.html",
+    "reports/reference/*.json",
     "reports/reference/*/*.html",
     "reports/reference/*/*.json",
 )
