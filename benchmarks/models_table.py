@@ -69,6 +69,8 @@ Read from the wheels of {versions}: in which of them each engine lists the archi
 | architecture | pytorch | turbomind | miniature |
 |---|---|---|---|
 """
+SUPPORT = "backend-support"
+"""The check that compares an architecture with the engine's own list."""
 CHANGED = 0.5
 """As in the probe that compares transformers with itself."""
 
@@ -108,9 +110,12 @@ def is_red(record: Record) -> bool:
 
 
 def is_unlisted(record: Record) -> bool:
-    """Whether this lmdeploy does not have the architecture, or has it no more."""
-    verdict = verdict_of(record)
-    return verdict.stage is Stage.CONFIGURE and str(verdict.reason) == "architecture-unsupported"
+    """Whether this lmdeploy does not have the architecture, or has it no more.
+
+    The reason alone would not tell: a type that transformers does not know has the same one.
+    """
+    support = [check for stage in record.stages for check in stage.checks if check.name == SUPPORT]
+    return any(check.outcome is Status.FAIL for check in support)
 
 
 def ratio_of(record: Record) -> float | None:

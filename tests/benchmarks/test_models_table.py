@@ -29,7 +29,8 @@ LISTS = {
 def record(model: str, stack: Stack, verdict: str, facts: dict[str, Any] | None = None) -> Record:
     found = Verdict.parse(verdict)
     assert found.stage is not None
-    check = CheckRecord(name="emulation", outcome=found.status, key="", seconds=1, facts=facts or {})
+    name = "backend-support" if "not among" in verdict else "emulation"
+    check = CheckRecord(name=name, outcome=found.status, key="", seconds=1, facts=facts or {})
     return Record(
         id=f"{model}-{stack}",
         attempt=1,
@@ -62,7 +63,8 @@ WRONG = "fail/emulate/wrong-answer(logits are off)"
         (record("qwen2-vl", NEW, "pass/emulate", compared(5.2, within=False)), "*5.2*"),
         (record("glm4-moe", NEW, WRONG, compared(486.1, within=False)), "**486**"),
         (record("qwen3-next", NEW, "fail/configure/config-schema-drift(x)"), "configure"),
-        (record("hy3", OLD, "fail/configure/architecture-unsupported(x)"), "-"),
+        (record("hy3", OLD, "fail/configure/architecture-unsupported(X is not among the architectures)"), "-"),
+        (record("glm5", OLD, "fail/configure/architecture-unsupported(glm_moe_dsa)"), "configure"),
         (record("qwen", NEW, "blocked/configure/weights-missing-or-corrupt"), "?"),
         (None, ""),
     ],
@@ -98,7 +100,7 @@ def test_each_red_cell_has_its_cause_or_is_named() -> None:
     made = [
         record("glm4-moe", NEW, WRONG, compared(9, within=False)),
         record("glm4-moe", OLD, WRONG, compared(9, within=False)),
-        record("hy3", OLD, "fail/configure/architecture-unsupported(x)"),
+        record("hy3", OLD, "fail/configure/architecture-unsupported(X is not among the architectures)"),
     ]
     lines, missing = red(made, CAUSES)
     assert "- cells: 1: glm4-moe on 0.18.0 (5.17.0)" in lines
