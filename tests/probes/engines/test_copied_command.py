@@ -99,3 +99,14 @@ def test_the_share_of_the_cache_is_measured_or_made_for_the_target(gpu: float | 
         name: value for name, value in MEASURED.items() if name != "cache_max_entry_count"
     }
     assert ("was 0.0185 there" in settings.origin) == (gpu is not None)
+
+
+def test_what_the_matrix_told_the_engine_is_in_the_command() -> None:
+    ran = record("model", launch="server")
+    told = ran.model_copy(update={"axes": ran.axes | {"engine": "tp=2 session_len=8192"}})
+    knowledge = Knowledge.of(SUBJECTS, [Sighting(told)], Predictions())
+    best = choose(knowledge, "model", "pytorch", Target()).best
+    assert best is not None
+    texts = [each.text for each in commands_for(knowledge, best, None, "locks/pylock.toml")]
+    assert any("--session-len 8192" in each and "--tp 2" in each for each in texts)
+    assert any("tp=2" in each for each in texts)
