@@ -74,3 +74,11 @@ def test_files_that_are_named_exist(page: str) -> None:
 @pytest.mark.parametrize("page", sorted(TEXTS.keys() - {"CHANGELOG.md"}))  # it says which words there were
 def test_pages_speak_of_stages(page: str) -> None:
     assert OLD_WORDS.findall(TEXTS[page]) == []
+
+
+@pytest.mark.parametrize("page", ["README_zh-CN.md", "README_ja.md"])
+def test_translations_show_the_commands_of_the_readme(page: str) -> None:
+    shown, told = list(shown_commands(TEXTS["README.md"])), list(shown_commands(TEXTS[page]))
+    assert [words for words in told if words not in shown] == []
+    assert told == list(shown_commands(TEXTS["README_ja.md"]))
+    assert f"]({page})" in TEXTS["README.md"]

@@ -221,13 +221,12 @@ def tell_left(
 def print_plan(console: Console, plan: Plan, *, every: bool) -> None:
     """The plan: totals first, then what each combination will come to on this machine."""
     if every:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("combination", "stack", "expected", "on this machine"):
-            table.add_column(name, overflow="fold")
         for each in plan.planned:
-            lock = each.resolution.lock.name if each.resolution is not None and each.resolution.lock else "-"
-            table.add_row(each.combination.id, lock, escape(str(each.combination.expect)), escape(_foreseen(each)))
-        console.print(table)
+            lock = each.resolution.lock.name if each.resolution is not None and each.resolution.lock else "none"
+            console.print(f"[bold]{escape(each.combination.id)}[/]", soft_wrap=True)  # to be copied whole
+            console.print(
+                f"    {escape(_foreseen(each))}; expected {escape(str(each.combination.expect))}; stack {lock}"
+            )
         console.print()
     console.print(f"[bold]{len(plan.planned)} combinations[/]")
     for name, count in plan.counts().most_common():

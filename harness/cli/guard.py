@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import signal
 import sys
 import threading
@@ -32,11 +34,16 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
         logging.getLogger("stamina").addHandler(logging.NullHandler())  # that it tries again is nobody's concern
         try:
             code = command(*args, **kwargs) or ExitCode.OK
+            sys.stdout.flush()
         except HarnessError as error:
             click.echo(error.told(), err=True)
             code = error.exit_code
+        except BrokenPipeError:  # who reads has seen enough, such as head
+            CHILDREN.stop()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr] # it was there
+            code = ExitCode.INTERRUPTED
         except OSError as error:
-            click.echo(f"harness: {error}\nwhat was finished is kept; run again to continue", err=True)
+            click.echo(f"harness: {error}\n{_advice(error)}", err=True)
             code = ExitCode.INFRASTRUCTURE
         except (KeyboardInterrupt, Cancelled):
             _ignore_further_requests()
@@ -46,6 +53,12 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
         sys.exit(code)
 
     return run
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+        return "nothing can be written there; --reports FOLDER and the variable HARNESS_HOME name other places"
+    return "what was finished is kept; run again to continue"
 
 
 def _stop_on_request() -> None:

@@ -11,6 +11,7 @@ import click
 from harness.core.program import NAME
 from harness.matrix.project import MATRIX, Project
 from harness.matrix.quantities import gibibytes, seconds
+from harness.matrix.words import holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,11 +44,27 @@ matrix_option = click.option(
 reports_option = click.option(
     "--reports", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Where results are written."
 )
+
+
+def _expressions(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    for each in value:
+        try:
+            holds(each)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+    return value
+
+
 tags_option = click.option(
     "-t", "--tag", "tags", multiple=True, help="Only combinations with this tag (repeatable: any of)."
 )
 words_option = click.option(
-    "-k", "words", multiple=True, metavar="TEXT", help="Only ids that hold this text (all of them)."
+    "-k",
+    "words",
+    multiple=True,
+    metavar="WORDS",
+    callback=_expressions,
+    help="Only ids that hold these words, joined by and, or, not: 'lmdeploy0.18.0 and not turbomind'.",
 )
 jobs_option = click.option(
     "-j", "--jobs", type=click.IntRange(1, 64), default=None, help="Combinations at a time [default: one per core, ≤ 8]"

@@ -24,6 +24,19 @@ if TYPE_CHECKING:
     from harness.matrix.project import Project
 
 
+def failing(session: Session, pattern: str) -> Combination:
+    """The one that a pattern can mean: of several, the one that is neither excluded nor known to pass."""
+    chosen = session.select([pattern])
+    candidates = [each for each in chosen if each.excluded is None] if len(chosen) > 1 else list(chosen)
+    if len(candidates) > 1:
+        known = session.known_verdicts(candidates)
+        candidates = [each for each in candidates if known.get(each.id, "fail").startswith("fail")] or candidates
+    if len(candidates) == 1:
+        return candidates[0]
+    listed = "\n".join(f"  {each.id}" for each in candidates or chosen)
+    raise click.UsageError(f"'{pattern}' fits several combinations; which one?\n{listed}")
+
+
 @click.command()
 @click.argument("identity", metavar="ID")
 @project_options
@@ -40,7 +53,7 @@ def remedy(identity: str, project: Project, write: bool, form: str, verbose: int
     if write and (project.borrowed or project.matrix_file.suffix == ".toml"):
         raise click.UsageError(f"--apply writes into a {MATRIX} of your own, and {project.matrix_file.name} is none")
     session = Session(project)
-    (combination,) = session.select([identity])[:1]
+    combination = failing(session, identity)
     quiet = -1 if form == "json" else verbose
 
     def run_one(each: Combination) -> Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from dataclasses import replace
 from functools import reduce, wraps
@@ -19,6 +18,7 @@ from harness.cli.options import format_option, gpu_gib
 from harness.cli.output import unfiltered
 from harness.core.visible import visible
 from harness.engines import Backend
+from harness.matrix.quantities import python_version
 from harness.scan.answers.findings import Prediction
 from harness.scan.evaluation.target import DEFAULT_MODEL, PYTHON, find_target
 from harness.scan.sources.release import Library
@@ -33,9 +33,10 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 def _interpreter(_context: click.Context, _option: click.Parameter, value: str) -> str:
     """A version of Python, such as 3.11."""
-    if re.fullmatch(r"3\.\d+(?:\.\d+)?", value) is None:
-        raise click.BadParameter(f"'{value}' is not a version of Python; write e.g. 3.11")
-    return value
+    try:
+        return python_version(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 _models = click.option(

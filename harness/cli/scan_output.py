@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.engines import Backend
 from harness.scan.answers.findings import Prediction, Severity
 from harness.scan.answers.symbols import presence_of
 from harness.scan.evaluation.failures import Topic
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 _MARKS = {Prediction.PASS: "·", Prediction.WARN: "!", Prediction.FAIL: "x", Prediction.REFUSED: "-"}
 _SHOWN = 12
 _WAYS_OUT = {
-    Topic.QUANTISATION: "another engine may know it: --backend",
-    Topic.ARCHITECTURE: "another engine or release may: --backend, or lmdeploy-harness suggest without --lmdeploy",
+    Topic.QUANTISATION: "another engine may know it: {others}",
+    Topic.ARCHITECTURE: "another engine or release may: {others}, or lmdeploy-harness suggest without --lmdeploy",
     Topic.REQUIREMENT: "with it in the stack: --package NAME",
 }
 
@@ -90,7 +91,8 @@ def settlement(found: Settlement) -> str:
     lines = [f"a deadlock: none {span} satisfies everything that {what} asks (from sources)"]
     lines.append("these cannot all be met:" if len(found.conflict) > 1 else "this is never met:")
     lines.extend(f"  {each}\n    met by {_runs(found, each) or 'no version'}" for each in found.conflict)
-    lines.extend(f"  {_WAYS_OUT[each.kind]}" for each in found.conflict if each.kind in _WAYS_OUT)
+    others = " or ".join(f"--backend {each}" for each in Backend if each != found.backend)
+    lines.extend(f"  {_WAYS_OUT[each.kind].format(others=others)}" for each in found.conflict if each.kind in _WAYS_OUT)
     return "\n".join(lines)
 
 
@@ -121,15 +123,17 @@ def settlement_json(found: Settlement) -> dict[str, Any]:
 def suggestions(found: Sequence[Suggestion]) -> str:
     """The versions that remain, a line for each engine release."""
     lines = []
+    none = sorted(each.lmdeploy for each in found if each.best is None)
     for each in found:
         if each.best is None:
-            lines.append(
-                f"lmdeploy {each.lmdeploy}: no transformers version remains; lmdeploy-harness why-not tells why"
-            )
             continue
         names = [str(version.version) for version in each.versions]
+        also = f"; also {', '.join(names[1:_SHOWN])}" if names[1:] else ""
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        lines.append(f"lmdeploy {each.lmdeploy}: transformers {each.best}; also {', '.join(names[1:_SHOWN])}{more}")
+        lines.append(f"lmdeploy {each.lmdeploy}: transformers {each.best}{also}{more}")
+    if none:
+        which = str(none[0]) if len(none) == 1 else f"{none[0]} to {none[-1]}, {len(none)} releases"
+        lines.append(f"lmdeploy {which}: no transformers version remains; lmdeploy-harness why-not tells why")
     return "\n".join(lines)
 
 

@@ -56,6 +56,10 @@ def gibibytes(text: object) -> object:
     return size
 
 
+OLDEST_PYTHON = 8
+"""Minor version of the oldest that uv installs."""
+
+
 def python_version(text: str) -> str:
     """A python as uv finds one.
 
@@ -64,6 +68,10 @@ def python_version(text: str) -> str:
     """
     if not _PYTHON.fullmatch(text):
         raise ValueError(f"'{text}' is not a python version; write e.g. 3.11 or 3.11.7")
+    minor = text.split(".")[1]
+    if int(minor) < OLDEST_PYTHON:
+        meant = "; in quotes, '3.10' stays what it is" if minor == "1" else ""
+        raise ValueError(f"there is no python {text} to test on, 3.{OLDEST_PYTHON} is the oldest{meant}")
     return text
 
 

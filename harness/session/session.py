@@ -25,6 +25,7 @@ from harness.index.package_index import PackageIndex
 from harness.matrix import MatrixError, expand, load_matrix
 from harness.matrix.existence import missing_versions
 from harness.matrix.model_files import models_in
+from harness.matrix.words import holds
 from harness.pipeline.limits import LIMITS
 from harness.pipeline.services import Services
 from harness.results.store import ResultStore
@@ -166,19 +167,20 @@ class Session:
         words: Sequence[str] = (),
         among: Sequence[Combination] | None = None,
     ) -> tuple[Combination, ...]:
-        """Combinations whose id fits a pattern, that have one of the tags, and whose id holds all the words.
+        """Combinations whose id fits a pattern, that have one of the tags, and whose id holds the words.
 
         ``among`` is what they are chosen from; None: the whole matrix.
 
         Raises:
             NothingSelected: there are none.
         """
+        said = [holds(text) for text in words]
         chosen = [
             each
             for each in (self.combinations if among is None else among)
             if (not patterns or any(fnmatch.fnmatchcase(each.id, pattern) for pattern in patterns))
             and (not tags or set(tags) & set(each.tags))
-            and all(word.lower() in each.id.lower() for word in words)
+            and all(wanted(each.id) for wanted in said)
         ]
         if not chosen:
             known = sorted({tag for each in self.combinations for tag in each.tags})

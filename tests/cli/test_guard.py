@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -17,6 +21,7 @@ from harness.gate.change import UnusableChange
 from harness.index.download import IndexUnavailable
 from harness.pin.verify import NoPin
 from harness.scan.sources.release import NoSuchRelease
+from tests import ROOT
 
 
 @pytest.mark.parametrize(
@@ -33,6 +38,7 @@ from harness.scan.sources.release import NoSuchRelease
         (TrialBroken("no disk"), 4, "harness: no disk; what was tried is kept, run again to continue\n"),
         (RunBroken("no disk"), 4, "harness: no disk\nwhat was finished is kept; run again to continue\n"),
         (OSError(28, "No space left"), 4, "harness: [Errno 28] No space left\nwhat was finished is kept; run again"),
+        (OSError(30, "Read-only file system"), 4, "harness: [Errno 30] Read-only file system\nnothing can be written"),
     ],
     ids=lambda each: type(each).__name__ if isinstance(each, Exception) else "",
 )
@@ -46,3 +52,11 @@ def test_an_error_ends_with_the_code_of_its_class(error: Exception, code: int, s
     assert result.exit_code == code
     assert result.stderr.startswith(said)
     assert result.stdout == ""
+
+
+def test_a_reader_that_has_seen_enough_is_told_nothing() -> None:
+    lines = "import click\nfrom harness.cli.guard import guarded\n"
+    lines += "@click.command()\n@guarded\ndef c():\n    for n in range(100000): click.echo('line')\nc()\n"
+    shell = f"{shlex.quote(sys.executable)} -c {shlex.quote(lines)} | head -1"
+    done = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True, timeout=600, check=True)
+    assert (done.stdout, done.stderr) == ("line\n", "")
