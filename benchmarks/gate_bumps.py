@@ -163,44 +163,36 @@ def measured() -> dict[str, dict[str, Any]]:
 def note(name: str, told: dict[str, Any]) -> None:
     """Write it down beside what is there."""
     known = measured()
-    known[name] = known.get(name, {}) | told
+    known[name] = {"bump": name} | known.get(name, {}) | told
     write_atomically(FILE, json.dumps(list(known.values()), indent=1, ensure_ascii=False) + "\n")
 
 
 def table(measured: list[dict[str, Any]]) -> str:
     """As Markdown."""
-    lines = ["| bump | comparisons, stacks | no stack | really run | moved with it |", f"|{' --- |' * 5}"]
+    lines = ["| bump | comparisons | distinct stacks | without a stack | run to the end |", f"|{' --- |' * 5}"]
     for each in measured:
         package, _, version = each["bump"].partition("==")
-        others = [one.split(" ")[0] for one in each.get("moved", []) if not one.startswith(f"{package} ")]
         run = f"{each['change']} ({each['code']}): `{each['after'].split('(')[0]}`" if "change" in each else "not run"
         cells = [
             f"{package} {each['from']} → {version}" if version else each["bump"],
-            f"{each['comparisons']}, {each['stacks']}" if "stacks" in each else "",
-            str(each.get("refused") or ""),
+            *(str(each.get(name, "")) for name in ("comparisons", "stacks", "refused")),
             run,
-            (", ".join(others) if len(others) < MANY else f"{len(others)} packages")
-            or ("-" if "moved" in each else ""),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-MANY = 6
-"""Packages that are counted rather than named."""
-
-
 def main() -> None:
     """Measure, write down and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", action="append", default=[], help="bumps of this package, or 'group'")
+    parser.add_argument("--only", action="append", default=[], help="bumps of this package, one bump, or 'group'")
     parser.add_argument("--dry", action="store_true", help="run nothing")
     parser.add_argument("--run-only", action="store_true", help="only run")
     parser.add_argument("--folder", type=Path, default=Path("gate-bumps"), help="where everything goes")
     given = parser.parse_args()
     folder = given.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    cases = tuple(each for each in CASES if not given.only or each.bump.partition("==")[0] in given.only)
+    cases = tuple(each for each in CASES if not given.only or {each.bump, each.bump.partition("==")[0]} & {*given.only})
     if not given.run_only:
         for name, told in foresee(folder, cases):
             note(name, told)

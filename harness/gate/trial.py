@@ -104,7 +104,7 @@ def run_controls(
     wanted = {
         each.reference: each.control
         for each in candidates
-        if each.control is not None and each.combination is not None and _regressed(tries[each.id], each, baseline)
+        if each.control is not None and each.combination is not None and _wants_control(tries[each.id], each, baseline)
     }
     if not wanted:
         return {}
@@ -112,10 +112,13 @@ def run_controls(
     return {name: Verdict.parse(record.verdict) for name, record in zip(wanted, records, strict=True)}
 
 
-def _regressed(tries: Sequence[Record], candidate: Candidate, baseline: Baseline) -> bool:
+def _wants_control(tries: Sequence[Record], candidate: Candidate, baseline: Baseline) -> bool:
     known = baseline.combinations.get(candidate.reference)
     before = Verdict.parse(known.verdict) if known is not None else None
-    return all(compare(before, Verdict.parse(each.verdict)) is Change.REGRESSED for each in tries)
+    verdicts = [Verdict.parse(each.verdict) for each in tries]
+    if verdicts[0].stage is Stage.RESOLVE:
+        return False  # that the stack of before resolves is known: it is where the candidate comes from
+    return all(compare(before, each) is Change.REGRESSED for each in verdicts)
 
 
 def sample_again(
