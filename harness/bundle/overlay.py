@@ -67,7 +67,7 @@ class OverlayEnvironments(Environments):
         found = Environments.find(self, lock)
         if found is None:
             return None
-        return replace(found, variables=self._library_path(found.folder), complete=False)
+        return replace(found, variables=self._library_path(found.folder), behind=self._folders(), complete=False)
 
     def build(
         self,
@@ -115,12 +115,18 @@ class OverlayEnvironments(Environments):
         told = {"lock": lock.name, "seconds": seconds, "differences": differences}
         sync_file_system(folder)
         write_atomically(folder / MARKER, json.dumps(told), durable=True)
-        return Environment(folder, seconds, reused=False, variables=self._library_path(folder))
+        return Environment(
+            folder, seconds, reused=False, variables=self._library_path(folder), behind=self._folders(), complete=False
+        )
 
     def _behind(self) -> list[str]:
         """Package folders that an environment falls back on."""
         lent = [str(self.bundle / "lent")] if self.manifest.lent else []
         return [*lent, *(host_paths() if self.use_host else [])]
+
+    def _folders(self) -> tuple[Path, ...]:
+        """What its children have to see: the host's packages belong to the interpreter that runs this."""
+        return (*map(Path, self._behind()), *([Path(sys.prefix)] if self.use_host else []))
 
     def _library_path(self, folder: Path) -> dict[str, str]:
         """CUDA libraries among the carried wheels have to be found before the host's torch looks for its own."""

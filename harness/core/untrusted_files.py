@@ -38,14 +38,53 @@ def read_untrusted(folder: Path, name: str, most: int) -> bytes | None:
                 below = os.open(each, _FOLDER, dir_fd=place)
                 os.close(place)
                 place = below
-            # a pipe would block whoever opens it
-            file = os.open(last, _READ | os.O_NONBLOCK | os.O_NOCTTY, dir_fd=place)
+            return _read_in(place, last, most)
         finally:
             os.close(place)
-        with os.fdopen(file, "rb") as stream:
-            if stat.S_ISREG(os.fstat(file).st_mode):
-                return stream.read(most)
     return None
+
+
+def _read_in(place: int, name: str, most: int) -> bytes | None:
+    """The first ``most`` bytes of an ordinary file in an open folder; None where it is none.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    # a pipe would block whoever opens it
+    file = os.open(name, _READ | os.O_NONBLOCK | os.O_NOCTTY, dir_fd=place)
+    with os.fdopen(file, "rb") as stream:
+        return stream.read(most) if stat.S_ISREG(os.fstat(file).st_mode) else None
+
+
+class UnexpectedFiles(ValueError):  # noqa: N818 - says what is there
+    """What something untrusted left is not what it was to leave; the message says what it left."""
+
+
+def take_files(folder: Path, most: int) -> dict[str, bytes]:
+    """The files in a folder that holds nothing else, by name.
+
+    Raises:
+        UnexpectedFiles: it is no folder, holds a link, a folder or a pipe, or more than ``most`` bytes.
+    """
+    found: dict[str, bytes] = {}
+    try:
+        place = os.open(folder, _FOLDER)
+    except OSError as error:
+        raise UnexpectedFiles(f"no folder {folder.name}") from error
+    try:
+        for name in sorted(os.listdir(place)):  # noqa: PTH208 - of this folder, whatever its name means now
+            data = None
+            with suppress(OSError):
+                data = _read_in(place, name, most + 1)
+            if data is None:
+                raise UnexpectedFiles(f"{name}, which is no ordinary file")
+            most -= len(data)
+            if most < 0:
+                raise UnexpectedFiles("more than it should")
+            found[name] = data
+    finally:
+        os.close(place)
+    return found
 
 
 def remove_tree(path: Path) -> None:

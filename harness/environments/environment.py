@@ -48,6 +48,8 @@ class Environment:
     variables: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Environment variables its children need."""
 
+    behind: tuple[Path, ...] = ()
+    """Folders of packages that it falls back on."""
     complete: bool = True
     """It holds every file that its packages name; a bundle leaves some out."""
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.core.errors import ExitCode, HarnessError
 from harness.core.files import digest, digest_of_files, read_json, write_atomically
-from harness.core.untrusted_files import remove_tree
+from harness.core.untrusted_files import UnexpectedFiles, remove_tree, take_files
 from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import ResolveRequest
 from harness.matrix.configuration import UnusableConfiguration, read_configuration
@@ -41,6 +41,8 @@ _BESIDE = ("torch==2.8.0", "torchvision==0.23.0", "pillow", "sentencepiece")
 _MAKER = Path(__file__).parents[1] / "probes" / "miniature"
 _LIMITS = Limits(idle=300.0, memory=10 * 1024**3)
 _RESOLVE, _INSTALL = Limits(wall=300, idle=300), Limits(wall=1800, idle=1800)
+_LARGEST = 2**30
+"""Bytes of all files of one miniature; the largest has some tens of millions."""
 _EACH = 120.0
 """Seconds for one miniature; most take three."""
 
@@ -228,6 +230,7 @@ def _asked(
             limits=replace(_LIMITS, wall=_EACH * (len(names) + 1)),
             events=scratch / EVENTS,
             writable=[scratch],
+            readable=[_MAKER.parent],
         )
         found: dict[str, _Answer] = {}
         for line in report.events.splitlines():
@@ -239,7 +242,10 @@ def _asked(
             raise MakerBroken(f"the maker of miniatures did not begin: {report.end}\n{report.log[-2000:]}")
         for name in names:
             if name in found and not found[name].message:
-                keep(name, places[name])
+                try:
+                    keep(name, places[name])
+                except UnexpectedFiles as error:
+                    found[name] = found[name].model_copy(update={"message": f"its maker left {error}"})
         return found
     finally:
         with suppress(OSError):  # the next sweep tries again
@@ -266,15 +272,22 @@ def _write_request(scratch: Path, number: int, request: Mapping[str, Any]) -> Pa
 
 
 def _keep(made: Path, folder: Path) -> None:
-    """Move a finished miniature to its place, the record last."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    record = made / RECORD
-    aside = made.parent / f"{made.name}.json"
-    record.rename(aside)
-    shutil.move(made, folder)
-    shutil.move(aside, folder / RECORD)
+    """Put a finished miniature into its place, the record last.
+
+    Raises:
+        UnexpectedFiles: no maker leaves such files.
+    """
+    files = take_files(made, _LARGEST)
+    if RECORD not in files:
+        raise UnexpectedFiles(f"no {RECORD}")
+    remove_tree(folder)
+    folder.mkdir(parents=True)
+    for name in sorted(files, key=lambda each: each == RECORD):
+        (folder / name).write_bytes(files[name])
 
 
 def _keep_controls(copy: Path, made: Path, name: str) -> None:
-    write_atomically(made / f"{name}.{CONTROLS}", (copy / CONTROLS).read_text(encoding="utf-8"))
+    files = take_files(copy, _LARGEST)
+    if CONTROLS not in files:
+        raise UnexpectedFiles(f"no {CONTROLS}")
+    write_atomically(made / f"{name}.{CONTROLS}", files[CONTROLS].decode(errors="replace"))

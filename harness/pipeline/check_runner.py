@@ -220,6 +220,7 @@ class CheckRunner:
                 "VIRTUAL_ENV": str(environment.folder),
                 **environment.variables,
             },
+            readable=environment.behind,
             preloads=[each.check.preload for each in questions],
             places={
                 str(environment.folder): "<environment>",

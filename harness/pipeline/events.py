@@ -225,7 +225,7 @@ def _unsaid(stage: Stage, report: ChildReport) -> StageResult:
     return StageResult(stage=stage, outcome=status, reason=reason, message=message, seconds=report.seconds)
 
 
-def _end_means(report: ChildReport) -> tuple[Status, Reason, str]:  # noqa: PLR0911 - one for each way to end
+def _end_means(report: ChildReport) -> tuple[Status, Reason, str]:  # noqa: C901, PLR0911 - one for each way to end
     match report.end:
         case "wall":
             return Status.FAIL, Reason.TIMEOUT, f"wall limit: still running after {report.seconds:.0f} s"
@@ -243,6 +243,8 @@ def _end_means(report: ChildReport) -> tuple[Status, Reason, str]:  # noqa: PLR0
             )
         case "processes":
             return Status.FAIL, Reason.CRASH, "process ceiling: started more processes than allowed"
+        case "scratch":
+            return Status.FAIL, Reason.CRASH, "scratch ceiling: wrote more than its folder may hold"
         case "disk":
             return Status.INFRA, Reason.PLATFORM, "the disk was full when it ended"
         case "not-started":

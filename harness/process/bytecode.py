@@ -64,4 +64,5 @@ def keep_bytecode(  # noqa: PLR0913 - what is compiled, by what, and where
             environment=child_environment(home=str(scratch), scratch=str(scratch), gpu=False),
             folder=scratch,
             writable=[root] if shut_in else None,
+            readable=[scratch],
         )

@@ -23,6 +23,7 @@ import psutil
 from harness.core.files import write_atomically
 from harness.core.system import require_linux
 from harness.core.untrusted_files import read_untrusted
+from harness.process.given import given_to
 from harness.process.redaction import redact
 from harness.process.sandbox import ENTERED
 
@@ -38,20 +39,21 @@ MAX_EVENT_BYTES = 2 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a child may use: seconds, seconds without a sign of life, bytes, processes."""
+    """What a child may use: seconds, seconds without a sign of life, bytes, processes, bytes on the disk."""
 
     wall: float = 600.0
     idle: float = 180.0
     memory: int = 16 * 1024**3
     processes: int = 256
+    scratch: int = 16 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
 class ChildReport:
     """How a child ended and what it said.
 
-    ``end`` is ``exited``, ``wall``, ``idle``, ``memory``, ``processes``, ``lingered`` (said all it had to say and
-    would not exit), ``disk`` (exited while that was full), ``cancelled`` or ``not-started``.
+    ``end`` is ``exited``, ``wall``, ``idle``, ``memory``, ``processes``, ``scratch``, ``lingered`` (said all it had to
+    say and would not exit), ``disk`` (exited while that was full), ``cancelled`` or ``not-started``.
     """
 
     end: str
@@ -120,6 +122,7 @@ class Children:
         log: Path | None = None,
         events: Path | None = None,
         writable: Sequence[Path] | None = None,
+        readable: Sequence[Path] = (),
     ) -> ChildReport:
         """Run ``argv`` under a supervisor and wait for its end.
 
@@ -130,8 +133,11 @@ class Children:
             limits: what it may use.
             log: file for what it prints, without secrets; None: the report alone has it.
             events: the file it writes its events to.
-            writable: it runs without a network and can write in these folders only; where the host cannot do that it
-                runs without, unless it could before. None: it is as free as the harness.
+            writable: it runs without a network and can write in these folders only, the first of which is its
+                scratch; where the host cannot do that it runs without, unless it could before. None: it is as free as
+                the harness.
+            readable: what else of this machine it can see, beside the system's programs and libraries and what
+                ``argv`` names.
 
         Raises:
             Cancelled: :meth:`stop` was called.
@@ -144,7 +150,9 @@ class Children:
             "env": {**environment, MARK: uuid.uuid4().hex},
             "cwd": str(folder),
             "events": str(events) if events is not None else os.devnull,
-            "writable": [str(each) for each in writable] if writable is not None else None,
+            "given": given_to(argv, environment, writable, readable) if writable is not None else None,
+            "scratch": str(writable[0]) if writable else None,
+            "scratch_bytes": limits.scratch,
             "must": self._shut_in,
             "wall": limits.wall,
             "idle": limits.idle,

@@ -25,7 +25,7 @@ from harness.process.redaction import child_environment
 from harness.process.scratch import own_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PROBES = Path(__file__).parents[1] / "probes"
 _MARKED = re.compile("\n\x1e([^\x1e\n]+)\x1e\n")
@@ -35,8 +35,7 @@ LEAST_FREE = 2**20
 _END = b'{"event": "end"}'
 SWITCH = "HARNESS_SANDBOX"
 """Environment variable; ``off`` lets probes run without namespaces."""
-_WITHOUT = "none: switched off, or a GPU driver that does not start in one"
-GPU_DRIVER = "/dev/nvidiactl"
+_WITHOUT = "none: switched off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,8 @@ class ProbeCall:
     environment: Mapping[str, str] = field(default_factory=dict)
     preloads: Sequence[Sequence[str]] = ()
     """One for each of several requests."""
+    readable: Sequence[Path] = ()
+    """What of this machine they can see beside what their requests name."""
     places: Mapping[str, str] = field(default_factory=dict)
     """Folders of this machine, and what logs call them: the same failure reads the same everywhere."""
 
@@ -92,6 +93,7 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
             events=_events_of(files[0] if single else batch),
             limits=call.limits if single else replace(call.limits, wall=call.limits.wall * (len(files) + 1)),
             writable=[own] if wanted() else None,
+            readable=[scratch, PROBES, *_named(call.requests), *call.readable],
         )
         roots = [call.python.parent.parent, PROBES]
         keep_bytecode(CHILDREN, call.interpreter, scratch, own, roots, shut_in=wanted())
@@ -105,17 +107,26 @@ def run_probes(call: ProbeCall, scratch_root: Path, log: Path) -> list[ChildRepo
             remove_tree(scratch)
 
 
+def _named(value: object) -> Iterator[Path]:
+    """Every file and folder that requests name: what they are asked about."""
+    if isinstance(value, str):
+        if value.startswith("/") and "\0" not in value and "\n" not in value and os.path.lexists(value):
+            yield Path(value)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _named(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _named(each)
+
+
 def _parts(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | None]:
     return [report] if len(files) == 1 else _divided(report, files)
 
 
 def wanted() -> bool:
-    """Whether probes are to be shut in, as they are unless the user says otherwise or there is a GPU driver.
-
-    The driver does not start where ``/proc`` is read-only (seen with an H200: ``cuInit`` answers 304), and a probe that
-    cannot see the GPU would blame the stack for it.
-    """
-    return not Path(GPU_DRIVER).exists() and os.environ.get(SWITCH, "").lower() not in {"off", "0", "no"}
+    """Whether probes are to be shut in, as they are unless the user says otherwise."""
+    return os.environ.get(SWITCH, "").lower() not in {"off", "0", "no"}
 
 
 def sandbox_of_this_host(scratch_root: Path) -> str:

@@ -50,8 +50,15 @@ LINGER = 3.0
 """Seconds a child may take to exit after its last event; then it is ended, and its answers count."""
 BUSY_CPU = 0.5
 """A tree that used this many seconds of processor time since it last printed is not idle."""
-_sandbox = ModuleType("harness_sandbox")
-SourceFileLoader(_sandbox.__name__, str(Path(__file__).with_name("sandbox.py"))).exec_module(_sandbox)
+
+
+def _beside(name: str) -> Any:  # noqa: ANN401 - a module that is not imported by name
+    module = ModuleType(f"harness_{name}")
+    SourceFileLoader(module.__name__, str(Path(__file__).with_name(f"{name}.py"))).exec_module(module)
+    return module
+
+
+_sandbox, _system_calls = _beside("sandbox"), _beside("system_calls")
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -63,12 +70,18 @@ def _prctl(option: int, value: int) -> None:
 
 
 class Survey:
-    """What ``/proc`` says of every living descendant at one moment."""
+    """What ``/proc`` says of every living descendant at one moment.
 
-    def __init__(self, root: int) -> None:
+    The two processes that stand between the supervisor and a child that is shut in are kept apart.
+    """
+
+    def __init__(self, root: int, outermost: int | None = None) -> None:
         self.pids: list[int] = []
+        self.between: list[int] = []
         self.cpu = 0.0
         self.memory = 0
+        self._mapped = 0
+        apart = {outermost}
         children = _children_by_kernel if _KERNEL_LISTS_CHILDREN else _children_by_search()
         queue = children(root)
         while queue:
@@ -76,11 +89,48 @@ class Survey:
             with contextlib.suppress(OSError, ValueError, IndexError):
                 # a process may vanish between the listing and the read
                 fields = _stat(pid)
-                queue += children(pid)
-                if fields[0] != "Z":
+                below = children(pid)
+                queue += below
+                if pid in apart:
+                    apart |= set(below) if pid == outermost else set()
+                    self.between += [pid] if fields[0] != "Z" else []
+                elif fields[0] != "Z":
                     self.pids.append(pid)
                     self.cpu += (int(fields[11]) + int(fields[12])) / _TICK
                     self.memory += int(fields[21]) * _PAGE
+
+    def add_files_in_memory(self) -> None:
+        """Count files in memory as far as no process has them mapped: memfd, and what lies in /dev/shm."""
+        files: dict[tuple[int, int], int] = {}
+        mapped = shared = 0
+        for pid in self.pids:
+            with contextlib.suppress(OSError, ValueError, IndexError):  # it may vanish meanwhile
+                mapped += _shared_memory(pid)
+                files |= _memory_files(pid)
+        for pid in self.pids[:1]:
+            with contextlib.suppress(OSError):
+                told = os.statvfs(f"/proc/{pid}/root/dev/shm")
+                shared = (told.f_blocks - told.f_bfree) * told.f_frsize if self.between else 0
+        self.memory += max(0, sum(files.values()) + shared - mapped)
+
+
+def _shared_memory(pid: int) -> int:
+    """Bytes of files in memory that a process has mapped and used."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
+        told = file.read().partition("RssShmem:")[2].split()
+    return int(told[0]) * 1024 if told else 0
+
+
+def _memory_files(pid: int) -> dict[tuple[int, int], int]:
+    """The files in memory that a process holds open, by what they are, with their bytes."""
+    found: dict[tuple[int, int], int] = {}
+    for each in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - as above
+        path = f"/proc/{pid}/fd/{each}"
+        with contextlib.suppress(OSError):
+            if os.readlink(path).startswith("/memfd:"):  # noqa: PTH115 - as above
+                status = os.stat(path)  # noqa: PTH116 - as above
+                found[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return found
 
 
 _KERNEL_LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110 - Path is slow to load and to use
@@ -160,17 +210,23 @@ class Supervisor:
         self.event_size = 0
         self.said_end = 0.0
         self.cancelled = False
+        self.outermost: int | None = None
+        """The first of the two processes between this one and a child that is shut in."""
+        self.free = _free(order["scratch"])
 
     def run(self) -> dict[str, Any]:
         """Start the child, watch it, bury it, and give the account of it."""
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
         read_end, write_end = os.pipe()
+        heard, tell = os.pipe()
         try:
-            child, sandbox = self._start(write_end)
+            child, sandbox = self._start(write_end, heard, tell)
         except OSError as error:
             return {"end": "not-started", "message": str(error), "exit": None, "seconds": 0.0, "peak": 0, "leaked": 0}
         finally:
             os.close(write_end)
+            os.close(tell)
+        self.outermost = child.pid if sandbox == _sandbox.ENTERED else None
         os.set_blocking(read_end, False)
         exit_code = self._watch(child, read_end)
         seconds = time.monotonic() - self.started
@@ -180,6 +236,7 @@ class Supervisor:
             exit_code = child.wait()
         self._reap_adopted()
         self._drain(read_end)
+        exit_code, leaked = self._passed_on(heard, exit_code, leaked)
         return {
             "end": self.end or "exited",
             "exit": exit_code,
@@ -191,26 +248,32 @@ class Supervisor:
             "sandbox": sandbox,
         }
 
-    def _start(self, output: int) -> tuple[subprocess.Popen[bytes], str]:
+    def _passed_on(self, heard: int, exit_code: int, leaked: int) -> tuple[int, int]:
+        """How a child that is shut in ended, and what it left, where somebody was left to say it."""
+        told = os.read(heard, 4096) if self.outermost is not None else b""
+        os.close(heard)
+        if not told.startswith(b"\n"):
+            return exit_code, leaked
+        code, left = told.split()
+        return int(code), int(left)
+
+    def _start(self, output: int, heard: int, tell: int) -> tuple[subprocess.Popen[bytes], str]:
         """The child, and what its sandbox is: a host on which shutting in fails halfway gets a child without.
 
         Raises:
             OSError: there is no child, or it could not be shut in where it has to be.
         """
-        writable = self.order["writable"]
-        heard, tell = os.pipe()
+        given = self.order["given"]
         try:
-            return self._popen(output, tell, writable), os.read(heard, 4096).decode() if writable is not None else ""
+            child = self._popen(output, tell, given)
+            return child, os.read(heard, 4096).decode() if given is not None else ""
         except subprocess.SubprocessError as error:
             why = os.read(heard, 4096).decode()
             if self.order["must"]:
                 raise OSError(f"the sandbox of the probes before cannot be entered any more: {why}") from error
             return self._popen(output, tell, None), f"could not be entered here: {why}"
-        finally:
-            os.close(heard)
-            os.close(tell)
 
-    def _popen(self, output: int, tell: int, writable: list[str] | None) -> subprocess.Popen[bytes]:
+    def _popen(self, output: int, tell: int, given: dict[str, list[str]] | None) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             self.order["argv"],
             stdin=subprocess.DEVNULL,
@@ -219,22 +282,23 @@ class Supervisor:
             env=self.order["env"],
             cwd=self.order["cwd"],
             start_new_session=True,
-            preexec_fn=lambda: self._before_exec(tell, writable),  # noqa: PLW1509 - no threads here
+            preexec_fn=lambda: self._before_exec(tell, given),  # noqa: PLW1509 - no threads here
         )
 
-    def _before_exec(self, tell: int, writable: list[str] | None) -> None:
+    def _before_exec(self, tell: int, given: dict[str, list[str]] | None) -> None:
         """What the child does to itself before it becomes its program."""
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         _sandbox.confine()
-        if writable is not None:
+        if given is not None:
             try:
-                entered = _sandbox.enter(writable, self.order["cwd"])
+                entered = _sandbox.enter(given, self.order["cwd"], tell)
             except OSError as error:
                 os.write(tell, str(error).encode())
                 raise
-            os.write(tell, entered.encode())
-            if self.order["must"] and entered != _sandbox.ENTERED:
-                raise OSError(entered)
+            if entered:
+                _system_calls.forbid(ctypes.CDLL(None))
+            elif self.order["must"]:
+                raise OSError("there are no namespaces any more")
 
     def _watch(self, child: subprocess.Popen[bytes], stream: int) -> int | None:
         """Read until the child is gone or a limit is hit; the exit status, or None when it must be killed."""
@@ -272,23 +336,33 @@ class Supervisor:
             pass
         os.close(stream)
 
-    def _limit_hit(self) -> str:
+    def _limit_hit(self) -> str:  # noqa: PLR0911 - one for each limit
         now = time.monotonic()
         if now - self.started > self.order["wall"]:
             return "wall"
         if now < self.next_survey:
             return ""
         self.next_survey = now + SURVEY
-        survey = Survey(os.getpid())
+        survey = Survey(os.getpid(), self.outermost)
+        survey.add_files_in_memory()
         self.peak = max(self.peak, survey.memory)
         if survey.memory > self.order["memory"]:
             return "memory"
         if len(survey.pids) > self.order["processes"]:
             return "processes"
+        if self._fills_the_disk(survey.pids):
+            return "scratch"
         self._note_signs(survey, now)
         if self.said_end and now - self.said_end > LINGER:
             return "lingered"
         return "idle" if now - self.last_sign > self.order["idle"] else ""
+
+    def _fills_the_disk(self, pids: list[int]) -> bool:
+        """Whether the scratch folder holds more than it may; looked into where the disk has that much less."""
+        scratch, most = self.order["scratch"], self.order["scratch_bytes"]
+        if scratch is None or self.free - _free(scratch) <= most:
+            return False
+        return bool(_bytes_in(scratch) + sum(map(_unnamed, pids)) > most)
 
     def _note_signs(self, survey: Survey, now: float) -> None:
         with contextlib.suppress(OSError):  # no event yet: no file yet
@@ -332,7 +406,8 @@ class Supervisor:
         deadline = time.monotonic() + (GRACE if self.end != "processes" else 0.0)
         sent: tuple[signal.Signals, ...] = (signal.SIGTERM,)
         while True:
-            pids = Survey(os.getpid()).pids
+            survey = Survey(os.getpid(), self.outermost)
+            pids = survey.pids + survey.between
             if not pids:
                 return
             if time.monotonic() > deadline:
@@ -342,6 +417,35 @@ class Supervisor:
                     with contextlib.suppress(ProcessLookupError):  # gone by itself
                         os.kill(pid, each)
             time.sleep(0.02)
+
+
+def _free(folder: str | None) -> int:
+    with contextlib.suppress(OSError):  # whoever starts the child is told that its folder is not there
+        if folder is not None:
+            told = os.statvfs(folder)
+            return told.f_bavail * told.f_frsize
+    return 0
+
+
+def _bytes_in(folder: str) -> int:
+    """What the files below a folder take of the disk, as far as they can be looked at."""
+    found = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found += os.lstat(f"{place}/{name}").st_blocks * 512
+    return found
+
+
+def _unnamed(pid: int) -> int:
+    """What open files without a name take of the disk."""
+    found = 0
+    with contextlib.suppress(OSError):
+        for each in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - as above
+            with contextlib.suppress(OSError):
+                status = os.stat(f"/proc/{pid}/fd/{each}")  # noqa: PTH116 - as above
+                found += status.st_blocks * 512 if not status.st_nlink else 0
+    return found
 
 
 def main() -> int:

@@ -30,7 +30,7 @@ from harness.pipeline.checkpoints import find_checkpoint
 from harness.pipeline.services import Services
 from harness.pipeline.stack import request_of
 from harness.pipeline.worker import Worker, catalogue_digest
-from harness.process.probing import GPU_DRIVER
+from harness.process.given import GPU_DRIVER
 from harness.process.scratch import own_folder
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _become(node: str, gpus: str | None) -> None:
     os.environ[NODE] = node
     if gpus is None:
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-    elif gpus or Path(GPU_DRIVER).exists():
+    elif gpus or GPU_DRIVER.exists():
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus
     machine.cache_clear()
 
