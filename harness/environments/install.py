@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name, canonicalize_version
 from harness.core.untrusted_files import read_untrusted, remove_tree
 from harness.environments.uv import UvFailure, run_uv
 from harness.environments.wholeness import LARGEST_RECORD, METADATA
+from harness.process.probing import wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -64,7 +65,7 @@ def install(  # noqa: PLR0913 - the parts of an environment
         OSError: what was there before cannot be removed.
     """
     sync = ["pip", "sync", "--quiet", "--python", str(folder / "bin" / "python"), *sources]
-    sync += [*source_arguments(allow_source), str(requirements)]
+    sync += [*source_arguments(allow_source), *_links(), str(requirements)]
     made = _make(folder, interpreter)
     started = time.monotonic()
     if spoilt:
@@ -79,6 +80,11 @@ def install(  # noqa: PLR0913 - the parts of an environment
         left = max(1.0, limits.wall - (time.monotonic() - started))
         run_uv(sync, folder=folder.parent, timeout=left, idle=limits.idle)
     _check(folder, made, stack)
+
+
+def _links() -> list[str]:
+    """Uv's arguments where what is tested could change the files that environments share with uv's cache."""
+    return [] if wanted() else ["--link-mode", "copy"]
 
 
 def installed(folder: Path) -> Iterator[tuple[str, str]]:

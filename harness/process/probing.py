@@ -21,6 +21,7 @@ from harness.core.untrusted_files import remove_tree, temporary_folder
 from harness.process.bytecode import keep_bytecode
 from harness.process.child import CHILDREN, ChildReport, Limits, read_events
 from harness.process.compiled import lend_compiled
+from harness.process.given import GPU_DRIVER
 from harness.process.redaction import child_environment
 from harness.process.scratch import own_folder
 
@@ -34,8 +35,9 @@ LEAST_FREE = 2**20
 """Bytes; a probe that ended with fewer beside it may have failed for the want of more."""
 _END = b'{"event": "end"}'
 SWITCH = "HARNESS_SANDBOX"
-"""Environment variable; ``off`` lets probes run without namespaces."""
-_WITHOUT = "none: switched off"
+"""Environment variable; ``off`` lets probes run without namespaces, ``on`` with them beside a GPU driver, too."""
+_ON = {"on", "1", "yes"}
+_WITHOUT = "none: switched off, or a GPU driver, beside which it has to be asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,14 @@ def _parts(report: ChildReport, files: Sequence[Path]) -> list[ChildReport | Non
 
 
 def wanted() -> bool:
-    """Whether probes are to be shut in, as they are unless the user says otherwise."""
-    return os.environ.get(SWITCH, "").lower() not in {"off", "0", "no"}
+    """Whether probes are to be shut in, as they are unless the user says otherwise or there is a GPU driver.
+
+    The driver did not start where ``/proc`` is read-only (seen with an H200: ``cuInit`` answers 304), and a probe that
+    cannot see the GPU would blame the stack for it. The ``/proc`` of a namespace of processes is not; until somebody
+    saw a boot there, it is asked for by hand.
+    """
+    asked = os.environ.get(SWITCH, "").lower()
+    return asked in _ON if asked or GPU_DRIVER.exists() else True
 
 
 def sandbox_of_this_host(scratch_root: Path) -> str:

@@ -70,3 +70,12 @@ def test_what_an_earlier_attempt_left_is_not_built_upon(wheels: Path) -> None:
     (folder / SITE / "old.pth").write_text("import this")
     lay_down(wheels, "thing", {})
     assert not list(folder.rglob("old.pth"))
+
+
+@pytest.mark.parametrize(("asked", "shared"), [("on", True), ("off", False)])
+def test_where_nothing_shuts_packages_in_no_file_is_shared_with_uv_s_cache(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch, asked: str, shared: bool
+) -> None:
+    monkeypatch.setenv("HARNESS_SANDBOX", asked)
+    file = lay_down(wheels, "thing", {}) / SITE / "thing.py"
+    assert (file.stat().st_nlink > 1) is shared
