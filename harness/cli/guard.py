@@ -42,6 +42,9 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
             CHILDREN.stop()
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr] # it was there
             code = ExitCode.INTERRUPTED
+        except UnicodeEncodeError as error:
+            click.echo(f"harness: {error.object!r} is no text (UTF-8)", err=True)
+            code = ExitCode.USAGE
         except OSError as error:
             click.echo(f"harness: {error}\n{_advice(error)}", err=True)
             code = ExitCode.INFRASTRUCTURE

@@ -6,6 +6,7 @@ never changed afterwards.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -18,6 +19,23 @@ def _canonical(text: str) -> str:
     return str(Verdict.parse(text))
 
 
+def _numbered(value: JsonValue) -> JsonValue:
+    """The value, if all its numbers are ones that can be written down again."""
+    waiting: list[JsonValue] = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, float) and not math.isfinite(each):
+            raise ValueError(f"{each} is no number")
+        if isinstance(each, int) and abs(each) >= _COUNTABLE:
+            raise ValueError("a number of more than 19 digits")
+        if isinstance(each, list | dict):
+            waiting += each.values() if isinstance(each, dict) else each
+    return value
+
+
+_COUNTABLE = 10**19
+Told = Annotated[JsonValue, AfterValidator(_numbered)]
+"""A fact: JSON of any shape, whose numbers are numbers."""
 VerdictText = Annotated[str, AfterValidator(_canonical)]
 """A verdict in its canonical string form (see :mod:`harness.core.verdict`)."""
 
@@ -25,7 +43,7 @@ VerdictText = Annotated[str, AfterValidator(_canonical)]
 class Frozen(BaseModel):
     """Never changed once made, and nothing in it that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FrameRecord(Frozen):
@@ -80,7 +98,7 @@ class CheckRecord(Frozen):
     """Wall time of the answer when it was found."""
     peak_memory_mib: float | None = None
     """Peak resident memory of the child's process tree, MiB."""
-    facts: dict[str, JsonValue] = {}
+    facts: dict[str, Told] = {}
     """What the probe found out: names, versions, prompts, answers, latencies in seconds."""
     exception: ExceptionRecord | None = None
     diagnosis: DiagnosisRecord | None = None
