@@ -15,7 +15,6 @@ from harness.core.errors import ExitCode, HarnessError
 from harness.core.untrusted_files import read_untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 METADATA = ".dist-info"
@@ -37,34 +36,47 @@ class NotWhole(HarnessError):  # noqa: N818 - says what it is
 
 
 def lacking(folder: Path) -> dict[str, str]:
-    """Packages, a file of which is gone or changed, with the first such file."""
+    """Packages, a file of which is gone or changed, with the first such file.
+
+    A file that several packages install (two builds of NCCL) is as one of them says.
+    """
     found: dict[str, str] = {}
     for site in folder.glob("lib/python*/site-packages"):
-        for each in sorted(site.glob(f"*{METADATA}")):
-            spoilt = next(_spoilt(folder, site, each.name), None)
+        listed = {each.name: _files(folder, site, each.name) for each in sorted(site.glob(f"*{METADATA}"))}
+        told: dict[str, list[list[str]]] = {}
+        for files in listed.values():
+            for path, row in files.items():
+                told.setdefault(path, []).append(row)
+        for metadata, files in listed.items():
+            record = os.path.relpath(site / metadata / "RECORD", folder)
+            spoilt = (
+                record if not files else next((path for path in files if not _is_as(folder, path, told[path])), None)
+            )
             if spoilt is not None:
-                found[str(canonicalize_name(each.name.removesuffix(METADATA).rpartition("-")[0]))] = spoilt
+                package = metadata.removesuffix(METADATA).rpartition("-")[0]
+                found[str(canonicalize_name(package))] = os.path.relpath(folder / spoilt, site)
     return found
 
 
-def _spoilt(folder: Path, site: Path, metadata: str) -> Iterator[str]:
-    """Files of one package that are not as its RECORD says."""
+def _files(folder: Path, site: Path, metadata: str) -> dict[str, list[str]]:
+    """What one package's RECORD says of each file in the environment; nothing where it cannot be read."""
     record = read_untrusted(site, f"{metadata}/RECORD", LARGEST_RECORD)
-    if not record:
-        yield f"{metadata}/RECORD"
-        return
     try:
-        rows = list(csv.reader(record.decode(errors="surrogateescape").splitlines()))
+        rows = list(csv.reader((record or b"").decode(errors="surrogateescape").splitlines()))
     except csv.Error:
-        yield f"{metadata}/RECORD"
-        return
-    for name, *told in rows:
+        return {}
+    found: dict[str, list[str]] = {}
+    for name, *told in (row for row in rows if row):
         path = os.path.normpath(os.path.join(site, name))  # noqa: PTH118 - of text, thousands of times
         inside = os.path.relpath(path, folder)
-        if "\0" in name or inside.startswith(os.pardir):
-            continue  # not in the environment, so never a part of it
-        if not _is_as_told(folder, path, inside, told):
-            yield name
+        if "\0" not in name and not inside.startswith(os.pardir):  # else it is not in the environment
+            found[inside] = told
+    return found
+
+
+def _is_as(folder: Path, inside: str, told: list[list[str]]) -> bool:
+    """Whether a file is as one of the packages that have it says."""
+    return any(_is_as_told(folder, os.path.join(folder, inside), inside, each) for each in told)  # noqa: PTH118 - as above
 
 
 def _is_as_told(folder: Path, path: str, inside: str, told: list[str]) -> bool:

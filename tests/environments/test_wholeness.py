@@ -73,3 +73,17 @@ def test_what_a_package_says_falsely_of_itself_is_told_once(tmp_path: Path, lock
     with pytest.raises(NotWhole, match="RECORD"):
         built(tmp_path, lock).demand_whole()
     built(tmp_path, lock).demand_whole()  # new: what is wrong with it now is the package's own
+
+
+@pytest.mark.usefixtures("lock")
+def test_a_file_of_two_packages_is_as_one_of_them_says(tmp_path: Path) -> None:
+    make_wheel(tmp_path / "wheels", "some_thing_else", "1.0", {"some_thing/__init__.py": "x = 22"})
+    request = ResolveRequest(str(INTERPRETER), ("some-thing", "some-thing-else"))
+    both = Resolver(tmp_path / "more-answers").resolve(request, Limits()).lock
+    assert both is not None
+    built(tmp_path, both)
+    again = built(tmp_path, both)
+    again.demand_whole()
+    (again.folder / FILE).write_text("x = 333\n")
+    with pytest.raises(NotWhole, match="__init__"):
+        again.demand_whole()
