@@ -183,12 +183,10 @@ def _let_go(*kept: int) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     for number in range(3):
         os.dup2(null, number)
-    highest = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    begin = 3
-    for each in sorted(kept):
-        os.closerange(begin, each)
-        begin = each + 1
-    os.closerange(begin, min(highest, 2**20))
+    for each in os.listdir("/proc/self/fd"):  # noqa: PTH208 - as above
+        if int(each) not in {0, 1, 2, *kept}:
+            with contextlib.suppress(OSError):  # that of the listing itself
+                os.close(int(each))
 
 
 def _read_only_can_be_asked_for(libc: ctypes.CDLL) -> bool:
