@@ -30,6 +30,11 @@ CREDENTIALS = (
     ".kube/config",
     ".ssh/id_ed25519",
 )
+_NOT_OUTSIDE = """
+import os
+if len([each for each in os.listdir("/proc") if each.isdigit()]) > 9 or os.getpid() > 9:
+    raise SystemExit("this is no sandbox")
+"""
 PLANTED = "planted in the home"
 
 
@@ -40,8 +45,10 @@ def raised(record: Record) -> list[str]:
 
 def _alone(setting: Setting, code: str, limits: Limits) -> ChildReport:
     """Run code as a child that is shut in, with limits that a matrix cannot set; what it wrote is removed."""
+    children = Children()
+    children._shut_in = True  # what runs here would end everything of the user's outside
     with temporary_folder("child-", setting.ground.folder) as folder:
-        return Children().run(
+        return children.run(
             [sys.executable, "-I", "-c", code], environment={}, folder=folder, limits=limits, writable=[folder]
         )
 
@@ -69,11 +76,12 @@ def other_processes(setting: Setting, tally: Tally) -> None:
         }.items():
             for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP) if "{signal}" in code else (0,):
                 with tally.injection(f"{name} {number}"):
-                    told = f"import os, signal\n{code.format(signal=int(number))}"
+                    told = f"{_NOT_OUTSIDE}\nimport os, signal\n{code.format(signal=int(number))}"
                     report = _alone(setting, told, Limits(wall=30, idle=6))
                     alive = victim.poll() is None and Path(f"/proc/{victim.pid}/stat").read_text().split()[2] == "S"
                     tally.escaped += not alive
                     expect(alive, "it reached another process")
+                    expect("this is no sandbox" not in report.log, f"it was not shut in: {report.sandbox}")
                     expect(report.end in {"exited", "idle"}, f"it ended by {report.end}")  # it can stop itself
     finally:
         victim.kill()
