@@ -52,3 +52,5 @@ class Manifest(_BundlePart):
     models: list[str] = Field(description="names of the model specs that travel")
     make_weights: list[str] = []
     """Models whose random weights are to be made on the host."""
+    card: int | None = None
+    """The only capability for which libraries keep machine code, 90 for 9.0; None: all."""

@@ -150,6 +150,8 @@ class OverlayEnvironments(Environments):
                 found[name] = f"{present} without {', '.join(trimmed[name])}"
             elif present != version:
                 found[name] = present
+        if self.manifest.card is not None:
+            found["machine code"] = f"for cards of capability {self.manifest.card / 10:.1f} alone"
         return found
 
 

@@ -6,6 +6,7 @@ into the stream as they are inside, and the stream as a whole is compressed: ver
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import io
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import harness
+from harness.bundle.cuda_code import LIBRARY, blank_other_cards
 from harness.bundle.manifest import MANIFEST
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 SOURCE = Path(harness.__file__).parent
 SUMS = "SHA256SUMS"
+UNPACK = "unpack.py"
 COMPRESSION = ({"id": lzma.FILTER_LZMA2, "preset": 1, "dict_size": 128 * 2**20},)
 """Wide and shallow: 7 MB/s a core. A CUDA library of 352 MB becomes 41 MB, and 36 MB with 3.6 times the work."""
 
@@ -121,27 +124,51 @@ def write_bundle(  # noqa: PLR0913 - one keyword for each thing that travels
         travelling += [("wheels", path) for _, path in sorted(wheels.items())]
         for folder, path in travelling:
             left_out = trimmed.get(path.name, []) if folder == "wheels" else []
-            _add_wheel(archive, f"{folder}/{path.name}", path, left_out, stored=compress)
+            _add_wheel(archive, f"{folder}/{path.name}", path, left_out, stored=compress, card=manifest.card)
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in writer.parts]
     (out / SUMS).write_text("\n".join(sums) + "\n")
-    shutil.copy(Path(__file__).with_name("unpack.py"), out / "unpack.py")
+    shutil.copy(Path(__file__).with_name(UNPACK), out / UNPACK)
     return writer.parts
 
 
-def rewrite(wheel: Path, target: IO[bytes], *, left_out: Iterable[str] = (), stored: bool = False) -> None:
-    """Write the wheel without those files, its RECORD in keeping; ``stored`` leaves its files uncompressed."""
+def rewrite(
+    wheel: Path, target: IO[bytes], *, left_out: Iterable[str] = (), stored: bool = False, card: int | None = None
+) -> None:
+    """Write the wheel without those files, its RECORD in keeping.
+
+    Args:
+        wheel: the file.
+        target: where to.
+        left_out: names of files that are left out.
+        stored: leave the files uncompressed.
+        card: leave out machine code that a card of that capability (90 for 9.0) cannot run.
+    """
     missing = set(left_out)
+    changed: dict[str, str] = {}
     compression = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(target, "w", compression) as made:
         record = next(name for name in source.namelist() if name.endswith(".dist-info/RECORD"))
         for item in source.infolist():
-            if item.filename not in missing and item.filename != record:
-                with source.open(item) as content, made.open(_same(item, compression), "w") as copy:
+            if item.filename in missing or item.filename == record:
+                continue
+            with source.open(item) as content, made.open(_same(item, compression), "w") as copy:
+                if card is None or not LIBRARY.search(item.filename):
                     shutil.copyfileobj(content, copy, 1 << 20)
+                    continue
+                library = bytearray(content.read())
+                if blank_other_cards(library, card):
+                    changed[item.filename] = _hash(library)
+                copy.write(library)
         rows = [row for row in csv.reader(source.read(record).decode().splitlines()) if row and row[0] not in missing]
+        rows = [[row[0], changed[row[0]], *row[2:]] if row[0] in changed else row for row in rows]
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
         made.writestr(_same(source.getinfo(record), compression), text.getvalue())
+
+
+def _hash(data: bytes | bytearray) -> str:
+    """As RECORD has it."""
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
 
 
 def _same(item: zipfile.ZipInfo, compression: int) -> zipfile.ZipInfo:
@@ -161,12 +188,14 @@ def _stream(writer: PartWriter, *, compress: bool) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def _add_wheel(archive: tarfile.TarFile, name: str, path: Path, left_out: Iterable[str], *, stored: bool) -> None:
-    if not left_out and not stored:
+def _add_wheel(  # noqa: PLR0913 - what becomes of a wheel
+    archive: tarfile.TarFile, name: str, path: Path, left_out: Iterable[str], *, stored: bool, card: int | None
+) -> None:
+    if not left_out and not stored and card is None:
         archive.add(path, name, filter=_plain)
         return
     with tempfile.TemporaryFile() as made:
-        rewrite(path, made, left_out=left_out, stored=stored)
+        rewrite(path, made, left_out=left_out, stored=stored, card=card)
         item = tarfile.TarInfo(name)
         item.size = made.tell()
         item.mode = 0o644

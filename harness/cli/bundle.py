@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import requires
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 from packaging.requirements import Requirement
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from harness import __version__
 from harness.bundle.arrivals import take
@@ -21,13 +23,16 @@ from harness.bundle.carry import (
     WheelStore,
     WheelUnavailable,
     choose,
-    host_packages,
     to_lend,
     wheel_version,
 )
+from harness.bundle.carry import host_packages as host_packages_of
 from harness.bundle.kept_manifests import keep_manifest
 from harness.bundle.manifest import Manifest, PackedCombination, PackedStack
-from harness.bundle.pack import write_bundle
+from harness.bundle.pack import SUMS, UNPACK, write_bundle
+from harness.bundle.proposal import left_out, sizes, trimmed
+from harness.bundle.recipes import described
+from harness.bundle.remote import RemoteHost
 from harness.cli.guard import guarded
 from harness.cli.options import SelectedIds, matrix_option, project_options, selection_options
 from harness.core.verdict import Stage
@@ -35,6 +40,7 @@ from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import ResolveRequest
 from harness.matrix.models import FAMILIES, MINIATURES, CanaryWeights, MiniatureWeights, RandomWeights
 from harness.matrix.project import Project
+from harness.miniatures.make import Maker
 from harness.pipeline.limits import LIMITS
 from harness.pipeline.stack import resolve
 from harness.results.store import ResultStore
@@ -77,20 +83,24 @@ def _a_version(_context: click.Context, _parameter: click.Parameter, value: str 
 @click.option(
     "--keep", multiple=True, metavar="PATTERN", help=f"Host's own, whatever its version [{' '.join(HOST_KEEPS)}]."
 )
-@click.option("--leave-out", multiple=True, metavar="PATTERN", help="Packages that the tests can do without.")
+@click.option("--leave-out", multiple=True, metavar="PATTERN", help="More packages that the tests can do without.")
+@click.option("--whole", is_flag=True, help="Leave out and trim only what is named, not what no boot of these loads.")
 @click.option("--carry", multiple=True, metavar="PATTERN", help="Packages that travel whatever the rest says.")
 @click.option(
     "--lend",
     multiple=True,
     metavar="PATTERN",
-    help="Packages of which one serves all stacks: the newest, or NAME==VERSION.",
+    help="Packages of which one serves all stacks: the newest, NAME==VERSION, or a wheel's file.",
 )
+@click.option("--card", metavar="CAPABILITY", help="Only machine code that such a card runs, for example 9.0.")
 @click.option("--compress", is_flag=True, help="Make the parts as small as can be; takes minutes for gigabytes.")
 @click.option("--trim", multiple=True, metavar="PACKAGE:FILES", help="Files to take out of a wheel, as a pattern.")
 @click.option(
     "--part-mb", type=click.IntRange(1, 100_000), default=60, show_default=True, help="Size of a part, 10^6 bytes."
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("bundle"), show_default=True)
+@click.option("--on", "host", metavar="HOST", help="Pack for a host that ssh reaches, run there, and import.")
+@click.option("--run", "run_arguments", metavar="ARGUMENTS", default="", help="With --on: what the run there is given.")
 @guarded
 def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     selection: SelectedIds,
@@ -101,22 +111,48 @@ def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
     leave_out: tuple[str, ...],
     carry: tuple[str, ...],
     lend: tuple[str, ...],
+    card: str | None,
     compress: bool,
     trim: tuple[str, ...],
     part_mb: int,
     out: Path,
+    whole: bool,
+    host: str | None,
+    run_arguments: str,
 ) -> None:
     """Pack the chosen combinations for a host without a network.
 
     Copy the parts, SHA256SUMS and unpack.py to the host and run 'python3 unpack.py' there; bring results.tar.gz back
-    and give it to 'lmdeploy-harness import'.
+    and give it to 'lmdeploy-harness import'. With --on HOST all of that is done over ssh.
     """
+    if host is not None and (host_packages is not None or python is not None):
+        raise click.UsageError("--on asks the host itself; leave --host-packages and --python out")
+    if run_arguments and host is None:
+        raise click.UsageError("--run goes with --on")
+    remote = RemoteHost(host) if host is not None else None
+    python = remote.python().rpartition(".")[0] if remote is not None else python
     session = Session(Project.found(matrix_file))
     chosen = [each for each in session.select(*selection) if each.excluded is None]
-    luggage = Luggage(_host(host_packages), keep or HOST_KEEPS, leave_out, carry, trim=_trims(trim))
-    parts = _pack(session, chosen, python, luggage, lend, out, part_mb * 1_000_000, compress=compress)
+    proposed, trims = ({}, {}) if whole else _proposed(session, chosen)
+    for name, what_for in proposed.items():
+        click.echo(f"left out: {name}, for {what_for}", err=True)
+    packages = host_packages_of(remote.packages()) if remote is not None else _host(host_packages)
+    trims = {name: (*trims.get(name, ()), *_trims(trim).get(name, ())) for name in {*trims, *_trims(trim)}}
+    luggage = Luggage(packages, keep or HOST_KEEPS, (*leave_out, *proposed), carry, trim=trims)
+    parts = _pack(session, chosen, python, luggage, lend, out, part_mb * 1_000_000, compress=compress, card=_card(card))
     size = sum(path.stat().st_size for path in parts)
     click.echo(f"{len(chosen)} combinations in {len(parts)} parts, {size / 1e6:.1f} MB, in {out}")
+    if remote is None:
+        return
+    remote.send([*parts, out / SUMS, out / UNPACK])
+    remote.run(shlex.split(run_arguments))
+    _import(remote.fetch(out), None, session.project)
+
+
+def _proposed(session: Session, chosen: Sequence[Combination]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """What these combinations do without: packages with what they are for, and files by package."""
+    architectures = {session.models[each.model].architecture for each in chosen}
+    return left_out(architectures), trimmed({str(each.backend) for each in chosen})
 
 
 @click.command("import")
@@ -133,6 +169,10 @@ def import_command(source: Path, name: str | None, project: Project) -> None:
     """
     if name is not None and (Path(name).name != name or name.startswith(".")):
         raise click.UsageError(f"--name {name!r} is no plain name; write one without slashes")
+    _import(source, name, project)
+
+
+def _import(source: Path, name: str | None, project: Project) -> None:
     taken = take(source, project.reports, project.state, name)
     page = Publisher(ResultStore(project.reports), Session(project)).publish()
     words = "were here already" if taken.known else "records taken"
@@ -149,6 +189,7 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
     part_bytes: int,
     *,
     compress: bool,
+    card: int | None,
 ) -> list[Path]:
     store = WheelStore(session.project.state / "wheels")
     packed: list[PackedCombination] = []
@@ -165,14 +206,19 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
     if not packed:
         raise click.UsageError("nothing to pack: the resolver refuses every chosen combination")
     version = python or packed[0].combination.python
-    lent = to_lend(locks.values(), [each for each in lend if "==" not in each], version)
-    lent |= _exactly(session, [each for each in lend if "==" in each], version)
-    luggage = replace(luggage, lent={name: str(wheel_version(wheel)) for name, wheel in lent.items()})
+    own = _own_wheels([each for each in lend if each.endswith(".whl")])
+    named = [each for each in lend if not each.endswith(".whl")]
+    lent = to_lend(locks.values(), [each for each in named if "==" not in each], version)
+    lent |= _exactly(session, [each for each in named if "==" in each], version)
+    versions = {name: str(wheel_version(wheel)) for name, wheel in lent.items()}
+    luggage = replace(luggage, lent={**versions, **{name: version for name, (version, _) in own.items()}})
     stacks: dict[str, PackedStack] = {}
     wheels: dict[str, Path] = {}
     for name, lock in locks.items():
         stacks[name], files = choose(lock, roots[name], version, luggage, store)
         wheels |= files
+    for name, size in sizes({name: path.stat().st_size for name, path in wheels.items()}):
+        click.echo(f"{size / 1e6:6.1f} MB  {name}", err=True)
     specs = {name: session.models[name] for name in sorted({each.combination.model for each in packed})}
     random = [name for name, spec in specs.items() if isinstance(spec.weights, RandomWeights)]
     manifest = Manifest(
@@ -184,16 +230,20 @@ def _pack(  # noqa: PLR0913, PLR0917 - the parts a bundle is made of
         lent=dict(luggage.lent),
         models=list(specs),
         make_weights=random,
+        card=card,
     )
     keep_manifest(session.project.state, manifest)
     return write_bundle(
         out,
         manifest,
         wheels=wheels,
-        lent=[store.fetch(wheel) for wheel in lent.values()],
+        lent=[
+            *(store.fetch(wheel) for name, wheel in lent.items() if name not in own),
+            *(file for _, file in own.values()),
+        ],
         runtime=_runtime(session, version, store, luggage.host, weights=bool(random)),
         locks={name: lock.text for name, lock in locks.items()},
-        files=_model_files(session.project, specs) | _miniatures(session.project.weights, specs),
+        files=_model_files(session.project, specs) | _miniatures(session, specs),
         part_bytes=part_bytes,
         compress=compress,
     )
@@ -249,8 +299,9 @@ def _model_files(project: Project, specs: Mapping[str, ModelSpec]) -> dict[str, 
     return {f"models/{name}": path for name, path in found.items()}
 
 
-def _miniatures(weights: Path, specs: Mapping[str, ModelSpec]) -> dict[str, Path]:
+def _miniatures(session: Session, specs: Mapping[str, ModelSpec]) -> dict[str, Path]:
     """The miniatures that are made, by their path in the bundle; the others are named."""
+    weights = session.project.weights
     names = [name for name, spec in specs.items() if isinstance(spec.weights, MiniatureWeights)]
     missing = [name for name in names if not (weights / name).is_dir()]
     if missing:
@@ -258,14 +309,42 @@ def _miniatures(weights: Path, specs: Mapping[str, ModelSpec]) -> dict[str, Path
             f"not made here, and without a checkpoint there (lmdeploy-harness weights NAME): {' '.join(missing)}",
             err=True,
         )
-    return {f"state/weights/{name}/{path.name}": path for name in names for path in (weights / name).glob("*")}
+    made = {name: weights / name for name in names if name not in missing}
+    maker = Maker(session.resolver, session.environments, session.project.scratch)
+    folders = described(made, session.project.state / "recipes", maker)
+    return {f"state/weights/{name}/{path.name}": path for name, folder in folders.items() for path in folder.glob("*")}
+
+
+def _own_wheels(files: Sequence[str]) -> dict[str, tuple[str, Path]]:
+    """Version and file of wheels on this machine, by name."""
+    found: dict[str, tuple[str, Path]] = {}
+    for each in files:
+        file = Path(each)
+        try:
+            name, version, *_ = parse_wheel_filename(file.name)
+        except InvalidWheelFilename as error:
+            raise click.UsageError(f"--lend {each}: {error}") from error
+        if not file.is_file():
+            raise click.UsageError(f"--lend {each}: there is no such file")
+        found[str(name)] = str(version), file
+    return found
+
+
+def _card(text: str | None) -> int | None:
+    """A compute capability as compilers count it: 90 for 9.0."""
+    if text is None:
+        return None
+    major, dot, minor = text.partition(".")
+    if not (dot and major.isdecimal() and minor.isdecimal()):
+        raise click.UsageError(f"--card takes a compute capability such as 9.0, not {text!r}")
+    return int(major) * 10 + int(minor)
 
 
 def _host(listing: Path | None) -> dict[str, str]:
     if listing is None:
         return {}
     try:
-        return host_packages(json.loads(listing.read_text()))
+        return host_packages_of(json.loads(listing.read_text()))
     except (ValueError, KeyError, TypeError) as error:
         raise click.UsageError(f"{listing} is not the output of 'pip list --format json': {error}") from error
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from harness.bundle.manifest import FORMAT, MANIFEST, Manifest
 from harness.bundle.overlay import OverlayEnvironments, PackedResolver, host_paths
+from harness.bundle.recipes import make
 from harness.cli.console import display, make_console, print_summary
 from harness.cli.guard import exit_code, guarded
 from harness.core.files import read_json
@@ -80,6 +81,11 @@ class HostSession(Session):
         """Built from the wheels that travelled, before the host's own packages."""
         return OverlayEnvironments(self.project.environments, self.bundle, self.manifest, self.use_host)
 
+    def make_miniatures(self, combinations: Sequence[Combination]) -> dict[str, str]:
+        """Make the weights of the miniatures that the combinations ask for, with the host's own torch; why not."""
+        folders = [self.project.weights / name for name in sorted({each.model for each in combinations})]
+        return make(folders, sys.executable, max(1, (os.cpu_count() or 1) // 2), host_paths())
+
     def make_weights(self, combinations: Sequence[Combination]) -> None:
         """Make the random weights that the combinations ask for, with the host's own numpy and safetensors.
 
@@ -137,6 +143,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     session = HostSession(project, jobs, fresh=fresh, measure=measure, bundle=bundle, use_host=not ignore_host_packages)
     chosen = session.select(patterns, tags, words)
     session.make_weights(chosen)
+    for name, why in session.make_miniatures(chosen).items():
+        click.echo(f"no miniature of {name}: {why}", err=True)
     records = run_all(session, chosen, display(1), publish=False, make=False)  # made ones travelled
     partial = results / ".results.tar.gz"
     with tarfile.open(partial, "w:gz") as archive:

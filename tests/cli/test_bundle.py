@@ -20,3 +20,13 @@ def test_usage_errors_say_what_to_do(mini_project: MiniProject, run_harness: Har
     refused = run_harness(mini_project, "import", "no.tar.gz")
     assert refused.returncode == 2
     assert "cannot be read as the results of a bundle" in refused.stderr
+    for arguments, words in (
+        (("--on", "gpu-host", "--python", "3.12"), "--on asks the host itself"),
+        (("--run", "-j 4"), "--run goes with --on"),
+        (("--card", "hopper"), "--card takes a compute capability such as 9.0, not 'hopper'"),
+        (("--lend", "no.whl"), "--lend no.whl: "),
+        (("--lend", "mini-1.0-py3-none-any.whl"), "there is no such file"),
+    ):
+        refused = run_harness(mini_project, "bundle", *arguments)
+        assert refused.returncode == 2, refused.stderr
+        assert words in refused.stderr
