@@ -53,5 +53,5 @@ class Check:
 
 ENGINE_MODULES = Check("engine-modules", (Stage.IMPORT,), "engines.imports:engine_modules", Needs.BACKEND | Needs.GPU)
 MODEL_REQUIREMENTS = Check("model-requirements", (Stage.IMPORT,), "engines.imports:model_requirements", Needs.IMPORTS)
-BOOTS = Needs.BACKEND | Needs.CHECKPOINT | Needs.GPU | Needs.SETTINGS
+BOOTS = Needs.BACKEND | Needs.CHECKPOINT | Needs.GPU | Needs.SETTINGS | Needs.ASKED
 TWO_PASS = Check("two-pass", (Stage.BOOT, Stage.SEE, Stage.STRUCTURE), "engines.two_pass:two_pass", BOOTS)

@@ -29,6 +29,8 @@ class Settings(BaseModel):
     """A share, below 1, of the memory that is free once the weights are loaded; or a number of blocks."""
     quant_policy: Literal[0, 4, 8, 16, 17, 42] | None = None
     """How the cache is stored, by lmdeploy's numbers: 0 as it is, 4 and 8 in so many bits, newer ones from 0.14."""
+    enable_prefix_caching: bool | None = None
+    """Whether blocks of the cache are used again by requests that begin alike."""
 
     @property
     def fields(self) -> dict[str, JsonValue]:

@@ -14,7 +14,7 @@ from harness.engines import Check, Needs
 from harness.environments.interpreters import find_interpreter
 from harness.matrix.models import MiniatureWeights
 from harness.pipeline.checkpoints import Checkpoint, folder_digest, model_request
-from harness.pipeline.checks import launch_style
+from harness.pipeline.checks import cards_of, launch_style
 from harness.pipeline.events import read_report
 from harness.pipeline.limits import limits_of
 from harness.probes.engines.settings import SMALLEST_CACHE_MIB, WORKSPACE_MIB
@@ -258,7 +258,7 @@ class CheckRunner:
         """The answer, with what was seen on the card."""
         assert self.gpu_pool is not None  # noqa: S101 - _wants_gpu has looked
         budget = gpu_budget_mib(question.subject)
-        with self.gpu_pool.lease(budget, alone=self.measure) as lease:
+        with self.gpu_pool.lease(budget, cards=cards_of(question.subject.combination), alone=self.measure) as lease:
             call = replace(call, environment={**call.environment, **lease.variables})
             report = run_probes(call, self.scratch, log)[0]
         if report is None:

@@ -68,3 +68,8 @@ def needs_weights(combination: Combination, stage: Stage) -> bool:
     """Whether ``stage`` is the first that works on a checkpoint."""
     checks = combination.backend.engine.checks
     return stage is next(check.stages[0] for check in checks if Needs.CHECKPOINT in check.needs)
+
+
+def cards_of(combination: Combination) -> int:
+    """How many GPUs a boot takes."""
+    return int(str(combination.settings.get("tp", 1)))

@@ -15,7 +15,7 @@ from harness.environments.lock import InvalidLock
 from harness.environments.uv import UvFailure
 from harness.environments.wholeness import NotWhole
 from harness.pipeline.check_runner import CheckCall, Subject
-from harness.pipeline.checks import ASKED_STAGES, checks_of, needs_gpu, needs_weights
+from harness.pipeline.checks import ASKED_STAGES, cards_of, checks_of, needs_gpu, needs_weights
 from harness.pipeline.stack import UV_MEANS, ask, install
 
 if TYPE_CHECKING:
@@ -184,9 +184,9 @@ class Pipeline:
         if (needs_gpu(self.combination, stage) or left) and not machine().gpus:
             message = "no NVIDIA GPU is visible on this machine (asked through NVML)"
             return self._harness_stage(stage, Status.BLOCKED, Reason.DRIVER_OR_GPU, message, 0.0, detail="")
-        cards = self.combination.settings.get("tp", 1)
-        if stage is Stage.BOOT and machine().gpus and cards != 1:
-            message = f"tp={cards} takes {cards} GPUs, and a boot is given one; serve it by hand with the launch script"
+        cards, there = cards_of(self.combination), len(machine().gpus)
+        if stage is Stage.BOOT and there and cards > there:
+            message = f"tp={cards} takes {cards} GPUs, and this machine has {there}"
             return self._harness_stage(stage, Status.BLOCKED, Reason.DRIVER_OR_GPU, message, 0.0, detail=f"tp={cards}")
         return None
 

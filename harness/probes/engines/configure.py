@@ -7,10 +7,12 @@ driver is missing, because the extension's ImportError is swallowed.
 from __future__ import annotations
 
 import inspect
+import json
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
-from ..running.events import Blocked, Events, summary
+from ..running.events import Blocked, Events, Failed, summary
 from . import gpu_stand_ins
 from .backend import engine_module
 from .settings import told_settings
@@ -23,6 +25,8 @@ DTYPE = "float16"
 SHOWN_SETTINGS = 40
 UNNAMED = "other"
 """What a model spec calls a quantisation that is none of LMDeploy's."""
+LANGUAGE_MODEL = ("text_config", "llm_config", "thinker_config")
+"""Parts of a configuration that describe the language model of one that takes images."""
 
 
 def wanted_folder(request: Request) -> str:
@@ -58,12 +62,30 @@ def model_config(request: Request, events: Events) -> None:
         folder = wanted_folder(request)
         stand_ins = gpu_stand_ins.install(triton=False)
         if request.engine.get("asked"):
-            events.fact("asked", told_settings(request.engine, request.engine["asked"]))
+            events.fact("told", told_settings(request.engine, request.engine["asked"]))
+            require_whole_heads(folder, int(request.engine["asked"].get("tp", 1)))
         found = engine_module(request.backend).configuration(request, folder, events)
         events.fact("stand_ins", stand_ins)
         events.fact("model_config", found)
         if stand_ins["used"]:
             answer.message = "GPU queries were answered by stand-ins"
+
+
+def require_whole_heads(folder: str, cards: int) -> None:
+    """What both engines demand of ``tp`` when they load the weights: each card has whole heads, or all share one.
+
+    Raises:
+        Failed: the heads cannot be divided so.
+    """
+    told = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
+    parts = [told, *(told[name] for name in LANGUAGE_MODEL if isinstance(told.get(name), dict))]
+    parts += [part["text_config"] for part in parts if isinstance(part.get("text_config"), dict)]
+    heads = next((int(part["num_attention_heads"]) for part in parts[::-1] if part.get("num_attention_heads")), 0)
+    groups = next((int(part["num_key_value_heads"]) for part in parts[::-1] if part.get("num_key_value_heads")), heads)
+    for count, what in ((heads, "attention heads"), (groups, "key-value heads")):
+        shared = what == "key-value heads" and count and cards % count == 0
+        if count % cards and not shared:
+            raise Failed(f"tp={cards} does not divide the model's {count} {what}", "serving-stack-semantics")
 
 
 def call_with_trust(function: Any, folder: str, request: Request, *others: Any) -> Any:

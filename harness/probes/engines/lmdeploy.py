@@ -24,7 +24,7 @@ from ..smoke.question import Question, Reply
 from .imports import versions
 from .model_folder import named_folder, takes
 from .preprocess import messages
-from .settings import engine_settings
+from .settings import engine_settings, read_back
 
 if TYPE_CHECKING:
     from ..running.request import Request
@@ -43,10 +43,11 @@ class LmdeployEngine:
     every request has to come from the event loop of the first.
     """
 
-    def __init__(self, pipeline: Any, answer_seconds: float, *, dtype: str = "auto") -> None:
+    def __init__(self, pipeline: Any, answer_seconds: float, *, dtype: str = "auto", quant_policy: int = 0) -> None:
         self.pipeline = pipeline
         self.answer_seconds = answer_seconds
         self.dtype = dtype
+        self.quant_policy = quant_policy
         self._waiting: "queue.SimpleQueue[Asked]" = queue.SimpleQueue()
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -80,7 +81,7 @@ class LmdeployEngine:
 
     def encode(self, text: str) -> List[int]:
         """Ids of a text, as a request without a chat template makes them."""
-        holder = getattr(self.pipeline, "async_engine", self.pipeline)
+        holder = holder_of(self.pipeline)
         return [int(number) for number in holder.tokenizer.encode(text, add_bos=True)]
 
     def go_on(self, text: str, count: int) -> List[int]:
@@ -98,7 +99,7 @@ class LmdeployEngine:
 
     def logits(self, ids: List[int]) -> Any:
         """Logits of every position of a prompt, float32, as an array."""
-        holder = getattr(self.pipeline, "async_engine", self.pipeline)
+        holder = holder_of(self.pipeline)
         call = getattr(holder, "async_get_logits", None) or holder._async_get_logits  # noqa: SLF001 - up to 0.11
         with at_temperature_one(call):
             told = self.pipeline._run(coro=call(input_ids=[ids]))  # noqa: SLF001 - the engine's own loop
@@ -217,10 +218,17 @@ def boot(request: Request, events: Events) -> LmdeployEngine:
         },
     )
     seconds = float(request.options.get("answer_seconds", ANSWER_SECONDS))
-    engine = LmdeployEngine(pipeline, seconds, dtype=str(used.get("dtype", "auto")))
-    if actual != request.backend:
+    engine = LmdeployEngine(
+        pipeline, seconds, dtype=str(used.get("dtype", "auto")), quant_policy=int(used.get("quant_policy", 0))
+    )
+    try:
+        if actual != request.backend:
+            raise Failed(f"asked for {request.backend}, got {actual} ({kind})", "backend-substituted")
+        if request.engine.get("asked"):
+            events.fact("read_back", read_back(holder_of(pipeline).engine, request.engine["asked"]))
+    except Failed:
         engine.close()
-        raise Failed(f"asked for {request.backend}, got {actual} ({kind})", "backend-substituted")
+        raise
     return engine
 
 
@@ -254,9 +262,14 @@ def at_temperature_one(call: Any) -> Iterator[None]:
         names["GenerationConfig"] = kind
 
 
+def holder_of(pipeline: Any) -> Any:
+    """What holds the engine: a part of the pipeline class from 0.12, the pipeline itself before."""
+    return getattr(pipeline, "async_engine", pipeline)
+
+
 def running_engine(pipeline: Any) -> "tuple[str, str]":
     """The backend that really runs, and its class, read from the engine object."""
-    holder = getattr(pipeline, "async_engine", pipeline)  # a pipeline class of its own from 0.12
+    holder = holder_of(pipeline)
     kind = type(holder.engine)
     package, _, rest = kind.__module__.partition(".")
     told = rest.partition(".")[0] if package == "lmdeploy" else str(getattr(holder, "backend", "unknown"))

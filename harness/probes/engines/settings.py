@@ -19,6 +19,10 @@ WORKSPACE_MIB = 2560
 SMALLEST_CACHE_MIB = 256
 CACHE_SHARE = 0.8
 """lmdeploy's own default share, never exceeded."""
+HOLDERS = ("scheduler_config", "cache_config", "backend_config", "model_config", "engine_config")
+"""Attributes of an engine that keep what it made of its settings; the last one holds what it was told."""
+CALLED = {"session_len": "max_session_len", "max_batch_size": "max_batches"}
+"""What the pytorch engine calls some of them."""
 
 
 def engine_settings(request: Request) -> Tuple[Any, Dict[str, Any]]:
@@ -37,6 +41,27 @@ def engine_settings(request: Request) -> Tuple[Any, Dict[str, Any]]:
         used["cache_max_entry_count"] = round(cache_share(free, told["budget_mib"], told["weights_mib"]), 5)
     used.update(asked)
     return kind(**used), used
+
+
+def read_back(engine: Any, asked: Mapping[str, Any]) -> Dict[str, Any]:
+    """What the engine that came up has for each setting that was asked for.
+
+    Raises:
+        Failed: it has another value.
+    """
+    found: Dict[str, Any] = {}
+    for name in asked:
+        for holder in (getattr(engine, each, None) for each in HOLDERS):
+            key = next((each for each in (name, CALLED.get(name)) if each and hasattr(holder, each)), None)
+            if key is not None:
+                value = getattr(holder, key)
+                found[name] = value if isinstance(value, (bool, int, float)) else str(value).replace("torch.", "")
+                break
+    other = {name: value for name, value in found.items() if value != asked[name] and asked[name] != "auto"}
+    if other:
+        words = ", ".join(f"{name}={asked[name]} and the engine has {value}" for name, value in other.items())
+        raise Failed(f"asked for {words}", "serving-stack-semantics")
+    return found
 
 
 def told_settings(engine: Mapping[str, Any], asked: Mapping[str, Any]) -> Dict[str, Any]:

@@ -20,6 +20,10 @@ CONFIG = "config.json"
 PROMPT = "text"
 COSTS = {"float16": 1.0, "bfloat16": 8.0}
 """What a precision costs, in float16's: transformers' own bfloat16 is 6.4 to 8.2 times as far from its float32."""
+CACHE_COSTS = {0: 1.0, 8: 22.0, 4: 370.0}
+"""What a cache in so many bits costs at most: its step (a 255th or 15th of a range of 5.4 deviations) is so many times
+as wide as float16's.
+"""
 NEAR = 4.0
 """Two tokens are nearly equal where their logits differ by less than this times what the precision costs: two standard
 deviations of how far decoding and prefill, each off by that much for either token, are apart. Transformers' own
@@ -37,6 +41,8 @@ class Measured(Protocol):
 
     dtype: str
     """What it computes in."""
+    quant_policy: int
+    """How it stores its cache, by lmdeploy's numbers."""
 
     def logits(self, ids: List[int]) -> Any:
         """Logits of every position, float32, as an array."""
@@ -58,9 +64,10 @@ def numbers(engine: Measured, folder: str) -> Dict[str, Any]:
     own = json.loads(Path(folder, RECORD).read_text(encoding="utf-8"))["reference"][PROMPT].get("float16")
     if not own:
         return {"wrong": [], "not_compared": "transformers has no float16 of its own for this architecture"}
-    if engine.dtype not in COSTS:
-        return {"wrong": [], "not_compared": f"what {engine.dtype} costs is not known"}
-    usual = float(own["typical"]) * COSTS[engine.dtype]
+    if engine.dtype not in COSTS or engine.quant_policy not in CACHE_COSTS:
+        told = f"{engine.dtype} with a cache of policy {engine.quant_policy}"
+        return {"wrong": [], "not_compared": f"what {told} costs is not known"}
+    usual = float(own["typical"]) * COSTS[engine.dtype] * CACHE_COSTS[engine.quant_policy]
     kept = importlib.import_module("safetensors.numpy").load_file(str(Path(folder, LOGITS)))
     theirs, experts = kept[f"{PROMPT}.logits"], chooses_experts(folder)
     answer = engine.go_on(WORDS, TOKENS)  # first: in 0.18.0 a request for logits spoils the one that comes after it

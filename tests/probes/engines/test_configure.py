@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.probes.engines import configure, turbomind
+from harness.probes.running.events import Failed
 from tests.probes.samples import Session, install, request_for, results, written
 
 if TYPE_CHECKING:
@@ -94,3 +96,24 @@ def test_support_is_read_from_the_versions_own_lists(
     assert (told.result["outcome"], told.result["message"]) == (outcome, words)
     assert told.result["reason"] == (None if outcome == "pass" else "architecture-unsupported")
     assert told.facts["backend_support"]["pytorch_architectures"] == ["Arch"]
+
+
+@pytest.mark.parametrize(
+    ("told", "cards", "refused"),
+    [
+        ({"num_attention_heads": 4, "num_key_value_heads": 2}, 2, None),
+        ({"num_attention_heads": 8, "num_key_value_heads": 2}, 4, None),
+        ({"num_attention_heads": 4, "num_key_value_heads": 2}, 3, "tp=3 does not divide the model's 4 attention heads"),
+        ({"text_config": {"num_attention_heads": 12, "num_key_value_heads": 3}}, 2, "3 key-value heads"),
+        ({"architectures": ["Mamba"]}, 2, None),
+    ],
+)
+def test_heads_that_the_cards_do_not_divide_are_refused(
+    tmp_path: Path, told: dict[str, object], cards: int, refused: str | None
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    if refused is None:
+        configure.require_whole_heads(str(tmp_path), cards)
+    else:
+        with pytest.raises(Failed, match=refused):
+            configure.require_whole_heads(str(tmp_path), cards)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,3 +63,17 @@ def test_what_the_matrix_tells_the_engine_is_tried_in_its_configuration() -> Non
     assert settings.told_settings(engine, {"session_len": 64}) == {"session_len": 64}
     with pytest.raises(Failed, match="PytorchEngineConfig has no tp"):
         settings.told_settings(engine, {"tp": 2})
+
+
+def test_what_an_engine_has_is_read_back_and_another_value_fails() -> None:
+    engine = SimpleNamespace(
+        scheduler_config=SimpleNamespace(max_session_len=1024),
+        cache_config=SimpleNamespace(quant_policy=8, max_batches=2),
+        model_config=SimpleNamespace(dtype="torch.bfloat16"),
+        engine_config=SimpleNamespace(session_len=None, tp=1),
+    )
+    asked = {"session_len": 1024, "quant_policy": 8, "max_batch_size": 2, "dtype": "bfloat16"}
+    assert settings.read_back(engine, asked) == asked
+    assert settings.read_back(engine, {"dtype": "auto"}) == {"dtype": "bfloat16"}
+    with pytest.raises(Failed, match="asked for tp=2 and the engine has 1"):
+        settings.read_back(engine, {"tp": 2})

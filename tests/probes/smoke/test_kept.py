@@ -26,6 +26,7 @@ class FakeEngine:
     off: float = 0.0
     decoded: list[int] = field(default_factory=lambda: [1, 1])
     dtype: str = "float16"
+    quant_policy: int = 0
     far: tuple[int, ...] = ()
 
     def logits(self, ids: list[int]) -> Any:
@@ -86,7 +87,14 @@ def test_bfloat16_may_be_eight_times_as_far_off_and_what_is_not_known_is_not_com
     assert kept.numbers(FakeEngine(table, off=0.03, dtype="bfloat16"), str(folder))["wrong"] == []
     assert len(kept.numbers(FakeEngine(table, off=0.2, dtype="bfloat16"), str(folder))["wrong"]) == 1
     found = kept.numbers(FakeEngine(table, dtype="auto"), str(folder))
-    assert found == {"wrong": [], "not_compared": "what auto costs is not known"}
+    assert found == {"wrong": [], "not_compared": "what auto with a cache of policy 0 costs is not known"}
+
+
+def test_a_cache_of_few_bits_may_cost_what_its_step_is_wider(folder: Path, table: Any) -> None:
+    assert kept.numbers(FakeEngine(table, off=0.2, quant_policy=8), str(folder))["wrong"] == []
+    assert len(kept.numbers(FakeEngine(table, off=0.5, quant_policy=8), str(folder))["wrong"]) == 1
+    assert kept.numbers(FakeEngine(table, off=0.5, quant_policy=4), str(folder))["wrong"] == []
+    assert "policy 16" in kept.numbers(FakeEngine(table, quant_policy=16), str(folder))["not_compared"]
 
 
 def test_a_decoded_token_that_is_not_the_first_choice_is_wrong_unless_experts_explain_one(
