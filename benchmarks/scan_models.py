@@ -100,7 +100,7 @@ def by_model(rows: Sequence[Comparison]) -> list[str]:
         sums = truth.summary(own)
         foreseen = [row for row in own if row.kind == "right" and row.truth == "fail"]
         names = ", ".join(
-            f"{row}" for row in dict.fromkeys(row.names[0].rpartition("transformers.models.")[2] for row in foreseen)
+            f"`{row}`" for row in dict.fromkeys(row.names[0].rpartition("transformers.models.")[2] for row in foreseen)
         )
         cells = [model, sums["pairs"], sums["hard_failures"], names, sums["misses"], sums["false_alarms"]]
         lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
