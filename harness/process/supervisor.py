@@ -31,7 +31,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from harness.process.survey import Survey
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -58,106 +58,13 @@ def _beside(name: str) -> Any:  # noqa: ANN401 - a module that is not imported b
     return module
 
 
-_sandbox, _system_calls = _beside("sandbox"), _beside("system_calls")
-_TICK = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_sandbox, _survey, _system_calls = _beside("sandbox"), _beside("survey"), _beside("system_calls")
 
 
 def _prctl(option: int, value: int) -> None:
     # Linux only; elsewhere the process group and the closing pipe still do most of the work.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-
-
-class Survey:
-    """What ``/proc`` says of every living descendant at one moment.
-
-    The two processes that stand between the supervisor and a child that is shut in are kept apart.
-    """
-
-    def __init__(self, root: int, outermost: int | None = None) -> None:
-        self.pids: list[int] = []
-        self.between: list[int] = []
-        self.cpu = 0.0
-        self.memory = 0
-        self._mapped = 0
-        apart = {outermost}
-        children = _children_by_kernel if _KERNEL_LISTS_CHILDREN else _children_by_search()
-        queue = children(root)
-        while queue:
-            pid = queue.pop()
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                # a process may vanish between the listing and the read
-                fields = _stat(pid)
-                below = children(pid)
-                queue += below
-                if pid in apart:
-                    apart |= set(below) if pid == outermost else set()
-                    self.between += [pid] if fields[0] != "Z" else []
-                elif fields[0] != "Z":
-                    self.pids.append(pid)
-                    self.cpu += (int(fields[11]) + int(fields[12])) / _TICK
-                    self.memory += int(fields[21]) * _PAGE
-
-    def add_files_in_memory(self) -> None:
-        """Count files in memory as far as no process has them mapped: memfd, and what lies in /dev/shm."""
-        files: dict[tuple[int, int], int] = {}
-        mapped = shared = 0
-        for pid in self.pids:
-            with contextlib.suppress(OSError, ValueError, IndexError):  # it may vanish meanwhile
-                mapped += _shared_memory(pid)
-                files |= _memory_files(pid)
-        for pid in self.pids[:1]:
-            with contextlib.suppress(OSError):
-                told = os.statvfs(f"/proc/{pid}/root/dev/shm")
-                shared = (told.f_blocks - told.f_bfree) * told.f_frsize if self.between else 0
-        self.memory += max(0, sum(files.values()) + shared - mapped)
-
-
-def _shared_memory(pid: int) -> int:
-    """Bytes of files in memory that a process has mapped and used."""
-    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
-        told = file.read().partition("RssShmem:")[2].split()
-    return int(told[0]) * 1024 if told else 0
-
-
-def _memory_files(pid: int) -> dict[tuple[int, int], int]:
-    """The files in memory that a process holds open, by what they are, with their bytes."""
-    found: dict[tuple[int, int], int] = {}
-    for each in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - as above
-        path = f"/proc/{pid}/fd/{each}"
-        with contextlib.suppress(OSError):
-            if os.readlink(path).startswith("/memfd:"):  # noqa: PTH115 - as above
-                status = os.stat(path)  # noqa: PTH116 - as above
-                found[status.st_dev, status.st_ino] = status.st_blocks * 512
-    return found
-
-
-_KERNEL_LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110 - Path is slow to load and to use
-
-
-def _stat(pid: int) -> list[str]:
-    """Fields of ``/proc/PID/stat`` from the third (the state) on."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - Path is slow to load and to use
-        return file.read().rpartition(")")[2].split()
-
-
-def _children_by_kernel(pid: int) -> list[int]:
-    found: list[int] = []
-    for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - Path is slow to load and to use
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:  # noqa: PTH123
-            found += [int(each) for each in file.read().split()]
-    return found
-
-
-def _children_by_search() -> Callable[[int], list[int]]:
-    """The same from one look at all processes, for kernels that do not list children."""
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):  # noqa: PTH208 - Path is slow to load and to use
-        if entry.isdigit():
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                children.setdefault(int(_stat(int(entry))[1]), []).append(int(entry))
-    return lambda pid: children.get(pid, [])
 
 
 class Log:
@@ -212,7 +119,7 @@ class Supervisor:
         self.cancelled = False
         self.outermost: int | None = None
         """The first of the two processes between this one and a child that is shut in."""
-        self.free = _free(order["scratch"])
+        self.free = _survey.free(order["scratch"])
 
     def run(self) -> dict[str, Any]:
         """Start the child, watch it, bury it, and give the account of it."""
@@ -343,7 +250,7 @@ class Supervisor:
         if now < self.next_survey:
             return ""
         self.next_survey = now + SURVEY
-        survey = Survey(os.getpid(), self.outermost)
+        survey = _survey.Survey(os.getpid(), self.outermost)
         survey.add_files_in_memory()
         self.peak = max(self.peak, survey.memory)
         if survey.memory > self.order["memory"]:
@@ -360,9 +267,9 @@ class Supervisor:
     def _fills_the_disk(self, pids: list[int]) -> bool:
         """Whether the scratch folder holds more than it may; looked into where the disk has that much less."""
         scratch, most = self.order["scratch"], self.order["scratch_bytes"]
-        if scratch is None or self.free - _free(scratch) <= most:
+        if scratch is None or self.free - _survey.free(scratch) <= most:
             return False
-        return bool(_bytes_in(scratch) + sum(map(_unnamed, pids)) > most)
+        return bool(_survey.bytes_in(scratch) + sum(map(_survey.unnamed, pids)) > most)
 
     def _note_signs(self, survey: Survey, now: float) -> None:
         with contextlib.suppress(OSError):  # no event yet: no file yet
@@ -394,7 +301,7 @@ class Supervisor:
     def _left_behind() -> int:
         """How many descendants outlive the child, once those that were just leaving have left."""
         deadline = time.monotonic() + 0.3
-        while (left := len(Survey(os.getpid()).pids)) and time.monotonic() < deadline:
+        while (left := len(_survey.Survey(os.getpid()).pids)) and time.monotonic() < deadline:
             time.sleep(0.02)
         return left
 
@@ -406,7 +313,7 @@ class Supervisor:
         deadline = time.monotonic() + (GRACE if self.end != "processes" else 0.0)
         sent: tuple[signal.Signals, ...] = (signal.SIGTERM,)
         while True:
-            survey = Survey(os.getpid(), self.outermost)
+            survey = _survey.Survey(os.getpid(), self.outermost)
             pids = survey.pids + survey.between
             if not pids:
                 return
@@ -417,35 +324,6 @@ class Supervisor:
                     with contextlib.suppress(ProcessLookupError):  # gone by itself
                         os.kill(pid, each)
             time.sleep(0.02)
-
-
-def _free(folder: str | None) -> int:
-    with contextlib.suppress(OSError):  # whoever starts the child is told that its folder is not there
-        if folder is not None:
-            told = os.statvfs(folder)
-            return told.f_bavail * told.f_frsize
-    return 0
-
-
-def _bytes_in(folder: str) -> int:
-    """What the files below a folder take of the disk, as far as they can be looked at."""
-    found = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                found += os.lstat(f"{place}/{name}").st_blocks * 512
-    return found
-
-
-def _unnamed(pid: int) -> int:
-    """What open files without a name take of the disk."""
-    found = 0
-    with contextlib.suppress(OSError):
-        for each in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - as above
-            with contextlib.suppress(OSError):
-                status = os.stat(f"/proc/{pid}/fd/{each}")  # noqa: PTH116 - as above
-                found += status.st_blocks * 512 if not status.st_nlink else 0
-    return found
 
 
 def main() -> int:
