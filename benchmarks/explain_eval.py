@@ -56,6 +56,8 @@ class Report(BaseModel):
 
     source: str
     split: Split
+    series: int = 4
+    """Which collection it came with; the first four are not told apart."""
     family: Annotated[tuple[Reason, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
     """Those that are right; empty where nothing failed."""
     says: tuple[str, ...] = ()
@@ -111,12 +113,15 @@ def _within(commands: Iterable[str], wanted: str) -> bool:
 @click.command()
 @click.option("--offline", is_flag=True, help="Ask no index for the versions of names.")
 @click.option("--all", "every", is_flag=True, help="List every answer that is not right.")
-def main(*, offline: bool, every: bool) -> None:
+@click.option("--series", type=int, help="Only the texts of one collection.")
+def main(*, offline: bool, every: bool, series: int | None) -> None:
     """Measure explain on public reports."""
     library = None if offline else Library()
     lookup: Lookup = shipped() if library is None else InTurn(shipped(), NamesOfReleases(library))
     rows: dict[Split, list[tuple[Report, Diagnosis, Grade]]] = defaultdict(list)
     for report in load():
+        if series is not None and report.series != series:
+            continue
         evidence = Evidence.from_log(report.text)
         diagnosis = classify(evidence, lookup=lookup)
         rows[report.split].append((report, diagnosis, grade(report, diagnosis, evidence)))
