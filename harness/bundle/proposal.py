@@ -18,11 +18,13 @@ class Dispensable:
     what_for: str
     needed_by: tuple[str, ...] = ()
     """Patterns of the architectures whose boot loads it."""
+    several_cards: bool = False
+    """Whether a boot on several cards loads it, of whatever model."""
 
 
 _LINEAR = ("Qwen3Next*", "Qwen3_5*", "InternS2*", "DeepseekV32*", "DeepseekV4*", "GlmMoeDsa*", "Kimi*")
 DISPENSABLE = (
-    Dispensable("ray", "engines on several hosts"),
+    Dispensable("ray", "engines on several cards or hosts", several_cards=True),
     Dispensable("rdkit", "molecules", ("InternS1*", "InternS2*")),
     Dispensable("tilelang", "linear and sparse attention", _LINEAR),
     Dispensable("z3-solver", "tilelang", _LINEAR),
@@ -36,12 +38,18 @@ ARCHIVES = ("*.a",)
 """What a linker takes; nothing loads it."""
 
 
-def left_out(architectures: Collection[str]) -> dict[str, str]:
-    """Packages that these architectures do without, with what they are for."""
+def left_out(architectures: Collection[str], *, several_cards: bool = False) -> dict[str, str]:
+    """Packages that these architectures do without, with what they are for.
+
+    Args:
+        architectures: of the models.
+        several_cards: whether a boot takes more than one, on which the pytorch engine starts its processes with Ray.
+    """
     return {
         each.package: each.what_for
         for each in DISPENSABLE
-        if not any(fnmatch.fnmatchcase(name, pattern) for name in architectures for pattern in each.needed_by)
+        if not (several_cards and each.several_cards)
+        and not any(fnmatch.fnmatchcase(name, pattern) for name in architectures for pattern in each.needed_by)
     }
 
 

@@ -41,6 +41,7 @@ from harness.environments.resolve import ResolveRequest
 from harness.matrix.models import FAMILIES, MINIATURES, CanaryWeights, MiniatureWeights, RandomWeights
 from harness.matrix.project import Project
 from harness.miniatures.make import Maker
+from harness.pipeline.checks import cards_of
 from harness.pipeline.limits import LIMITS
 from harness.pipeline.stack import resolve
 from harness.results.store import ResultStore
@@ -152,7 +153,8 @@ def bundle_command(  # noqa: PLR0913, PLR0917 - one parameter for each option
 def _proposed(session: Session, chosen: Sequence[Combination]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     """What these combinations do without: packages with what they are for, and files by package."""
     architectures = {session.models[each.model].architecture for each in chosen}
-    return left_out(architectures), trimmed({str(each.backend) for each in chosen})
+    several = any(cards_of(each) > 1 for each in chosen)
+    return left_out(architectures, several_cards=several), trimmed({str(each.backend) for each in chosen})
 
 
 @click.command("import")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from harness.core.verdict import Stage
 from harness.engines import lmdeploy
 from harness.engines.check import TWO_PASS, Check, Needs
@@ -14,6 +16,8 @@ class PytorchSettings(Settings):
 
     eager_mode: bool | None = None
     """Without CUDA graphs."""
+    distributed_executor_backend: Literal["uni", "mp", "ray"] | None = None
+    """What starts its processes on several cards; by itself it takes Ray."""
 
 
 _PRELOAD_OF_GRAPH = ("harness_probes.engines.graph_preload",)

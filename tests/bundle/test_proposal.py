@@ -10,6 +10,7 @@ def test_a_package_travels_where_one_of_the_models_loads_it() -> None:
     some = left_out({"LlamaForCausalLM", "Qwen3NextForCausalLM", "GptOssForCausalLM"})
     assert {"tilelang", "z3-solver", "openai-harmony"}.isdisjoint(some)
     assert "rdkit" in some
+    assert "ray" not in left_out({"LlamaForCausalLM"}, several_cards=True)
 
 
 def test_turbomind_s_libraries_travel_where_it_boots() -> None:

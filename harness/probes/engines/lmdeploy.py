@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import queue
 import threading
 import time
@@ -197,6 +198,7 @@ def boot(request: Request, events: Events) -> LmdeployEngine:
     events.fact("versions", versions())
     lmdeploy = importlib.import_module("lmdeploy")
     folder = named_folder(request, events)
+    shorten_ray_folder(request.scratch)
     settings, used = engine_settings(request)
     trust = {"trust_remote_code": request.model.trust_remote_code}
     events.progress(f"starting {request.backend}")
@@ -240,6 +242,16 @@ def require_driver() -> None:
     """
     if not driver_present():
         raise Blocked("this machine has no NVIDIA driver, and lmdeploy's engines need a GPU", NO_DRIVER)
+
+
+def shorten_ray_folder(scratch: str) -> None:
+    """Let Ray, which starts the pytorch engine's processes on several cards, keep its sockets in scratch.
+
+    It takes the folder for temporary files, and a socket's path has 107 characters: too few for one that deep. The name
+    given here is short, and that folder's for as long as this process lives.
+    """
+    opened = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY)
+    os.environ["RAY_TMPDIR"] = f"/proc/{os.getpid()}/fd/{opened}"
 
 
 def generation_settings(max_new_tokens: int) -> Any:

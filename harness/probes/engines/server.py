@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 from ..running.events import Events, Failed
 from ..smoke.question import Question, Reply
 from .imports import versions
-from .lmdeploy import ANSWER_SECONDS, require_driver
+from .lmdeploy import ANSWER_SECONDS, require_driver, shorten_ray_folder
 from .model_folder import named_folder
 from .preprocess import data_url
 from .settings import engine_settings, flags
@@ -153,6 +153,7 @@ def boot(request: Request, events: Events) -> Server:
     require_driver()
     events.fact("versions", versions())
     folder = named_folder(request, events)
+    shorten_ray_folder(request.scratch)
     _, used = engine_settings(request)
     port = free_port()
     told = os.path.join(request.scratch, "engine.json")

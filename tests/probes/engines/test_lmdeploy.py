@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
+import socket
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,6 @@ from tests.probes.samples import install, request_for, results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 @dataclass
@@ -176,3 +178,17 @@ def test_an_engine_without_a_driver_blocks(events: Events, tmp_path: Path, monke
     monkeypatch.setattr(lmdeploy, "driver_present", lambda: False)
     two_pass.two_pass(request_for(tmp_path), events)
     assert results(events) == [("boot", "blocked", "driver-or-gpu-unavailable")]
+
+
+def test_a_socket_of_ray_has_room_for_its_name_in_a_deep_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    deep = tmp_path.joinpath(*["a-folder-of-a-probe"] * 5)
+    deep.mkdir(parents=True)
+    lmdeploy.shorten_ray_folder(str(deep))
+    place = Path(os.environ["RAY_TMPDIR"], "ray", "session_2026-11-27_21-20-48_121517_3246800", "sockets")
+    place.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(place / "plasma_store"))
+    assert [each.name for each in deep.rglob("plasma_store")] == ["plasma_store"]
