@@ -50,7 +50,7 @@ COMBINATIONS, MATRIX_TROUBLE = matrix_parameters(ROOT / "matrix.yaml")
 @nox.session(venv_backend="none")
 @nox.parametrize("combination", COMBINATIONS)
 def matrix(session: nox.Session, combination: str) -> None:
-    """Take one combination of matrix.yaml through the stages (all of them: nox -s matrix)."""
+    """Take one combination through the stages."""
     if MATRIX_TROUBLE:
         session.error(MATRIX_TROUBLE)
     run_session(session, ROOT / "matrix.yaml", combination)

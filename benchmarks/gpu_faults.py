@@ -28,7 +28,7 @@ import pynvml
 
 from harness.bundle.manifest import MANIFEST
 from harness.cli.bundle_host import HostSession
-from harness.cli.console import display
+from harness.cli.progress import display
 from harness.core.verdict import Stage
 from harness.environments.interpreters import NAMED
 from harness.matrix.combination import Timeout

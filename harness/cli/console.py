@@ -1,17 +1,14 @@
-"""What a person sees while combinations run, and the summary afterwards."""
+"""How verdicts, the summary of a run and a plan look on a console."""
 
 from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
 from rich.table import Table
 
@@ -20,12 +17,12 @@ from harness.core.verdict import Stage, Status, Verdict
 from harness.core.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from rich.console import ConsoleOptions, RenderableType
 
-    from harness.core.records import Record, StageRecord
+    from harness.core.records import Record
     from harness.matrix import Combination
     from harness.scheduling.budget import Budget
     from harness.session.plan import Plan, Planned
@@ -60,11 +57,6 @@ def make_console(*, stderr: bool = False) -> Console:
     return InertConsole(file=file, width=width, soft_wrap=not terminal, highlight=False, emoji=False)
 
 
-def display(verbosity: int) -> Callable[[int], RunDisplay]:
-    """What shows a run on standard error; -1 says nothing."""
-    return lambda total: RunDisplay(make_console(stderr=True), total, verbosity)
-
-
 def verdict_text(record: Record) -> str:
     """The verdict, coloured; an unexpected one says what was expected."""
     verdict = Verdict.parse(record.verdict)
@@ -87,67 +79,6 @@ def emulated_text(record: Record) -> str:
 def stages_text(record: Record) -> str:
     """The stages that were passed with their seconds, e.g. ``resolve 0.4 · install 2.1 · import 11.0``."""
     return " · ".join(f"{stage.stage} {stage.seconds:.1f}" for stage in record.stages)
-
-
-@dataclass(slots=True)
-class RunDisplay:
-    """Bars on a terminal, one plain line per finished combination otherwise."""
-
-    console: Console
-    total: int
-    verbosity: int = 0
-    """-1: only what is unexpected; 0: one line a combination; 1: one a stage, too."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _progress: Progress | None = None
-    _done: int = 0
-    _known: int = 0
-
-    def __enter__(self) -> Self:
-        if self.console.is_terminal and self.verbosity >= 0:
-            self._progress = Progress(
-                TextColumn("[bold]{task.description}"),
-                BarColumn(bar_width=32),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("[dim]{task.fields[now]}"),
-                console=self.console,
-                transient=True,
-            )
-            self._progress.add_task("matrix", total=self.total, now="")
-            self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-
-    def stage_reached(self, combination: Combination, stage: StageRecord) -> None:
-        """Show the stage where somebody watches."""
-        with self._lock:
-            if self._progress is not None:
-                self._progress.update(self._progress.task_ids[0], now=f"{stage.stage}  {combination.id}")
-            if self.verbosity > 0:
-                emulated = "  [dim](emulated)[/]" if stage.stage is Stage.EMULATE else ""
-                self.console.print(f"  {combination.id}  {escape(stage.verdict)}  {stage.seconds:.1f} s{emulated}")
-
-    def finished(self, combination: Combination, record: Record, *, known: bool) -> None:
-        """Count it, and print its line."""
-        with self._lock:
-            self._done += 1
-            self._known += known
-            if self._progress is not None:
-                self._progress.update(self._progress.task_ids[0], completed=self._done)
-            if known and record.as_expected is not False and self.verbosity < 1:
-                return
-            if self.verbosity < 0 and record.as_expected is not False:
-                return
-            number = f"[dim][{self._done}/{self.total}][/dim]"
-            self.console.print(
-                f"{number} {combination.id}  {verdict_text(record)}{' [dim](known)[/]' if known else ''}"
-            )
-            if record.as_expected is False and (why := reason_line(record)):
-                self.console.print(f"        [dim]{escape(why)}[/]")
 
 
 def reason_line(record: Record) -> str:
@@ -178,10 +109,22 @@ def print_summary(console: Console, records: Sequence[Record], report: Path | No
     wrong = [each for each in records if each.as_expected is False]
     for record in wrong:
         console.print(f"[bold red]unexpected[/] {record.id}  {verdict_text(record)}")
+    _print_untold(console, records)
     console.print()
     console.print(_closing(records, wrong))
     if report is not None:
         console.print(f"report: {report}")
+
+
+def _print_untold(console: Console, records: Sequence[Record]) -> None:
+    """Why nothing was learned about some of them, each reason once."""
+    reasons: Counter[tuple[Status, str, str]] = Counter()
+    for record in records:
+        verdict = Verdict.parse(record.verdict)
+        if verdict.status in {Status.BLOCKED, Status.INFRA}:
+            reasons[verdict.status, f"{verdict.status}/{verdict.stage}/{verdict.reason}", reason_line(record)] += 1
+    for (status, stopped, why), count in reasons.most_common():
+        console.print(f"[{STYLE[status]}]{count} {stopped}[/]{f': {escape(why)}' if why else ''}")
 
 
 def _closing(records: Sequence[Record], wrong: Sequence[Record]) -> str:

@@ -13,7 +13,7 @@ import click
 
 from harness import __version__
 from harness.cli import gate_output
-from harness.cli.console import display, make_console
+from harness.cli.console import make_console
 from harness.cli.guard import guarded
 from harness.cli.options import (
     SelectedIds,
@@ -25,6 +25,7 @@ from harness.cli.options import (
     verbose_option,
     words_option,
 )
+from harness.cli.progress import display
 from harness.core.program import command
 from harness.environments.resolve import REMEMBERED_FOR
 from harness.gate.baseline import accept, attempts_in, read_baseline, unusable, write_baseline

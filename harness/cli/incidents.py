@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import incidents_output as log
-from harness.cli.console import display, make_console
+from harness.cli.console import make_console
 from harness.cli.guard import guarded
 from harness.cli.options import format_option, jobs_option, project_options, verbose_option
+from harness.cli.progress import display
 from harness.core.errors import ExitCode
 from harness.core.files import write_atomically
 from harness.core.verdict import Status, Verdict

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import nox
 
-from harness.cli.console import RunDisplay, make_console, print_summary, reason_line, stages_text
+from harness.cli.console import make_console, print_summary, reason_line, stages_text
+from harness.cli.progress import RunDisplay, progress_of
 from harness.core.errors import RunBroken
 from harness.core.verdict import Status, Verdict
 from harness.core.visible import visible
@@ -60,7 +61,7 @@ def add_sessions(matrix_file: str | Path = "matrix.yaml") -> None:
     @nox.session(venv_backend="none")
     @nox.parametrize("combination", combinations)
     def matrix(session: nox.Session, combination: str) -> None:
-        """Take one combination of the matrix through the stages (all of them: nox -s matrix)."""
+        """Take one combination through the stages."""
         if trouble:
             session.error(trouble)
         run_session(session, file, combination)
@@ -94,8 +95,8 @@ class _MatrixRun:
         self.publisher = Publisher(opened.store, opened)
         self.records: list[Record] = []
         self.total = len(chosen)
-        display = RunDisplay(self.console, len(chosen), verbosity=-2)
-        self.run: Run = opened.run(chosen, Announcer(display, self.publisher))
+        self.display = RunDisplay(make_console(stderr=True), progress_of(chosen), told_elsewhere=True)
+        self.run: Run = opened.run(chosen, Announcer(self.display, self.publisher))
         self.run.start()
 
     def finish(self) -> None:
@@ -121,7 +122,8 @@ def run_session(session: nox.Session, matrix_file: Path, identity: str) -> None:
             session.error(str(error))
     shared = _runs["run"]
     try:
-        record = shared.run.record(identity)
+        with shared.display:
+            record = shared.run.record(identity)
     except KeyboardInterrupt:
         shared.run.stop()
         raise

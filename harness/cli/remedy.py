@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.console import display, make_console
+from harness.cli.console import make_console
 from harness.cli.guard import guarded
 from harness.cli.options import format_option, project_options, verbose_option
+from harness.cli.progress import display
 from harness.cli.remedy_output import keep_trial, print_trial, trial_json
 from harness.core.errors import ExitCode
 from harness.matrix.project import MATRIX

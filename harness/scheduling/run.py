@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 class Listener(Protocol):
     """Hears what happens, from any worker's thread."""
 
+    def begun(self, work: Sequence[Combination]) -> None:
+        """Somebody took these up: all that share a stack, then each by itself."""
+
     def stage_reached(self, combination: Combination, stage: StageRecord) -> None:
         """A stage was answered."""
 
@@ -56,6 +59,9 @@ class Listener(Protocol):
 
 class _Silence:
     """A listener that says nothing."""
+
+    def begun(self, work: Sequence[Combination]) -> None:
+        """Nothing."""
 
     def stage_reached(self, combination: Combination, stage: StageRecord) -> None:
         """Nothing."""
@@ -173,6 +179,10 @@ class Run:
     def goes_on(self) -> bool:
         """Whether work that was begun may go on with its next combination."""
         return not (self._stopping.is_set() or self._expired.is_set())
+
+    def begun(self, work: Sequence[Combination]) -> None:
+        """The executor's word that these are under way."""
+        self.listener.begun(work)
 
     def stage_reached(self, combination: Combination, stage: StageRecord) -> None:
         """The executor's word on a stage."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from harness.session.session import Session
 
 
-Display: TypeAlias = "Callable[[int], AbstractContextManager[Listener]]"
-"""Makes what shows a run of so many combinations."""
+Display: TypeAlias = "Callable[[Sequence[Combination]], AbstractContextManager[Listener]]"
+"""Makes what shows a run of those combinations."""
 
 
 def run_all(
@@ -38,7 +38,7 @@ def run_all(
         models = {each.model for each in chosen if each.excluded is None}
         make_missing(session, [session.models[name] for name in sorted(models)])
     publisher = Publisher(session.store, session)
-    with display(len(chosen)) as shown:
+    with display(chosen) as shown:
         running = session.run(chosen, Announcer(shown, publisher if publish else None))
         try:
             running.start()
@@ -61,6 +61,10 @@ class Announcer:
     def __init__(self, display: Listener, publisher: Publisher | None) -> None:
         self._display = display
         self._publisher = publisher
+
+    def begun(self, work: Sequence[Combination]) -> None:
+        """Show it."""
+        self._display.begun(work)
 
     def stage_reached(self, combination: Combination, stage: StageRecord) -> None:
         """Show it."""

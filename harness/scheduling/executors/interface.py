@@ -24,6 +24,9 @@ class Outlet(Protocol):
     def goes_on(self) -> bool:
         """Whether work that was begun may go on with its next combination."""
 
+    def begun(self, work: Sequence[Combination]) -> None:
+        """These are under way: a piece of work, then each combination of it that is taken up by itself."""
+
     def stage_reached(self, combination: Combination, stage: StageRecord) -> None:
         """A stage was answered."""
 

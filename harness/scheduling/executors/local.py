@@ -71,6 +71,7 @@ class LocalExecutor:
             if work is None:
                 return
             try:
+                outlet.begun(work)
                 worker.prepare(work)
                 for combination in work:
                     self._run(combination, outlet, worker)
@@ -102,6 +103,7 @@ class LocalExecutor:
                 return bool(self._prepared or self._preparing)
             self._preparing += 1
         try:
+            outlet.begun(work)
             worker.prepare(work)
         except Exception as error:  # noqa: BLE001 - as above
             outlet.failed(work, error)
@@ -115,4 +117,5 @@ class LocalExecutor:
     def _run(self, combination: Combination, outlet: Outlet, worker: Worker) -> None:
         if self._stopping.is_set() or not outlet.goes_on():
             raise Cancelled
+        outlet.begun((combination,))
         outlet.finished(worker.run(combination, partial(outlet.stage_reached, combination)))

@@ -229,6 +229,7 @@ class RayExecutor:
             onward = frozenset(each.id for each in work if goes_to_gpu(each) and self._demand(each) is not None)
             task = self._ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=TROUBLE)(_group_task)
             self._jobs[task.remote(self.settings, shipment, work, onward)] = _Job(work, boot=False)
+            outlet.begun(work)
             under_way += 1
 
     def _demand_own_node(self) -> None:
@@ -275,7 +276,7 @@ class RayExecutor:
             return
         for combination in job.work:
             if combination.id in done.onward:
-                self._send_on(combination, done, shipment)
+                self._send_on(combination, done, shipment, outlet)
 
     def _hand_over(self, done: Done, job: _Job, outlet: Outlet, worker: Worker) -> None:
         if not job.boot:
@@ -287,7 +288,7 @@ class RayExecutor:
                 outlet.stage_reached(combination, stage)
             outlet.finished(finished)
 
-    def _send_on(self, combination: Combination, done: Done, shipment: Any) -> None:  # noqa: ANN401 - as above
+    def _send_on(self, combination: Combination, done: Done, shipment: Any, outlet: Outlet) -> None:  # noqa: ANN401 - as above
         demand = dict(self._demand(combination) or {})
         task = self._ray.remote(
             num_cpus=1,
@@ -298,6 +299,7 @@ class RayExecutor:
         )(_boot_task)
         reference = task.remote(self.settings, shipment, combination, done.answers, done.lock)
         self._jobs[reference] = _Job((combination,), boot=True)
+        outlet.begun((combination,))
 
     def _give_up(self, work: Work, why: str, outlet: Outlet, worker: Worker) -> None:
         self.lost += len(work)

@@ -19,6 +19,7 @@ class FakeOutlet:
         self.pieces = list(pieces)
         self.done: list[str] = []
         self.broken: list[str] = []
+        self.taken: list[tuple[str, ...]] = []
         self.finished = self.done.append
 
     def next_work(self) -> tuple[str, ...] | None:
@@ -28,6 +29,10 @@ class FakeOutlet:
     def goes_on(self) -> bool:
         """Always."""
         return True
+
+    def begun(self, work: Any) -> None:
+        """Keep it."""
+        self.taken.append(tuple(work))
 
     def stage_reached(self, _combination: Any, _stage: Any) -> None:
         """Nothing."""
@@ -77,6 +82,8 @@ def test_everything_is_done_once_and_what_fails_takes_nothing_with_it(gpus: tupl
     outlet = FakeOutlet(("a", "b"), ("unprepared", "c"), ("d",), ("broken",))
     run(outlet, FakeWorker(), 3, 4)
     assert (sorted(outlet.done), sorted(outlet.broken)) == (["a", "b", "d"], ["broken", "c", "unprepared"]), gpus
+    assert {("a", "b"), ("a",), ("b",), ("unprepared", "c"), ("d",)} <= {*outlet.taken}
+    assert ("c",) not in outlet.taken
 
 
 def test_boots_of_one_stack_run_side_by_side_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
