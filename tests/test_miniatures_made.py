@@ -86,6 +86,17 @@ def test_what_no_transformers_knows_is_told(tmp_path: Path, maker: Maker) -> Non
     assert not (tmp_path / "made" / "unknown").exists()
 
 
+def test_a_version_whose_numbers_are_wrong_does_not_make_it(
+    tmp_path: Path, maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    environment = SimpleNamespace(python=sys.executable)
+    monkeypatch.setattr(Maker, "environment", lambda _self, version: asked.append(version) or environment)
+    monkeypatch.setattr(making, "WRONG", {"nobody": making.MAKERS[:1]})
+    assert make_miniatures(wanted(tmp_path, "one"), tmp_path / "made", maker) == {}
+    assert asked == [making.MAKERS[1]]
+
+
 def test_a_configuration_that_ends_the_process_leaves_the_others_made(tmp_path: Path, maker: Maker) -> None:
     problems = make_miniatures(wanted(tmp_path, "first", "end", "last"), tmp_path / "made", maker)
     assert list(problems) == ["end"]

@@ -177,6 +177,16 @@ def test_a_configuration_beside_the_specs_is_a_model_by_itself(folder: Path) -> 
     assert spec.config_folder is None
 
 
+def test_miniatures_of_all_architectures_need_the_same_packages(folder: Path) -> None:
+    (folder / "miniatures").mkdir()
+    for name, architecture in (("tiny", "TinyForCausalLM"), ("seeing", "Qwen2VLForConditionalGeneration")):
+        config = {"architectures": [architecture], "model_type": name}
+        (folder / "miniatures" / f"{name}.json").write_text(json.dumps(config))
+    for spec in (load_models(folder)[name] for name in ("tiny", "seeing")):
+        assert spec.requirements_for(Version("0.14.0")) == ("qwen-vl-utils",)
+        assert spec.requirements_for(Version("0.18.0")) == ()
+
+
 def test_what_a_spec_does_not_say_follows_from_its_configuration(folder: Path) -> None:
     (folder / "mine").mkdir()
     (folder / "mine" / "config.json").write_text('{"architectures": ["TinyForCausalLM"], "model_type": "tiny"}')

@@ -6,7 +6,7 @@ import importlib
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Iterator, List, Tuple
+from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Tuple
 
 from ..engines.preprocess import messages, preparation
 from ..smoke.question import Question, Reply
@@ -31,6 +31,8 @@ class Told:
     reply: Reply
     ids: List[int]
     """Everything that went in, the answer's own tokens included but for the last."""
+    reference_ids: List[int]
+    """The same as transformers is asked: with its own token where the image is."""
     answer: List[int]
     multimodals: Any
     prompt_length: int
@@ -79,7 +81,9 @@ class EmulatedEngine:
             total_seconds=time.perf_counter() - started,
             nan=bool(self.torch.isnan(logits).any()),
         )
-        return Told(reply, ids + answer[:-1], answer, multimodals, len(ids), logits)
+        whole = ids + answer[:-1]
+        theirs = with_image_token(whole, multimodals, self.reference.image_token)
+        return Told(reply, whole, theirs, answer, multimodals, len(ids), logits)
 
     def prefill(self, ids: List[int], multimodals: Any = None) -> Any:
         """Logits of a prompt alone."""
@@ -101,6 +105,19 @@ class EmulatedEngine:
         finally:
             with self.torch.inference_mode():
                 weight.copy_(kept)
+
+
+def with_image_token(ids: List[int], multimodals: Any, token: Optional[int]) -> List[int]:
+    """The ids with transformers' token at the places of images that lmdeploy marks with another one.
+
+    LLaVA's are marked with the padding token: lmdeploy knows them by their place.
+    """
+    marked = list(ids)
+    for item in (multimodals or {}).get("image", []) if token is not None else []:
+        start, end = getattr(item, "start", None), getattr(item, "end", None)
+        if start is not None and end is not None and len({*ids[start:end]}) == 1:
+            marked[start:end] = [token] * (end - start)
+    return marked
 
 
 def controlled(model: Any) -> Tuple[str, Any]:

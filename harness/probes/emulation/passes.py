@@ -145,8 +145,8 @@ def answered(request: Request, name: str, told: Told) -> Tuple[List[str], str]:
 
 def logits_of(name: str, told: Told, question: Question, reference: Reference) -> Tuple[List[Rows], bool]:
     """Logits of the prompt's positions and of the answer's; and whether transformers would answer the same."""
-    theirs = reference.logits(told.ids, question)
-    own = reference.own_float16(told.ids, question)
+    theirs = reference.logits(told.reference_ids, question)
+    own = reference.own_float16(told.reference_ids, question)
     slices = {"prefill": slice(0, told.prompt_length), "decode": slice(told.prompt_length, None)}
     found = [
         Rows(name, part, told.logits[rows], theirs[rows], None if own is None else own[rows])

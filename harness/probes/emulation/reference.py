@@ -8,8 +8,9 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Set
 
-from ..engines.preprocess import image_token_id
+from ..engines.preprocess import THINKER, image_token_id
 from ..engines.transformers import model_inputs
+from ..miniature.classes import Unknown, model_class
 from ..smoke.kept import EXPERTS
 
 if TYPE_CHECKING:
@@ -42,12 +43,22 @@ class Reference:
     @property
     def text(self) -> Any:
         """The configuration of the language model."""
-        return getattr(self.configuration, "text_config", None) or self.configuration
+        seen = getattr(self.configuration, THINKER, self.configuration)
+        return getattr(seen, "text_config", None) or seen
 
     @property
     def experts(self) -> bool:
         """Whether the model chooses experts."""
         return any(getattr(self.text, name, None) for name in EXPERTS)
+
+    @property
+    def kind(self) -> Any:
+        """The class of the checkpoint's architecture; transformers' own choice where none has that name."""
+        named = {"architectures": [self.architecture], "model_type": self.configuration.model_type}
+        try:
+            return model_class(self.transformers, named)
+        except Unknown:
+            return self.transformers.AutoModelForCausalLM
 
     @property
     def half_model(self) -> Any:
@@ -72,10 +83,8 @@ class Reference:
         keywords: Dict[str, Any] = {"dtype" if newer else "torch_dtype": dtype}
         if attention is not None:
             keywords["attn_implementation"] = attention
-        # some checkpoints spell the class otherwise than transformers does (PhiMoEForCausalLM, PhimoeForCausalLM)
-        kind = getattr(self.transformers, self.architecture, self.transformers.AutoModelForCausalLM)
         with without(GPU_PACKAGES):
-            model = kind.from_pretrained(self.folder, local_files_only=True, **keywords).eval()
+            model = self.kind.from_pretrained(self.folder, local_files_only=True, **keywords).eval()
         return getattr(model, "thinker", model)  # Qwen3-Omni: the part that lmdeploy has
 
     def logits(self, ids: List[int], question: Optional[Question] = None) -> Any:

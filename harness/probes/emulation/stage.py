@@ -112,10 +112,10 @@ def spare_the_collector() -> None:
 
 def where_off(engine: EmulatedEngine, reference: Reference, told: Told, question: Question) -> Dict[str, Any]:
     """The first module whose numbers part, over the prompt."""
-    ids = told.ids[: told.prompt_length]
+    ids, theirs = (each[: told.prompt_length] for each in (told.ids, told.reference_ids))
     return layers.where(
         lambda: engine.prefill(ids, told.multimodals),
-        lambda model: reference.run(model, ids, question),
+        lambda model: reference.run(model, theirs, question),
         {"engine": engine.emulated.model, "float32": reference.model, "float16": reference.half_model},
     )
 

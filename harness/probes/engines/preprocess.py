@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Prepare = Callable[[List[Dict[str, Any]]], Dict[str, Any]]
 """Messages in OpenAI's form to what the engine would be given: prompt, ids and multimodal items."""
 
+THINKER = "thinker_config"
+"""Where Qwen3-Omni's configuration keeps that of the part which lmdeploy has."""
 PIXELS = ("pixel_values", "feature", "data")
 """Names under which versions keep an image's pixels."""
 
@@ -138,7 +140,7 @@ def data_url(image: Any) -> str:
 def image_token_id(folder: str) -> Optional[int]:
     """The id that stands for an image in the model's configuration."""
     configuration = importlib.import_module("transformers").AutoConfig.from_pretrained(folder, local_files_only=True)
-    found = getattr(configuration, "image_token_id", None)
+    found = getattr(getattr(configuration, THINKER, configuration), "image_token_id", None)
     return None if found is None else int(found)
 
 

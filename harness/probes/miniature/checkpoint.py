@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, Dict
 
 from . import controls, reference
+from .classes import Unknown, model_class
 from .names import publish
 from .shrink import Shrunk, id_keys, shrink
 from .vocabulary import Vocabulary
@@ -23,16 +24,6 @@ LARGEST = 400_000_000
 """Parameters of a miniature. Those of published families have up to 50 million."""
 LARGEST_GRID = 4
 """Tiles a side that a processor's file may name."""
-CLASSES = (
-    "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
-    "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
-    "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES",
-)
-"""Where transformers keeps which class loads a model type."""
-
-
-class Unknown(Exception):  # noqa: N818 - reads as what it says of the architecture
-    """This transformers has no class for the configuration."""
 
 
 class TooLarge(Exception):  # noqa: N818 - reads as what it says of the configuration
@@ -150,26 +141,6 @@ def filled_in(transformers: Any, published: Dict[str, Any]) -> Dict[str, Any]:
     without = {key: value for key, value in published.items() if key != "quantization_config"}
     made = known[published["model_type"]].from_dict(without)
     return dict(json.loads(made.to_json_string(use_diff=False)))
-
-
-def model_class(transformers: Any, config: Dict[str, Any]) -> Any:
-    """The class that the configuration names, also where transformers spells it otherwise (PhiMoE, KimiK25).
-
-    Raises:
-        Unknown: there is none.
-    """
-    wanted = config["architectures"][0]
-    auto = transformers.models.auto.modeling_auto
-    listed = (getattr(auto, name, {}).get(config["model_type"]) for name in CLASSES)
-    for name in (wanted, *listed):
-        if isinstance(name, str) and spelled(name) == spelled(wanted) and hasattr(transformers, name):
-            return getattr(transformers, name)
-    raise Unknown(f"transformers {transformers.__version__} has no class {wanted}")
-
-
-def spelled(name: str) -> str:
-    """A class's name without what families spell differently."""
-    return name.replace("_", "").lower()
 
 
 def require_small(torch: Any, kind: Any, configuration: Any) -> None:

@@ -229,7 +229,7 @@ def main(start_file: str, request_file: str, found_file: str) -> None:
             told = engine.ask(question)
             if name in PARTS and not canary and not met:
                 continue  # the model has no such part
-            theirs, own = (run(told.ids, question) for run in (reference.logits, reference.own_float16))
+            theirs, own = (run(told.reference_ids, question) for run in (reference.logits, reference.own_float16))
             found[name] = comparison.compared(told.logits, theirs, own, experts=reference.experts)
             if name in ANSWERED:
                 found[name]["answer"] = told.reply.text

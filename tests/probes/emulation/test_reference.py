@@ -74,6 +74,48 @@ def test_kinds_of_tokens_are_added_where_there_is_an_image_and_the_model_asks(
     assert model.asked.get(NEWER) == told
 
 
+def bare_reference(configuration: Any, architecture: str = "TinyForCausalLM") -> Reference:
+    """A reference of which only the configuration is read."""
+    found = Reference.__new__(Reference)
+    found.configuration, found.architecture, found.folder = configuration, architecture, "folder"
+    auto = SimpleNamespace(modeling_auto=SimpleNamespace(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES={"phimoe": "Phimoe"}))
+    names = {"AutoModelForCausalLM": "its own choice", "Phimoe": "the class", "models": SimpleNamespace(auto=auto)}
+    found.transformers = SimpleNamespace(__version__="5.17.0", **names)
+    return found
+
+
+def test_experts_are_seen_in_the_text_model_of_a_thinker() -> None:
+    text = SimpleNamespace(num_experts=8)
+    assert bare_reference(SimpleNamespace(text_config=text)).experts
+    assert bare_reference(SimpleNamespace(thinker_config=SimpleNamespace(text_config=text))).experts
+    assert not bare_reference(SimpleNamespace(thinker_config=SimpleNamespace(num_experts=0))).experts
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind"), [("PhiMoE", "the class"), ("MyForCausalLM", "its own choice")], ids=["spelled", "unknown"]
+)
+def test_the_class_is_the_architectures_or_what_transformers_chooses(architecture: str, kind: str) -> None:
+    assert bare_reference(SimpleNamespace(model_type="phimoe"), architecture).kind == kind
+
+
+def test_the_class_is_looked_up_while_gpu_packages_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transformers 5.17 decides while it imports a model whether to call them."""
+    hidden: list[bool] = []
+
+    class Kind:
+        @classmethod
+        def from_pretrained(cls, *_: Any, **__: Any) -> Any:
+            return SimpleNamespace(eval=lambda: "the model")
+
+    def looked_up(_self: Reference) -> type[Kind]:
+        hidden.append(sys.modules.get("fla", "visible") is None)
+        return Kind
+
+    monkeypatch.setattr(Reference, "kind", property(looked_up))
+    assert bare_reference(None).loaded("float32") == "the model"
+    assert hidden == [True]
+
+
 def test_packages_with_gpu_kernels_are_hidden_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     installed = ModuleType("fla")
     monkeypatch.setitem(sys.modules, "fla", installed)

@@ -206,7 +206,8 @@ class Model:
         self.asked.append(question.text)
         reply = Reply(self.answers[question.image is not None], new_tokens=1)
         answer = [len(self.asked), 7] if self.fickle else [7, 7]
-        return SimpleNamespace(reply=reply, ids=[1, 2], answer=answer, prompt_length=1, logits=Rows([1, 2]))
+        ids = {"ids": [1, 2], "reference_ids": [1, 2]}
+        return SimpleNamespace(**ids, reply=reply, answer=answer, prompt_length=1, logits=Rows([1, 2]))
 
     def prefill(self, _ids: Any) -> Any:
         """What the control compares."""
@@ -346,7 +347,7 @@ def found(*, within: bool, small: bool = False) -> dict[str, Any]:
 
 def test_a_difference_names_its_part_and_its_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passes, "compared", lambda mine, *_, experts: found(within=len(mine) == 3 and not experts))
-    told: Any = SimpleNamespace(logits=Rows(range(5)), prompt_length=3, ids=list(range(5)), answer=[7, 7, 7])
+    told: Any = SimpleNamespace(logits=Rows(range(5)), prompt_length=3, reference_ids=list(range(5)), answer=[7, 7, 7])
     reference: Any = SimpleNamespace(logits=lambda *_: Rows(range(5)), own_float16=lambda *_: None, experts=False)
     question: Any = None
     rows, same = passes.logits_of("see", told, question, reference)
