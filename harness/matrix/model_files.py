@@ -201,20 +201,18 @@ def _derived(document: Document, path: Path) -> dict[str, Any]:
     return _facts(read_configuration(file), path.stem, weights)
 
 
-_QWEN_VL_UTILS = [{"package": "qwen-vl-utils", "lmdeploy": "<0.16"}]
-_ENGINE_PACKAGES = dict.fromkeys(
-    ("Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"), _QWEN_VL_UTILS
-)
+_ENGINE_PACKAGES = {
+    architecture: [{"package": "qwen-vl-utils", "lmdeploy": "<0.16"}]
+    for architecture in ("Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration")
+}
 """What lmdeploy's own code for an architecture imports and does not declare."""
 
 
 def _facts(found: Configuration, name: str, weights: Mapping[str, Any]) -> dict[str, Any]:
     gib = found.weights_gib
     miniature = weights.get("kind") == "miniature"
-    # miniatures have them whatever their architecture: so all of a stack's share an environment
-    packages = _QWEN_VL_UTILS if miniature else _ENGINE_PACKAGES.get(found.architecture, [])
     return {
-        "engine_packages": packages,
+        "engine_packages": _ENGINE_PACKAGES.get(found.architecture, []),
         "title": f"{name}, miniature" if miniature else str(weights.get("hub_id") or name),
         "architecture": found.architecture,
         "model_type": found.model_type or name,

@@ -113,7 +113,9 @@ def with_image_token(ids: List[int], multimodals: Any, token: Optional[int]) -> 
     LLaVA's are marked with the padding token: lmdeploy knows them by their place.
     """
     marked = list(ids)
-    for item in (multimodals or {}).get("image", []) if token is not None else []:
+    if token is None:
+        return marked
+    for item in (multimodals or {}).get("image", []):
         start, end = getattr(item, "start", None), getattr(item, "end", None)
         if start is not None and end is not None and len({*ids[start:end]}) == 1:
             marked[start:end] = [token] * (end - start)

@@ -119,7 +119,8 @@ def harmony() -> List[str]:
     """No vocabulary of gpt-oss's answers, which its package fetches from the network: nothing here parses an answer."""
     if importlib.util.find_spec("openai_harmony") is None:
         return []
-    importlib.import_module("openai_harmony").load_harmony_encoding = lambda *_: Assumed()
+    package: Any = importlib.import_module("openai_harmony")
+    package.load_harmony_encoding = lambda *_: Assumed()
     return ["openai_harmony.load_harmony_encoding"]
 
 

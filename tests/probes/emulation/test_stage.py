@@ -358,6 +358,36 @@ def test_a_difference_names_its_part_and_its_measure(monkeypatch: pytest.MonkeyP
     assert in_words(decode).startswith("42 times what float16 costs transformers itself (1.7 allowed), at most 9.8")
 
 
+@pytest.mark.parametrize(
+    ("prompt_within", "again", "within"),
+    [(True, 1.2, True), (True, 1.0, False), (False, 1.2, False)],
+    ids=["as its own prefill", "otherwise", "prompt off"],
+)
+def test_decoding_after_a_tie_is_right_where_it_is_as_the_engines_own_prefill(
+    monkeypatch: pytest.MonkeyPatch, prompt_within: bool, again: float, within: bool
+) -> None:
+    np = pytest.importorskip("numpy")
+    install(monkeypatch, "torch", cat=np.concatenate)
+    theirs, mine, own = (np.full((2, 4), value) for value in (1.0, 1.2, 1.05))
+    rows = [passes.Rows("see", "decode", mine, theirs, own)]
+    prefilled: list[list[int]] = []
+
+    def prefill(ids: list[int], _multimodals: Any) -> Any:
+        prefilled.append(ids)
+        return np.concatenate([np.zeros((3, 4)), np.full((2, 4), again)])
+
+    engine: Any = SimpleNamespace(prefill=prefill)
+    told: Any = SimpleNamespace(ids=[1, 2, 3, 4, 5], multimodals=None, prompt_length=3)
+    parts: list[dict[str, Any]] = [
+        {"part": "prefill", "within": prompt_within},
+        rows[0].compared(experts=True),
+    ]
+    assert not parts[1]["within"]
+    passes.excuse_decoding(parts, rows, [told], engine)
+    assert parts[1]["within"] is within
+    assert prefilled == ([told.ids] if prompt_within else [])
+
+
 # --- stand-ins -------------------------------------------------------------------------------------------------------
 
 
