@@ -5,8 +5,8 @@ Here a block has one axis more, in front: a place for each program, or one place
 operation computes for each program is what the interpreter computes.
 
 Programs that part (an ``if`` or a loop's length that is not the same for all) are taken back, what they stored
-included, and run again in groups that agree. Kernels with operations that have no form in step (atomics, tensor
-descriptors) run one program after the other, as do those over which anything else goes wrong.
+included, and run again in groups that agree. Kernels with operations that have no form in step (more than one
+atomic, tensor descriptors) run one program after the other, as do those over which anything else goes wrong.
 """
 
 from __future__ import annotations
@@ -101,15 +101,16 @@ def run_some(kernel: Callable[..., Any], arguments: Dict[str, Any], places: Sequ
 def tried_in_step(kernel: Callable[..., Any], arguments: Dict[str, Any], places: Sequence[Place]) -> List[int]:
     """Run programs in step; nothing where all is done, else by what to part them, with what they stored taken back."""
     of.interpreter.interpreter_builder.set_grid_idx(*places[0])
-    PROGRAMS.places, PROGRAMS.stored = places, []
+    PROGRAMS.places, PROGRAMS.stored, PROGRAMS.atomic = places, [], False
     values: List[int] = []
     try:
         kernel(**arguments)
-    except Parted as parted:
-        values = parted.values
-    except Exception:  # one program after the other shows whether it is the kernel's own
-        PROGRAMS.alone.add(getattr(kernel, "__code__", kernel))
-        values = [0] * len(places)
+    except Exception as error:  # one program after the other shows whether it is the kernel's own
+        if isinstance(error, Parted) and not PROGRAMS.atomic:  # else groups would not keep the order of programs
+            values = error.values
+        else:
+            PROGRAMS.alone.add(getattr(kernel, "__code__", kernel))
+            values = [0] * len(places)
     finally:
         stored, PROGRAMS.places, PROGRAMS.stored = PROGRAMS.stored, (), []
     if values:

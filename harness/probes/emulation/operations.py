@@ -52,6 +52,28 @@ def store(_original: Any, _self: Any, pointers: Any, value: Any, mask: Any, *_ho
     memory.store(places, values, every)
 
 
+def atomic(original: Any, self: Any, how: Any, *arguments: Any) -> Any:
+    """Place by place in the order of programs, as where one program runs after the other: if each does it but once.
+
+    Raises:
+        NotInStep: they do it again, and the first program's second would come after the last one's first.
+    """
+    if PROGRAMS.atomic:
+        raise NotInStep
+    PROGRAMS.atomic = True
+    pointers, value, mask, *scope = arguments
+    same = of.numpy.broadcast_arrays(*in_rank(pointers, value, mask))
+    shape = (len(PROGRAMS.places), *same[0].shape[1:])
+    places, values, wanted = (of.numpy.ascontiguousarray(of.numpy.broadcast_to(data, shape)) for data in same)
+    memory = of.interpreter._interpreter  # noqa: SLF001 - as above
+    kept, every = places[wanted], of.numpy.ones(int(wanted.sum()), dtype=bool)
+    before = memory.load(kept, every, of.numpy.zeros(kept.shape, dtype=values.dtype), values.dtype)
+    PROGRAMS.stored.append((kept, before))
+    kinds = (pointers.dtype, value.dtype, mask.dtype)
+    blocks = [handle(data, kind) for data, kind in zip((places, values, wanted), kinds, strict=True)]
+    return original(self, how, *blocks, *scope)
+
+
 def reshape(_original: Any, _self: Any, block: Any, shape: Any, *_how: Any) -> Any:
     """The axis in front stays."""
     return handle(block.data.reshape((block.data.shape[0], *shape)), block.dtype.scalar)
@@ -143,6 +165,7 @@ FORMS: Dict[str, Callable[..., Any]] = {
     "create_get_program_id": program_id,
     "create_masked_load": load,
     "create_masked_store": store,
+    "create_atomic_rmw": atomic,
     "binary_op": aligned(2),
     "create_idiv": aligned(2),
     "create_umulhi": aligned(2),
@@ -165,7 +188,6 @@ FORMS: Dict[str, Callable[..., Any]] = {
         (
             "create_histogram",
             "create_atomic_cas",
-            "create_atomic_rmw",
             "create_make_tensor_descriptor",
             "create_print",
         ),

@@ -27,6 +27,8 @@ class Programs:
         self.places: Sequence[Place] = ()
         self.stored: List[Tuple[Any, Any]] = []
         """Pointers and what was there, in the order of storing."""
+        self.atomic = False
+        """Whether they have read and changed the same places in turn."""
         self.alone: Set[Any] = set()
         """Code of kernels that run one program after the other."""
 

@@ -99,6 +99,12 @@ def counted(source: Any, made: Any, width: tl.constexpr) -> Any:
     tl.atomic_add(made + tl.program_id(0) % 2, tl.sum(values, 0))
 
 
+def counted_twice(source: Any, made: Any, width: tl.constexpr) -> Any:
+    values = tl.load(source + tl.program_id(0) * width + tl.arange(0, width))
+    before = tl.atomic_add(made, tl.sum(values, 0))
+    tl.atomic_add(made + 1, before * 0.5)
+
+
 def cases() -> dict[str, Callable[[], list[Any]]]:
     """What is launched, by name; each gives what its kernel wrote."""
     torch.manual_seed(0)
@@ -135,6 +141,11 @@ def cases() -> dict[str, Callable[[], list[Any]]]:
         triton.jit(counted)[(37,)](small, made, 64)
         return [made]
 
+    def atomics_again() -> list[Any]:
+        made = torch.zeros(2)
+        triton.jit(counted_twice)[(37,)](small, made, 64)
+        return [made]
+
     return {
         "rows": rows,
         "softmax": softmax,
@@ -142,6 +153,7 @@ def cases() -> dict[str, Callable[[], list[Any]]]:
         "parting": parting,
         "folding": folding,
         "atomics": atomics,
+        "atomics-again": atomics_again,
     }
 
 
