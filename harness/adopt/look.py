@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.engines import ENGINES
 from harness.environments.interpreters import NoInterpreter
 from harness.environments.lock_files.kinds import Kind, files_in
 from harness.environments.lock_files.locks import load_toml
@@ -27,9 +28,11 @@ _MOST_FILES = 3000
 _LARGEST = 500_000
 _CODE = frozenset({".py", ".sh", ".yml", ".yaml", ".toml", ".service"})
 _BACKENDS = {
-    "turbomind": re.compile(r"TurbomindEngineConfig|--backend[ =]+turbomind|backend=[\"']turbomind"),
-    "pytorch": re.compile(r"PytorchEngineConfig|--backend[ =]+pytorch|backend=[\"']pytorch"),
+    each.backend: re.compile(rf"{each.name}|--backend[ =]+{each.backend}|backend=[\"']{each.backend}")
+    for engine in ENGINES.values()
+    if (each := engine.configuration) is not None
 }
+"""How code names lmdeploy's engines."""
 _HUB_ID = re.compile(r"[\"' ]([A-Za-z0-9][\w.-]{1,60}/[A-Za-z0-9][\w.-]{1,80})(?=[\"'\s])")
 
 

@@ -14,6 +14,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from harness.core.errors import HarnessError
 from harness.core.program import NAME, published
+from harness.engines import ENGINES
 from harness.matrix.project import BASELINE, MATRIX
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _entry(lock: Lock, found: Repository) -> dict[str, str | list[str]]:
     entry |= {name: list(value) for name, value in (("groups", lock.groups), ("extras", lock.extras)) if value}
     if not lock.read_python:
         entry["python"] = lock.python
-    backends = found.backends or ["pytorch", "turbomind"]
+    backends = found.backends or [name for name, engine in ENGINES.items() if engine.configuration is not None]
     entry["backend"] = backends[0] if len(backends) == 1 else sorted(backends)
     models = found.models or [_stand_in(lock)]
     entry["model"] = models[0] if len(models) == 1 else models

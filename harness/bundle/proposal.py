@@ -6,6 +6,8 @@ import fnmatch
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.engines import ENGINES
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -33,7 +35,6 @@ DISPENSABLE = (
     Dispensable("openai-harmony", "gpt-oss", ("GptOss*",)),
 )
 """Each was seen to be imported by nothing that other boots load (lmdeploy 0.11.1 to 0.18.0)."""
-TURBOMIND_FILES = ("*/_turbomind*.so", "*/libturbomind*.so")
 ARCHIVES = ("*.a",)
 """What a linker takes; nothing loads it."""
 
@@ -55,7 +56,8 @@ def left_out(architectures: Collection[str], *, several_cards: bool = False) -> 
 
 def trimmed(backends: Collection[str]) -> dict[str, tuple[str, ...]]:
     """Files of a wheel, by package, that these backends do without."""
-    return {"lmdeploy": ARCHIVES if "turbomind" in backends else (*ARCHIVES, *TURBOMIND_FILES)}
+    of_others = (file for name, engine in ENGINES.items() if name not in backends for file in engine.own_files)
+    return {"lmdeploy": (*ARCHIVES, *of_others)}
 
 
 def sizes(wheels: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -64,7 +64,7 @@ words_option = click.option(
     multiple=True,
     metavar="WORDS",
     callback=_expressions,
-    help="Only ids that hold these words, joined by and, or, not: 'lmdeploy0.18.0 and not turbomind'.",
+    help="Only ids that hold these words, joined by and, or, not: 'lmdeploy0.18.0 and not pytorch'.",
 )
 jobs_option = click.option(
     "-j", "--jobs", type=click.IntRange(1, 64), default=None, help="Combinations at a time [default: one per core, ≤ 8]"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.diagnose.frames import read_frame
 from harness.diagnose.patterns import text_pattern
+from harness.engines import ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -44,11 +45,12 @@ _ENDED = text_pattern(r"^(?:Aborted|Killed|Segmentation fault|Bus error|Terminat
 """What a shell says of a process that ended; no part of the last message."""
 _COMPLAINT = text_pattern(r"(?i)^\W*(?:\w+ )?(?:fatal |internal |server )?(?:error|exception)\b\s*:|^Killed\b")
 _NATIVE = text_pattern(
-    r"\[TM\]\[(?:ERROR|FATAL)\]|^\s*what\(\): |\bCheck failed: |\bAssertion (?:fail: |.{1,200} failed)|"
+    "".join(f"{engine.error_line}|" for engine in ENGINES.values() if engine.error_line)
+    + r"^\s*what\(\): |\bCheck failed: |\bAssertion (?:fail: |.{1,200} failed)|"
     r"\bfatal error(?: \w+)?: |\bld(?:\.\w+)?: (?:cannot|error)|\bNCCL (?:error|WARN)|^\s*panicked at |"
     r"\bCUDA (?:runtime |driver )?error\b|-cli: \w+(?: \w+)? error: |\b(?:nvcc|ptxas|nvlink) (?:fatal|error) +: "
 )
-"""What compilers, linkers, CUDA, NCCL, TurboMind and containers say where Python raises."""
+"""What compilers, linkers, CUDA, NCCL, containers and an engine's compiled code say where Python raises."""
 _SOURCE_LINE = text_pattern(
     r"^\s+(?:raise\b|return\b|from [\w.]+ import\b|import [\w.]+$|def |class |if .*:$|for .*:$|with .*:$|assert |"
     r"await |[\w.\[\]]+(?:, [\w.]+)* = \S|\w[\w.]*\($)|\{self\.|\{type\(self\)"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from harness.diagnose.patterns import WordSet, byte_pattern
+from harness.engines import ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,8 @@ _ROOT = (
     "fatal error", "importerror",
 )  # fmt: skip
 MENTIONS = (
-    "lmdeploy", "turbomind", "vllm", "sglang", "mlc_llm", "mlc-llm", "tvm", "xinference", "flash_attn", "flash-attn",
+    *(word for engine in ENGINES.values() for word in engine.log_words),
+    "lmdeploy", "vllm", "sglang", "mlc_llm", "mlc-llm", "tvm", "xinference", "flash_attn", "flash-attn",
     "wsl", "docker", "darwin", "macos", "win32", "windows", "ascend", "rocm", "tensorrt", "ollama", "llama.cpp",
     "autoawq", "auto_gptq", "gptqmodel", "bitsandbytes", "deepspeed", "torchvision", "triton", "qwen", "internvl",
     "\\site-packages",

@@ -69,6 +69,12 @@ class Engine:
     """None: whatever transformers has."""
     loads_vision: bool = False
     """Whether the model's vision part is loaded beside the engine, by lmdeploy's class for it."""
+    own_files: tuple[str, ...] = ()
+    """Files of lmdeploy's wheel that no other backend loads, as patterns."""
+    log_words: tuple[str, ...] = ()
+    """Words of a log that are said of this engine and of nothing else."""
+    error_line: str = ""
+    """What marks a line that its compiled code stops with, as an expression."""
 
     def told(self) -> dict[str, JsonValue]:
         """What the probes are told of it."""

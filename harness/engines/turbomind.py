@@ -48,4 +48,7 @@ ENGINE = Engine(
         fallback="it falls back to the pytorch engine, or stops",
     ),
     loads_vision=True,
+    own_files=("*/_turbomind*.so", "*/libturbomind*.so"),
+    log_words=("turbomind",),
+    error_line=r"\[TM\]\[(?:ERROR|FATAL)\]",
 )

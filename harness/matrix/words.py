@@ -57,7 +57,7 @@ class _Reader:
         return False
 
     def _wrong(self, what: str) -> ValueError:
-        return ValueError(f"'{self._text}': {what}; write e.g. 'lmdeploy0.18.0 and not turbomind'")
+        return ValueError(f"'{self._text}': {what}; write e.g. 'lmdeploy0.18.0 and not pytorch'")
 
 
 def holds(text: str) -> Callable[[str], bool]:

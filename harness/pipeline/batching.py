@@ -16,7 +16,7 @@ from harness.environments.lock import InvalidLock
 from harness.environments.uv import UvFailure
 from harness.environments.wholeness import NotWhole
 from harness.pipeline.check_runner import CheckCall, Subject
-from harness.pipeline.checks import checks_of, needs_gpu, needs_weights
+from harness.pipeline.checks import ASKED_STAGES, checks_of, needs_gpu, needs_weights
 from harness.pipeline.stack import ask, install
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.pipeline.checkpoints import Checkpoint
     from harness.pipeline.services import Services
 
-BATCHED = (Stage.IMPORT, Stage.CONFIGURE, Stage.PREPROCESS, Stage.EMULATE)
+BATCHED = tuple(stage for stage in ASKED_STAGES if stage.position < Stage.BOOT.position)
 """Stages whose calls may share a process. A boot may want the GPU, and is timed: it has a process of its own."""
 
 
