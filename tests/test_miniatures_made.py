@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -78,6 +79,18 @@ def test_a_miniature_is_made_once(tmp_path: Path, maker: Maker) -> None:
     assert file.stat().st_mtime_ns == before
     make_miniatures(wanted(tmp_path, "one", seed=1), tmp_path / "made", maker)
     assert file.stat().st_mtime_ns != before
+
+
+def test_two_runs_make_a_miniature_once(tmp_path: Path, maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    environment = SimpleNamespace(python=sys.executable)
+    monkeypatch.setattr(Maker, "environment", lambda _self, version: begun.append(version) or environment)
+    with ThreadPoolExecutor() as runs:
+        asked = [
+            runs.submit(make_miniatures, wanted(tmp_path, "one", "two"), tmp_path / "made", maker) for _ in range(2)
+        ]
+        assert [each.result() for each in asked] == [{}, {}]
+    assert begun == [making.MAKERS[0]]
 
 
 def test_what_no_transformers_knows_is_told(tmp_path: Path, maker: Maker) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.core.errors import ExitCode, HarnessError
@@ -145,6 +146,17 @@ def make_miniatures(
             continue
         if not order.is_made:
             left.append(order)
+    if not left:
+        return problems
+    into.mkdir(parents=True, exist_ok=True)
+    with FileLock(into.with_name(f"{into.name}.lock")):  # another run waits, and finds them made
+        return problems | _make_all([order for order in left if not order.is_made], maker)
+
+
+def _make_all(orders: Sequence[_Order], maker: Maker) -> dict[str, NoMiniature | UnusableConfiguration]:
+    """Make the orders, each by the first version that knows its architecture; why not, for those that cannot be."""
+    problems: dict[str, NoMiniature | UnusableConfiguration] = {}
+    left = orders
     for version in MAKERS:
         answers: dict[str, _Answer] = {}
         asked = [order for order in left if version in order.makers]
