@@ -17,9 +17,10 @@ from pydantic import ValidationError
 from harness.bundle.manifest import FORMAT, MANIFEST, Manifest
 from harness.bundle.overlay import OverlayEnvironments, PackedResolver, host_paths
 from harness.bundle.recipes import make
-from harness.cli.console import make_console, print_summary
+from harness.cli.console import make_console
 from harness.cli.guard import exit_code, guarded
 from harness.cli.progress import display
+from harness.cli.run_output import print_summary
 from harness.core.files import read_json
 from harness.environments.interpreters import NAMED
 from harness.environments.lock import Lock

@@ -11,8 +11,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from harness.cli.console import make_console
-from harness.cli.output import unfiltered
+from harness.cli.console import make_console, unfiltered
 from harness.core.comparison import Change
 from harness.core.files import write_atomically
 from harness.core.visible import visible

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.cli.console import make_console, print_plan, print_summary, tell_left
+from harness.cli.console import inert_output, make_console
 from harness.cli.guard import exit_code, guarded
 from harness.cli.options import (
     SelectedIds,
@@ -33,8 +33,8 @@ from harness.cli.options import (
     shard_option,
     verbose_option,
 )
-from harness.cli.output import inert_output
 from harness.cli.progress import display
+from harness.cli.run_output import print_plan, print_summary, tell_left
 from harness.core.errors import ExitCode
 from harness.matrix.models import RandomWeights
 from harness.matrix.project import Project

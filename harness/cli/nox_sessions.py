@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import nox
 
-from harness.cli.console import make_console, print_summary, reason_line, stages_text
+from harness.cli.console import make_console
 from harness.cli.progress import RunDisplay, progress_of
+from harness.cli.run_output import print_summary, reason_line, stages_text
 from harness.core.errors import RunBroken
 from harness.core.verdict import Status, Verdict
 from harness.core.visible import visible

@@ -15,7 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.cli.console import make_console, reason_line, verdict_text
+from harness.cli.console import make_console
+from harness.cli.run_output import reason_line, verdict_text
 from harness.core.verdict import Stage, Status, Verdict
 from harness.scheduling.budget import in_words
 

@@ -13,9 +13,9 @@ import click
 from packaging.requirements import InvalidRequirement, Requirement
 
 from harness.cli import scan_output
+from harness.cli.console import unfiltered
 from harness.cli.guard import guarded
 from harness.cli.options import format_option, gpu_gib
-from harness.cli.output import unfiltered
 from harness.core.visible import visible
 from harness.engines import Backend
 from harness.matrix.quantities import python_version

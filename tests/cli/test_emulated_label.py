@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.cli.console import verdict_text
+from harness.cli.run_output import verdict_text
 from harness.core.comparison import Change
 from harness.core.records import StageRecord
 from harness.core.verdict import Stage, Verdict

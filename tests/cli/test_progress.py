@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from harness.cli.console import print_summary
 from harness.cli.progress import Progress, RunDisplay
+from harness.cli.run_output import print_summary
 from harness.core.records import StageRecord
 from harness.core.verdict import Stage
 from tests.incidents.samples import record_of

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from rich.markup import escape
 from rich.table import Table
 
-from harness.cli.console import make_console
+from harness.cli.console import InertStream, inert_output, make_console
 from harness.cli.main import main
-from harness.cli.output import InertStream, inert_output
 
 if TYPE_CHECKING:
     from pathlib import Path
