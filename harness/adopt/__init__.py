@@ -1,1 +1,4 @@
-"""What ``init`` does in somebody's repository: look, and write a matrix, a workflow and a hook. Imports no session."""
+"""What ``init`` does in somebody's repository: look, and write a matrix, a workflow and a hook.
+
+Imports only ``core``, ``engines``, ``environments`` and ``matrix``.
+"""

@@ -1,1 +1,4 @@
-"""What moved between two stacks, and which of the moves turns the verdict."""
+"""What moved between two stacks, and which of the moves turns the verdict.
+
+Imports only ``core``, ``environments``, ``matrix``, ``pipeline`` and ``session``.
+"""

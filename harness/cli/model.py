@@ -22,7 +22,7 @@ from harness.cli.guard import guarded
 from harness.cli.options import format_option, matrix_option
 from harness.core.errors import ExitCode, HarnessError
 from harness.core.files import write_atomically
-from harness.matrix.configuration import Configuration, parse_configuration, read_configuration
+from harness.matrix.model_configuration import ModelConfiguration, parse_configuration, read_configuration
 from harness.matrix.model_files import load_model, miniature_of, models_in
 from harness.matrix.models import MINIATURES, Quantisation
 from harness.matrix.problems import MatrixError
@@ -48,7 +48,7 @@ class NoConfiguration(HarnessError, LookupError):  # noqa: N818 - reads as what 
 class _Source:
     """What ``model add`` was given."""
 
-    configuration: Configuration
+    configuration: ModelConfiguration
     folder: Path | None
     """A checkpoint on this machine."""
     hub_id: str | None
@@ -147,7 +147,7 @@ def _looked_up(source: str) -> _Source:
     return _Source(_from_hub(source), None, source)
 
 
-def _from_hub(hub_id: str) -> Configuration:
+def _from_hub(hub_id: str) -> ModelConfiguration:
     import httpx  # noqa: PLC0415 - a quarter of the start-up time, and only needed here
 
     address = f"{os.environ.get(_ENDPOINT, 'https://huggingface.co').rstrip('/')}/{hub_id}/resolve/main/config.json"

@@ -1,6 +1,6 @@
 """What the host side knows of each backend: one module a backend, and one dictionary of them.
 
-Imports nothing of ours but core and the rules that it shares with the probes.
+Imports only ``core`` and the rules that it shares with the ``probes``.
 """
 
 from __future__ import annotations

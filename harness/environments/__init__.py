@@ -1,1 +1,4 @@
-"""uv, locks, and the isolated environments built from them. Imports processes and files, no combinations."""
+"""uv, locks, and the isolated environments built from them.
+
+Imports only ``core``, ``process`` and, for a project's own lock, ``matrix``.
+"""

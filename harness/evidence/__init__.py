@@ -4,5 +4,5 @@ The way through: :mod:`sources` reads the records that are here, :mod:`sightings
 :mod:`stacks` joins them to what is known of a stack, :mod:`choice` ranks the stacks for a target, and :mod:`told` has
 the sentences. Report, pin, results, suggest and gate answer from here and from nothing else.
 
-May import ``results``, ``matrix``, ``environments.lock``, ``engines`` and ``core``.
+Imports only ``core``, ``engines``, ``environments``, ``matrix``, ``probes`` and ``results``.
 """

@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from harness.gate.baseline import asks_of
 from harness.gate.change import AXES, Bump, UnusableChange
-from harness.gate.stacks import Target, moves, stacks_after, with_targets
+from harness.gate.stacks import Goal, moved_to, moves, stacks_after
 from harness.matrix import MatrixError, expand, load_matrix
 from harness.matrix.versions import VersionRule, no_such_version
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from harness.gate.baseline import Baseline
-    from harness.gate.stacks import Stack
+    from harness.gate.stacks import LockedCombination
     from harness.index.package_index import PackageIndex
     from harness.matrix import Combination, Matrix, Releases
     from harness.session.session import Session
@@ -90,7 +90,11 @@ def locks_changed(combinations: Sequence[Combination], baseline: Baseline, bumps
 
 
 def bumped(
-    session: Session, matrix: AcceptedMatrix, before: Mapping[str, Stack], bumps: Sequence[Bump], index: PackageIndex
+    session: Session,
+    matrix: AcceptedMatrix,
+    before: Mapping[str, LockedCombination],
+    bumps: Sequence[Bump],
+    index: PackageIndex,
 ) -> Touched:
     """What the bumps make of each combination whose stack held what is bumped.
 
@@ -108,20 +112,20 @@ def bumped(
     """
     held = {name for each in before.values() for name in each.held}
     asked = [bump for bump in bumps if bump.package in {*AXES, *held} or not bump.file]
-    aims = [(bump, _target(bump, index)) for bump in asked]
+    aims = [(bump, _goal_of(bump, index)) for bump in asked]
     together = _standing_together(before, asked)
-    targets = {name: found for name, stack in before.items() if (found := _targets_of(stack, aims, name in together))}
-    made = {name: _maker(before[name].combination, matrix, found) for name, found in targets.items()}
-    after = stacks_after(session, before, made, targets)
+    goals = {name: found for name, stack in before.items() if (found := _goals_of(stack, aims, name in together))}
+    made = {name: _maker(before[name].combination, matrix, found) for name, found in goals.items()}
+    after = stacks_after(session, before, made, goals)
     touched = Touched()
     for name, stack in after.items():
         told = tuple(moves(before[name], stack))
         touched.candidates.append(Candidate(name, stack.combination, told, before[name].combination))
-    touched.notes = list(_notes(bumps, before, targets))
+    touched.notes = list(_notes(bumps, before, goals))
     return touched
 
 
-def _target(bump: Bump, index: PackageIndex) -> Target:
+def _goal_of(bump: Bump, index: PackageIndex) -> Goal:
     """The version that the bump means: the one it names, or the newest of its range."""
     if bump.exact is None:
         releases = index.versions(bump.package, None)
@@ -129,16 +133,16 @@ def _target(bump: Bump, index: PackageIndex) -> Target:
         if not fitting:
             newest = f"; the newest is {releases[-1]}" if releases else ""
             raise UnusableChange(f"no release of {bump.package} is in the range {bump.wanted}{newest}")
-        return Target(fitting[-1], index.day_of(bump.package, fitting[-1]))
+        return Goal(fitting[-1], index.day_of(bump.package, fitting[-1]))
     known = index.every_version(bump.package)
     for version in (bump.exact, Version(bump.exact.public)):  # 2.9.0+cu128 is 2.9.0 where no such build is
         if version in known:
-            return Target(version, index.day_of(bump.package, version))
+            return Goal(version, index.day_of(bump.package, version))
     place = f"{bump.file}:{bump.line}: " if bump.file else ""
     raise UnusableChange(place + no_such_version(bump.package, bump.exact, known))
 
 
-def _standing_together(before: Mapping[str, Stack], bumps: Sequence[Bump]) -> set[str]:
+def _standing_together(before: Mapping[str, LockedCombination], bumps: Sequence[Bump]) -> set[str]:
     """Those that stand where all of several bumps come from, as the project does that is bumped; all if there are none.
 
     Otherwise a change of lmdeploy and transformers together would also try each of them with what it never met.
@@ -155,7 +159,7 @@ def _standing_together(before: Mapping[str, Stack], bumps: Sequence[Bump]) -> se
 _NONE = Version("0")
 
 
-def _here(stack: Stack, package: str) -> Version | None:
+def _here(stack: LockedCombination, package: str) -> Version | None:
     """The version at which the stack holds a package.
 
     Raises:
@@ -169,46 +173,46 @@ def _here(stack: Stack, package: str) -> Version | None:
     return Version(text) if text is not None else None
 
 
-def _targets_of(stack: Stack, aims: Sequence[tuple[Bump, Target]], together: bool) -> dict[str, Target]:
+def _goals_of(stack: LockedCombination, aims: Sequence[tuple[Bump, Goal]], together: bool) -> dict[str, Goal]:
     """Where the packages of a stack go; empty when it stays as it is."""
-    found: dict[str, Target] = {}
+    found: dict[str, Goal] = {}
     if stack.combination.excluded is not None:
         return found
-    for bump, target in aims:
+    for bump, goal in aims:
         here = _here(stack, bump.package)
         if here is None or not bump.comes_from(here) or (bump.package in AXES and not together):
             continue
         known = found.get(bump.package)
-        if _moves(bump, here, target.version) and (known is None or known.version < target.version):
-            found[bump.package] = target
+        if _moves(bump, here, goal.version) and (known is None or known.version < goal.version):
+            found[bump.package] = goal
     return found
 
 
-def _moves(bump: Bump, here: Version, target: Version) -> bool:
+def _moves(bump: Bump, here: Version, goal: Version) -> bool:
     """Whether a package goes there from ``here``: it must, or a range now lets in what it did not."""
-    if target == here or target.public == here.public:
+    if goal == here or goal.public == here.public:
         return False
     if not bump.wanted.contains(here, prereleases=True):
         return True
-    return bump.exact is None and bump.before is not None and not bump.comes_from(target)
+    return bump.exact is None and bump.before is not None and not bump.comes_from(goal)
 
 
 def _maker(
-    combination: Combination, matrix: AcceptedMatrix, targets: Mapping[str, Target]
+    combination: Combination, matrix: AcceptedMatrix, goals: Mapping[str, Goal]
 ) -> Callable[[date | None], Combination]:
     """Makes the combination after the change as of a day."""
-    axes = {name: target.version for name, target in targets.items() if name in AXES}
-    others = {name: target for name, target in targets.items() if name not in AXES}
+    axes = {name: goal.version for name, goal in goals.items() if name in AXES}
+    others = {name: goal for name, goal in goals.items() if name not in AXES}
 
     def make(day: date | None) -> Combination:
         now = matrix.moved(combination, axes, day) if axes else combination
-        return with_targets(replace(now, as_of=day), others)
+        return moved_to(replace(now, as_of=day), others)
 
     return make
 
 
 def _notes(
-    bumps: Sequence[Bump], before: Mapping[str, Stack], targets: Mapping[str, Mapping[str, Target]]
+    bumps: Sequence[Bump], before: Mapping[str, LockedCombination], goals: Mapping[str, Mapping[str, Goal]]
 ) -> Iterable[str]:
     """What is not touched, and why."""
     absent = []
@@ -217,13 +221,13 @@ def _notes(
             here
             for name, stack in before.items()
             if stack.combination.excluded is None
-            and package not in targets.get(name, ())
+            and package not in goals.get(name, ())
             and (here := _here(stack, package)) is not None
         )
         if others:
             held = ", ".join(f"{version} ({count})" for version, count in sorted(others.items(), reverse=True))
             yield f"{package}: not touched are the combinations that hold {held}"
-        elif not any(package in each for each in targets.values()):
+        elif not any(package in each for each in goals.values()):
             absent.append(package)
     if absent:
         yield f"in no stack of the matrix: {', '.join(absent)}"
@@ -259,10 +263,10 @@ class AcceptedMatrix:
         """Those of the baseline that the matrix still makes."""
         return tuple(each for each, _, _ in self._home.values())
 
-    def moved(self, combination: Combination, target: Mapping[str, Version], day: date | None) -> Combination:
+    def moved(self, combination: Combination, goal: Mapping[str, Version], day: date | None) -> Combination:
         """The combination at other versions and, if it is dated, as of another day, as the matrix has it there."""
         _, part, releases = self._home[combination.id]
-        versions = {name: (str(version),) for name, version in target.items()}
+        versions = {name: (str(version),) for name, version in goal.items()}
         if len(part.include) == 1:
             entry = part.include[0]
             dated = entry.as_of if "as_of" in entry.model_fields_set else part.as_of
@@ -274,7 +278,7 @@ class AcceptedMatrix:
             day = day if part.as_of is not None else None
             axes = part.axes.model_copy(update=versions) if part.axes is not None else None
             part = part.model_copy(update={"axes": axes, "as_of": day})
-        wanted = replace(combination, as_of=day, **{name: str(version) for name, version in target.items()})  # type: ignore[arg-type]  # names of version axes
+        wanted = replace(combination, as_of=day, **{name: str(version) for name, version in goal.items()})  # type: ignore[arg-type]  # names of version axes
         for each in expand(part, self._models, releases, self._locks):
             if each.axes == wanted.axes:
                 return each

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from packaging.specifiers import SpecifierSet
 
-    from harness.gate.pins import Kind, Line, Pin
+    from harness.gate.pins import Kind, Line, PinnedVersion
 
 _HUNK = re.compile(r"@@ -(?P<from>\d{1,9})(?:,(?P<old>\d{1,9}))? \+(?P<start>\d{1,9})(?:,(?P<new>\d{1,9}))? @@")
 _FILES = re.compile(r'diff --git "?a/(?P<old>.+?)"? "?b/(?P<new>.+?)"?')
@@ -201,15 +201,17 @@ def _read(file: _File, kind: Kind, known: Collection[str]) -> tuple[list[Bump], 
     return [each for each in bumps if each not in builds], [*other, *_vague(file, kind, (old, new), known)]
 
 
-def _sure(pins: Iterable[Pin], known: Collection[str]) -> list[Pin]:
+def _sure(pins: Iterable[PinnedVersion], known: Collection[str]) -> list[PinnedVersion]:
     return [each for each in pins if not each.guessed or each.package in known]
 
 
-def _moved(old: Sequence[Pin], new: Sequence[Pin]) -> Iterator[tuple[Pin | None, Pin]]:
+def _moved(
+    old: Sequence[PinnedVersion], new: Sequence[PinnedVersion]
+) -> Iterator[tuple[PinnedVersion | None, PinnedVersion]]:
     """Each pin that is new, with the one that it replaces; a lock may hold a package in several versions."""
     for package in dict.fromkeys(pin.package for pin in new):
         gone = Counter(pin.wanted for pin in old if pin.package == package)
-        left: list[Pin] = []
+        left: list[PinnedVersion] = []
         for pin in new:
             if pin.package != package:
                 continue
@@ -223,11 +225,13 @@ def _moved(old: Sequence[Pin], new: Sequence[Pin]) -> Iterator[tuple[Pin | None,
             yield (over[min(number, len(over) - 1)] if over else None), pin
 
 
-def _before(pin: Pin | None) -> str | None:
+def _before(pin: PinnedVersion | None) -> str | None:
     return str(pin.wanted).removeprefix("==") if pin is not None else None
 
 
-def _vague(file: _File, kind: Kind, pins: tuple[Sequence[Pin], Sequence[Pin]], known: Collection[str]) -> Iterator[str]:
+def _vague(
+    file: _File, kind: Kind, pins: tuple[Sequence[PinnedVersion], Sequence[PinnedVersion]], known: Collection[str]
+) -> Iterator[str]:
     """The changed lines of a file that say something of packages and are no pin, each with its place."""
     sides = (file.removed, file.added)
     shapes = [{without_pins(line, known) for _, line in side} for side in sides]

@@ -24,7 +24,7 @@ BREAK = "[…]"
 
 
 @dataclass(frozen=True, slots=True)
-class Pin:
+class PinnedVersion:
     """A package held at a version, or in a range."""
 
     line: int
@@ -39,7 +39,7 @@ class Pin:
 class Kind:
     """A kind of file."""
 
-    read: Callable[[Iterable[Line]], tuple[Pin, ...]]
+    read: Callable[[Iterable[Line]], tuple[PinnedVersion, ...]]
     locked: bool = False
     """It lists whole stacks, so that a package may appear in it without anybody having asked for it."""
     silent: re.Pattern[str] = re.compile(r"(?!)")
@@ -84,7 +84,7 @@ def kind_of(path: str) -> Kind | None:
     return _REQUIREMENTS if file.suffix in {".txt", ".in"} and inside & {"requirements", "constraints"} else None
 
 
-def requirement_pins(lines: Iterable[Line]) -> tuple[Pin, ...]:
+def requirement_pins(lines: Iterable[Line]) -> tuple[PinnedVersion, ...]:
     """Of a requirements file."""
     found = []
     for number, line in lines:
@@ -94,9 +94,9 @@ def requirement_pins(lines: Iterable[Line]) -> tuple[Pin, ...]:
     return tuple(found)
 
 
-def _table_pins(lines: Iterable[Line]) -> tuple[Pin, ...]:
+def _table_pins(lines: Iterable[Line]) -> tuple[PinnedVersion, ...]:
     """Of a project file: requirements in quotes, and tables of names and versions."""
-    found: list[Pin] = []
+    found: list[PinnedVersion] = []
     building = False
     for number, line in lines:
         building = bool(_BUILDING.match(line)) or (building and not line.strip().startswith(("]", "[")))
@@ -112,9 +112,9 @@ def _table_pins(lines: Iterable[Line]) -> tuple[Pin, ...]:
     return tuple(found)
 
 
-def _locked_pins(lines: Iterable[Line]) -> tuple[Pin, ...]:
+def _locked_pins(lines: Iterable[Line]) -> tuple[PinnedVersion, ...]:
     """Of a lock in TOML."""
-    found: list[Pin] = []
+    found: list[PinnedVersion] = []
     name = ""
     for number, line in lines:
         if line.startswith("["):
@@ -130,9 +130,9 @@ def _locked_pins(lines: Iterable[Line]) -> tuple[Pin, ...]:
     return tuple(found)
 
 
-def _json_pins(lines: Iterable[Line]) -> tuple[Pin, ...]:
+def _json_pins(lines: Iterable[Line]) -> tuple[PinnedVersion, ...]:
     """Of Pipfile.lock."""
-    found: list[Pin] = []
+    found: list[PinnedVersion] = []
     name = ""
     for number, line in lines:
         opened, told = _JSON_NAME.match(line), _JSON_VERSION.match(line)
@@ -146,9 +146,9 @@ def _json_pins(lines: Iterable[Line]) -> tuple[Pin, ...]:
     return tuple(found)
 
 
-def words_pinned(lines: Iterable[Line]) -> tuple[Pin, ...]:
+def words_pinned(lines: Iterable[Line]) -> tuple[PinnedVersion, ...]:
     """Of commands: every word that is a package with a version, and variables named after a package."""
-    found: list[Pin] = []
+    found: list[PinnedVersion] = []
     for number, line in lines:
         if _IN_COMMENT.match(line):
             continue
@@ -192,14 +192,14 @@ def pep440(spec: str) -> str:
     return f"=={spec}" if re.match(r"\d", spec) else spec
 
 
-def _pin(number: int, text: str) -> list[Pin]:
+def _pin(number: int, text: str) -> list[PinnedVersion]:
     """``text`` as a pin if it is one: most strings of a project file are not."""
     if len(text) > LONGEST:
         return []
     try:
         requirement = Requirement(text)
         if requirement.specifier and not requirement.url:
-            return [Pin(number, str(canonicalize_name(requirement.name)), requirement.specifier)]
+            return [PinnedVersion(number, str(canonicalize_name(requirement.name)), requirement.specifier)]
     except (InvalidRequirement, InvalidSpecifier):
         pass
     return []

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class LockedCombination:
     """A combination, dated, with its lock."""
 
     combination: Combination
@@ -53,7 +53,7 @@ class Stack:
         return self.held.get(package)
 
 
-def stacks_before(session: Session, chosen: Sequence[Combination], baseline: Baseline) -> dict[str, Stack]:
+def stacks_before(session: Session, chosen: Sequence[Combination], baseline: Baseline) -> dict[str, LockedCombination]:
     """The stack of each combination as it was accepted, by id; nothing is installed."""
     asked = [each for each in chosen if each.excluded is None and not _never_resolved(each.id, baseline)]
     dated = {each.id: replace(each, as_of=each.as_of or baseline.day_of(each.id)) for each in asked}
@@ -68,24 +68,24 @@ def stacks_before(session: Session, chosen: Sequence[Combination], baseline: Bas
 
 def stacks_after(
     session: Session,
-    before: Mapping[str, Stack],
+    before: Mapping[str, LockedCombination],
     made: Mapping[str, Callable[[date | None], Combination]],
-    targets: Mapping[str, Mapping[str, Target]],
-) -> dict[str, Stack]:
+    goals: Mapping[str, Mapping[str, Goal]],
+) -> dict[str, LockedCombination]:
     """What becomes of each stack, by the id of the combination before.
 
     Args:
         session: gives locks.
         before: the stacks as they were.
         made: makes the combination after the change as of a day, by the same id.
-        targets: where each goes, package by package.
+        goals: where each goes, package by package.
     """
-    first = {name: make(_day(before[name], targets[name])) for name, make in made.items()}
-    first = {name: _keeping(each, before[name], targets[name]) for name, each in first.items()}
+    first = {name: make(_day(before[name], goals[name])) for name, make in made.items()}
+    first = {name: _keeping(each, before[name], goals[name]) for name, each in first.items()}
     found = _resolved(session, first.values())
     today = datetime.now(UTC).date()
     late = {  # the new version may need something that appeared after it
-        name: _keeping(made[name](today), before[name], targets[name])
+        name: _keeping(made[name](today), before[name], goals[name])
         for name, each in first.items()
         if each.as_of is not None and _refused(found[stack_key(each)])
     }
@@ -94,7 +94,7 @@ def stacks_after(
     return {name: _stack(each, found) for name, each in (first | better).items()}
 
 
-def moves(before: Stack, after: Stack) -> list[str]:
+def moves(before: LockedCombination, after: LockedCombination) -> list[str]:
     """Every package that is not what it was, ``pydantic 2.12.5 → 2.13.0``."""
     if before.lock is None or after.lock is None:
         return []
@@ -107,7 +107,7 @@ def moves(before: Stack, after: Stack) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Goal:
     """Where a package goes."""
 
     version: Version
@@ -115,30 +115,30 @@ class Target:
     """The day on which the version appeared, where the index tells."""
 
 
-def with_targets(combination: Combination, targets: Mapping[str, Target]) -> Combination:
+def moved_to(combination: Combination, goals: Mapping[str, Goal]) -> Combination:
     """The combination with packages at those versions, under an id that says so."""
-    if not targets:
+    if not goals:
         return combination
-    words = "-".join(f"{name}{target.version}" for name, target in list(targets.items())[:3])
-    more = f"-and-{len(targets) - 3}-more" if len(targets) > 3 else ""  # noqa: PLR2004 - as many as stand in words
-    wanted = {name: f"{name}=={target.version}" for name, target in targets.items()}
+    words = "-".join(f"{name}{goal.version}" for name, goal in list(goals.items())[:3])
+    more = f"-and-{len(goals) - 3}-more" if len(goals) > 3 else ""  # noqa: PLR2004 - as many as stand in words
+    wanted = {name: f"{name}=={goal.version}" for name, goal in goals.items()}
     if combination.complete:
         whole = Deployed(combination.requirements, complete=True).moved(wanted)
         combination = replace(combination, requirements=whole.requirements, kept=whole.kept, complete=False)
-    overridden = {name for each in combination.overrides if (name := _name(each)) in targets}
+    overridden = {name for each in combination.overrides if (name := _name(each)) in goals}
     return replace(
         combination,
         id=f"{combination.id}-with-{words}{more}",
-        requirements=(*_without_pins(combination.requirements, targets), *wanted.values()),
+        requirements=(*_without_pins(combination.requirements, goals), *wanted.values()),
         overrides=tuple(
             wanted[name] if (name := _name(each)) in overridden else each for each in combination.overrides
         ),
     )
 
 
-def _without_pins(requirements: Iterable[str], targets: Mapping[str, Target]) -> Iterable[str]:
+def _without_pins(requirements: Iterable[str], goals: Mapping[str, Goal]) -> Iterable[str]:
     """Requirements less the exact pins of what moves: those are what is bumped."""
-    return (each for each in requirements if not ("==" in each and _name(each) in targets))
+    return (each for each in requirements if not ("==" in each and _name(each) in goals))
 
 
 def _name(requirement: str) -> str:
@@ -154,15 +154,15 @@ def _never_resolved(name: str, baseline: Baseline) -> bool:
     return verdict is not None and verdict.status is Status.FAIL and verdict.stage is Stage.RESOLVE
 
 
-def _day(before: Stack, targets: Mapping[str, Target]) -> date | None:
+def _day(before: LockedCombination, goals: Mapping[str, Goal]) -> date | None:
     """The stack's own day, or the first one after it on which everything that it goes to exists."""
     day = before.combination.as_of
-    return None if day is None else max([day, *(each.since for each in targets.values() if each.since is not None)])
+    return None if day is None else max([day, *(each.since for each in goals.values() if each.since is not None)])
 
 
-def _keeping(combination: Combination, before: Stack, targets: Mapping[str, Target]) -> Combination:
+def _keeping(combination: Combination, before: LockedCombination, goals: Mapping[str, Goal]) -> Combination:
     held = before.held.items()
-    return replace(combination, kept=tuple(f"{name}=={version}" for name, version in held if name not in targets))
+    return replace(combination, kept=tuple(f"{name}=={version}" for name, version in held if name not in goals))
 
 
 def _resolved(session: Session, combinations: Iterable[Combination]) -> dict[str, Resolution | None]:
@@ -183,9 +183,11 @@ def _refused(resolution: Resolution | None) -> bool:
     return resolution is not None and resolution.failure is not None and resolution.failure.of_versions
 
 
-def _stack(combination: Combination, found: Mapping[str, Resolution | None]) -> Stack:
+def _stack(combination: Combination, found: Mapping[str, Resolution | None]) -> LockedCombination:
     resolution = found.get(stack_key(combination))
     if resolution is None:
-        return Stack(combination, None)
+        return LockedCombination(combination, None)
     failure = resolution.failure
-    return Stack(combination, resolution.lock, failure if failure is not None and not failure.of_versions else None)
+    return LockedCombination(
+        combination, resolution.lock, failure if failure is not None and not failure.of_versions else None
+    )

@@ -1,4 +1,7 @@
-"""The troubleshooting log in executable form: each entry a combination that must fail as stated, and those past it."""
+"""The troubleshooting log in executable form: each entry a combination that must fail as stated, and those past it.
+
+Imports only ``core`` and ``matrix``.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,14 @@
 """The matrix: which combinations are tested, read from matrix.yaml and expanded.
 
-The usual way through::
+The way through: :mod:`schema` says what may stand in a matrix and :mod:`models` what in a model's spec; :mod:`load` and
+:mod:`model_files` read such files (:mod:`document`), :mod:`validation` words what is wrong with one. :mod:`points`
+crosses the axes, knows which model a name means and refuses what stands twice, :mod:`patterns` applies the rules, and
+:mod:`expand` makes each :mod:`combination`.::
 
-    models = load_models(folder)                      # harness.matrix.models
+    models = load_models(folder)                      # harness.matrix.model_files
     combinations = expand(load_matrix(path), models, PackageIndex(cache, ttl))
+
+Imports only ``core`` and ``engines``.
 """
 
 from __future__ import annotations

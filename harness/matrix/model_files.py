@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from harness.matrix.configuration import Configuration, UnusableConfiguration, read_configuration
 from harness.matrix.document import Document, read_document
+from harness.matrix.model_configuration import ModelConfiguration, UnusableConfiguration, read_configuration
 from harness.matrix.models import (
     FAMILIES,
     MINIATURES,
@@ -165,7 +165,7 @@ def _miniature(path: Path, family: Family | None) -> ModelSpec:
     return spec
 
 
-def miniature_of(found: Configuration, name: str, family: Family | None = None) -> ModelSpec:
+def miniature_of(found: ModelConfiguration, name: str, family: Family | None = None) -> ModelSpec:
     """The spec of the miniature of a configuration.
 
     Raises:
@@ -208,7 +208,7 @@ _ENGINE_PACKAGES = {
 """What lmdeploy's own code for an architecture imports and does not declare."""
 
 
-def _facts(found: Configuration, name: str, weights: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(found: ModelConfiguration, name: str, weights: Mapping[str, Any]) -> dict[str, Any]:
     gib = found.weights_gib
     miniature = weights.get("kind") == "miniature"
     return {

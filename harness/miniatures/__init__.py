@@ -1,1 +1,4 @@
-"""Miniatures: tiny random checkpoints of a model's own architecture, made from its published configuration."""
+"""Miniatures: tiny random checkpoints of a model's own architecture, made from its published configuration.
+
+Imports only ``core``, ``environments``, ``matrix`` and ``process``.
+"""

@@ -18,7 +18,7 @@ from harness.core.files import digest, digest_of_files, read_json, write_atomica
 from harness.core.untrusted_files import UnexpectedFiles, remove_tree, take_files
 from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import ResolveRequest
-from harness.matrix.configuration import UnusableConfiguration, read_configuration
+from harness.matrix.model_configuration import UnusableConfiguration, read_configuration
 from harness.miniatures.checkpoint_files import files_for
 from harness.process.child import CHILDREN, Limits
 from harness.process.redaction import child_environment

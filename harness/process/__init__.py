@@ -1,1 +1,4 @@
-"""Child processes: supervisor, limits, sandbox, scratch folders, redaction. Imports only ``core``."""
+"""Child processes: supervisor, limits, sandbox, scratch folders, redaction.
+
+Imports only ``core``.
+"""

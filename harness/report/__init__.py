@@ -1,4 +1,7 @@
-"""The report: records in, one self-contained HTML file and the same facts as JSON out."""
+"""The report: records in, one self-contained HTML file and the same facts as JSON out.
+
+Imports only ``core``, ``engines``, ``evidence`` and ``probes``.
+"""
 
 from harness.report.context import build_context
 from harness.report.markdown import render_markdown

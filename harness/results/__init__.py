@@ -1,1 +1,4 @@
-"""Records on disk, and questions to them. Imports only ``core``."""
+"""Records on disk, and questions to them.
+
+Imports only ``core``.
+"""

@@ -1,1 +1,4 @@
-"""Running many combinations: what is known, priority, budget, shards, executors. Above the pipeline."""
+"""Running many combinations: what is known, priority, budget, shards, executors.
+
+Imports only ``core``, ``environments``, ``matrix``, ``pipeline``, ``process`` and ``results``.
+"""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.version import Version
 
-from harness.gate.candidates import _notes, _target, _targets_of
+from harness.gate.candidates import _goal_of, _goals_of, _notes
 from harness.gate.change import Bump, UnusableChange, parse_bump
-from harness.gate.stacks import Stack
+from harness.gate.stacks import LockedCombination
 from tests.gate.test_stacks import ONE, lock
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class FakeIndex:
 
 def touched(bump: Bump, *held: str) -> dict[str, str]:
     """What becomes of stacks that hold torch at these versions."""
-    target = _target(bump, FakeIndex())  # type: ignore[arg-type]
-    found = {each: _targets_of(Stack(ONE, lock(torch=each)), [(bump, target)], together=True) for each in held}
-    return {each: str(targets["torch"].version) for each, targets in found.items() if targets}
+    goal = _goal_of(bump, FakeIndex())  # type: ignore[arg-type]
+    found = {each: _goals_of(LockedCombination(ONE, lock(torch=each)), [(bump, goal)], together=True) for each in held}
+    return {each: str(goals["torch"].version) for each, goals in found.items() if goals}
 
 
 @pytest.mark.parametrize(
@@ -69,14 +69,14 @@ def test_a_version_or_a_range_without_a_release_is_a_mistake_that_names_the_near
         (parse_bump("torhc==1.0"), "has no package torhc"),
     ):
         with pytest.raises(UnusableChange, match=named):
-            _target(bump, FakeIndex())  # type: ignore[arg-type]
-    assert _target(parse_bump("torch==2.13.0rc1"), FakeIndex()).since == date(2026, 1, 13)  # type: ignore[arg-type]
+            _goal_of(bump, FakeIndex())  # type: ignore[arg-type]
+    assert _goal_of(parse_bump("torch==2.13.0rc1"), FakeIndex()).since == date(2026, 1, 13)  # type: ignore[arg-type]
 
 
 def test_what_is_not_touched_is_told_with_what_it_holds() -> None:
-    before = {each: Stack(replace(ONE, id=each), lock(torch=each)) for each in ("2.8.0", "2.10.0")}
+    before = {each: LockedCombination(replace(ONE, id=each), lock(torch=each)) for each in ("2.8.0", "2.10.0")}
     bumps = [parse_bump("torch==2.12.0", "2.10.0"), parse_bump("ruff==1.0"), parse_bump("mypy==1.0")]
-    assert list(_notes(bumps, before, {"2.10.0": {"torch": _target(bumps[0], FakeIndex())}})) == [  # type: ignore[arg-type]
+    assert list(_notes(bumps, before, {"2.10.0": {"torch": _goal_of(bumps[0], FakeIndex())}})) == [  # type: ignore[arg-type]
         "torch: not touched are the combinations that hold 2.8.0 (1)",
         "in no stack of the matrix: ruff, mypy",
     ]

@@ -12,7 +12,7 @@ from harness.environments.lock import Lock
 from harness.environments.resolve import Resolution, ResolveRequest
 from harness.environments.uv import UvFailure
 from harness.gate.baseline import Accepted, Baseline
-from harness.gate.stacks import Stack, Target, moves, stacks_after, stacks_before, with_targets
+from harness.gate.stacks import Goal, LockedCombination, moved_to, moves, stacks_after, stacks_before
 from harness.matrix import Backend, Combination
 
 if TYPE_CHECKING:
@@ -84,14 +84,14 @@ def test_what_never_resolved_and_what_is_excluded_is_not_asked() -> None:
 
 
 def test_after_a_bump_all_else_stays_and_the_date_moves_to_the_new_version() -> None:
-    before = Stack(replace(ONE, as_of=DAY), lock(pydantic="2.12.5", numpy="2.4.0"))
+    before = LockedCombination(replace(ONE, as_of=DAY), lock(pydantic="2.12.5", numpy="2.4.0"))
     session = FakeSession(lambda _: lock(pydantic="2.13.0", numpy="2.4.0"))
-    targets = {"pydantic": Target(Version("2.13.0"), LATER)}
+    goals = {"pydantic": Goal(Version("2.13.0"), LATER)}
 
     def made(day: date | None) -> Combination:
-        return with_targets(replace(ONE, as_of=day), targets)
+        return moved_to(replace(ONE, as_of=day), goals)
 
-    after = stacks_after(session, {"one": before}, {"one": made}, {"one": targets})["one"]  # type: ignore[arg-type]
+    after = stacks_after(session, {"one": before}, {"one": made}, {"one": goals})["one"]  # type: ignore[arg-type]
     (asked,) = session.asked
     assert (asked.exclude_newer, asked.kept) == ("2026-04-14T00:00:00Z", ("numpy==2.4.0",))
     assert "pydantic==2.13.0" in asked.requirements
@@ -101,18 +101,18 @@ def test_after_a_bump_all_else_stays_and_the_date_moves_to_the_new_version() -> 
 
 def test_a_version_that_needs_something_younger_is_tried_as_of_today() -> None:
     today = datetime.now(UTC).date()
-    before = Stack(replace(ONE, as_of=DAY), lock(pydantic="2.12.5"))
+    before = LockedCombination(replace(ONE, as_of=DAY), lock(pydantic="2.12.5"))
     session = FakeSession(
         lambda asked: UvFailure("conflict", "") if asked.exclude_newer < str(today) else lock(pydantic="2.13.0")  # type: ignore[operator]
     )
-    targets = {"pydantic": Target(Version("2.13.0"), LATER)}
+    goals = {"pydantic": Goal(Version("2.13.0"), LATER)}
     made = {"one": lambda day: replace(ONE, as_of=day)}
-    after = stacks_after(session, {"one": before}, made, {"one": targets})["one"]  # type: ignore[arg-type]
+    after = stacks_after(session, {"one": before}, made, {"one": goals})["one"]  # type: ignore[arg-type]
     assert (after.combination.as_of, after.version_of("pydantic")) == (today, "2.13.0")
 
 
 def test_the_matrix_s_own_pin_of_what_moves_gives_way() -> None:
-    targets = {"pillow": Target(Version("12.0"), None), "numpy": Target(Version("3.0"), None)}
-    moved = with_targets(ONE, targets)
+    goals = {"pillow": Goal(Version("12.0"), None), "numpy": Goal(Version("3.0"), None)}
+    moved = moved_to(ONE, goals)
     assert moved.requirements == ("lmdeploy==0.11.1", "pillow==12.0", "numpy==3.0")
     assert moved.overrides == ("numpy==3.0",)

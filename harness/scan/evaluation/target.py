@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from harness.core.errors import HarnessError
 from harness.engines import ENGINES, Backend
-from harness.matrix.configuration import read_configuration
+from harness.matrix.model_configuration import read_configuration
 from harness.matrix.model_files import models_in
 from harness.matrix.project import SHIPPED
 

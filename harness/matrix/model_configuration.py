@@ -57,7 +57,7 @@ class UnusableConfiguration(HarnessError, ValueError):  # noqa: N818 - reads as 
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
+class ModelConfiguration:
     """A config.json, read."""
 
     content: Mapping[str, Any]
@@ -125,7 +125,7 @@ class Configuration:
                 yield {**part, "vocab_size": 0}
 
 
-def read_configuration(file: Path) -> Configuration:
+def read_configuration(file: Path) -> ModelConfiguration:
     """The configuration in a file.
 
     Raises:
@@ -139,7 +139,7 @@ def read_configuration(file: Path) -> Configuration:
     return parse_configuration(data, str(file))
 
 
-def parse_configuration(data: bytes, name: str) -> Configuration:
+def parse_configuration(data: bytes, name: str) -> ModelConfiguration:
     """The configuration in the bytes of a file; ``name`` is what messages call it.
 
     Raises:
@@ -162,7 +162,7 @@ def parse_configuration(data: bytes, name: str) -> Configuration:
         raise UnusableConfiguration(
             f'{name} names no architecture; add e.g. "architectures": ["Qwen3ForCausalLM"], as published ones have'
         )
-    return Configuration(content)
+    return ModelConfiguration(content)
 
 
 def _no_constant(word: str) -> float:
