@@ -161,3 +161,8 @@ def test_the_hook_scans_the_code_of_a_project(tmp_path: Path, monkeypatch: pytes
     done = CliRunner().invoke(main, [*arguments, *fixed])
     assert done.exit_code == 1
     assert "VLAsyncEngine is missing at import, app.py:1" in done.stdout
+    (tmp_path / "mine" / "poetry.lock").write_text('[[package]]\nname = "lmdeploy"\nversion = "0.9.0"\n')
+    assert CliRunner().invoke(main, [*arguments, "--lock", "poetry.lock", *fixed[2:]]).stdout == done.stdout
+    (tmp_path / "mine" / "poetry.lock").write_text('[[package]]\nname = "torch"\nversion = "2.8.0"\n')
+    other = CliRunner().invoke(main, [*arguments, "--lock", "poetry.lock", *fixed[2:]])
+    assert (other.exit_code, "poetry.lock names no lmdeploy and no transformers" in other.stderr) == (2, True)

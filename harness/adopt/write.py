@@ -127,8 +127,9 @@ jobs:
 
 
 def hook(found: Repository) -> CommentedMap:
-    """A hook that scans the project's own code, in seconds."""
-    command = published("scan", *(part for each in found.code for part in ("--code", each)))
+    """A hook that scans the project's own code against its lock, in seconds."""
+    lock = ("--lock", found.locks[0].name) if found.locks else ()
+    command = published("scan", *(part for each in found.code for part in ("--code", each)), *lock)
     made = CommentedMap({"id": NAME, "name": f"{NAME} scan", "entry": command, "language": "system"})
     made["types"] = CommentedSeq(["python"])
     made["pass_filenames"] = False

@@ -83,6 +83,12 @@ _providers = click.option(
     metavar="REQUIREMENT",
     help="With code: a package that it imports from, with or without versions [default: lmdeploy, transformers].",
 )
+_lock = click.option(
+    "--lock",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="With code: look only at the versions that your uv.lock, poetry.lock, requirements.txt, ... has.",
+)
 _LIBRARY = (
     click.option("--cache", type=_FOLDER, help="Folder of the scan's cache [default: the user's cache folder]."),
     click.option("--index-url", metavar="URL", help="Package index [default: the one uv uses]."),
@@ -136,6 +142,7 @@ def _with_library(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--write", type=_FOLDER, metavar="REPORTS", help="Keep the map there for the report (scan.json).")
 @_code
 @_providers
+@_lock
 @format_option
 @guarded
 @_of_target
@@ -150,6 +157,7 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
     write: Path | None,
     paths: tuple[Path, ...],
     providers: tuple[str, ...],
+    lock: Path | None,
     form: str,
 ) -> int:
     """Predict from the wheels' sources whether LMDEPLOY and TRANSFORMERS work together; nothing is installed.
@@ -167,13 +175,16 @@ def scan(  # noqa: PLR0913, PLR0917 - one parameter for each option
         pins = {"lmdeploy": lmdeploy, "transformers": transformers}
         pinned = [f"{name}=={version}" for name, version in pins.items() if version is not None]
         wanted = [scan_code.requirement(text, "--provider") for text in (*pinned, *providers)]
+        if lock is not None:
+            wanted = scan_code.of_lock(lock, wanted, target.python)
         asking = list(scan_code.codes(library, paths, downstream))
         shown = _progress(form)
         return scan_code.answer(
             library, asking, wanted, form=form, everything=everything, ranges=ranges, progress=shown
         )
-    if providers:
-        raise click.UsageError("--provider is asked for code: name it with --code PATH or --package NAME==VERSION")
+    if providers or lock is not None:
+        what = "--provider" if providers else "--lock"
+        raise click.UsageError(f"{what} is asked for code: name it with --code PATH or --package NAME==VERSION")
     if (lmdeploy is None) != (transformers is None):
         raise click.UsageError(
             "give both versions, or none for the whole map; e.g. lmdeploy-harness scan 0.11.1 4.57.3"

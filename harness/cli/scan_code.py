@@ -10,6 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from harness.core.errors import ExitCode
+from harness.environments.lock_files.reader import named_in
 from harness.scan.answers.code import scan_code
 from harness.scan.answers.findings import Prediction
 from harness.scan.answers.symbols import presence_of
@@ -36,6 +37,20 @@ def requirement(text: str, option: str) -> Requirement:
         return Requirement(text)
     except InvalidRequirement as error:
         raise click.UsageError(f"{option} '{text}' is not a requirement: {error}") from error
+
+
+def of_lock(file: Path, wanted: Sequence[Requirement], python: str) -> list[Requirement]:
+    """What is asked about, in the versions that a project's lock has; a package that it does not name, in any.
+
+    Raises:
+        UnreadableLock: the file cannot be read.
+    """
+    asked = wanted or _USUAL
+    named = named_in(file, {canonicalize_name(each.name) for each in asked if not each.specifier}, python)
+    if not named and not any(each.specifier for each in asked):
+        raise click.UsageError(f"--lock {file} names no {' and no '.join(each.name for each in asked)}")
+    there = {canonicalize_name(each.name) for each in named}
+    return [*named, *(each for each in asked if canonicalize_name(each.name) not in there)]
 
 
 def codes(library: Library, paths: Sequence[Path], packages: Sequence[str]) -> Iterator[Code]:

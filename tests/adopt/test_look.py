@@ -130,6 +130,6 @@ def test_a_hook_is_added_beside_those_that_are_there(tmp_path: Path) -> None:
     assert written.text.startswith("# ours\n")
     repos = YAML(typ="safe").load(written.text)["repos"]
     assert [each["hooks"][0]["id"] for each in repos] == ["own", "lmdeploy-harness"]
-    assert repos[1]["hooks"][0]["entry"].endswith("scan --code app.py")
+    assert repos[1]["hooks"][0]["entry"].endswith("scan --code app.py --lock requirements.txt")
     file.write_text(written.text)
     assert not write.with_hook(file, found).changes

@@ -29,7 +29,7 @@ from harness.matrix.deployed import Deployed, UnreadableLock
 from harness.matrix.schema import end_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -114,6 +114,27 @@ class LockFiles:
         if lacking:
             raise UnreadableLock(f"{file.name} leads to no {' and no '.join(lacking)}, so there is nothing to test")
         return {each: stack[each] for each in _ASKED}
+
+
+def named_in(file: Path, names: Collection[str], python: str) -> tuple[Requirement, ...]:
+    """These packages as a file names them, in whichever group: exactly, by a lock; nothing is resolved.
+
+    Raises:
+        UnreadableLock: it cannot be read.
+    """
+    kind = kind_of(file.name)
+    if kind is None:
+        raise UnreadableLock(f"{file.name} is no file of packages that is understood; name {NAMED_BY}")
+    if kind in {Kind.UV, Kind.PYLOCK, Kind.POETRY}:
+        content = load_toml(file)
+        packages = content.get("packages" if kind is Kind.PYLOCK else "package", ())
+        texts = [f"{each['name']}=={each['version']}" for each in packages if {"name", "version"} <= each.keys()]
+    else:
+        lines = Lines(python)
+        _read(kind, file, lines, (), ())
+        texts = lines.requirements
+    found = {str(each): each for each in map(Requirement, texts)}
+    return tuple(each for each in found.values() if canonicalize_name(each.name) in names)
 
 
 def _with_versions(found: Deployed, versions: dict[str, str]) -> Deployed:

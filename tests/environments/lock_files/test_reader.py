@@ -11,7 +11,7 @@ import pytest
 
 from harness.environments.lock import Lock
 from harness.environments.lock_files.kinds import Kind, files_in, kind_of
-from harness.environments.lock_files.reader import LockFiles
+from harness.environments.lock_files.reader import LockFiles, named_in
 from harness.environments.resolve import Resolution, Resolver, ResolveRequest
 from harness.environments.uv import UvFailure
 from harness.matrix.deployed import UnreadableLock
@@ -366,3 +366,25 @@ def test_files_are_told_by_their_names(tmp_path: Path) -> None:
         (Kind.DOCKERFILE, "prod.Dockerfile"),
     ]
     assert kind_of("README.md") is None
+
+
+POETRY = '[[package]]\nname = "{}"\nversion = "{}"\ngroups = ["serve"]\n\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("uv.lock", '[[package]]\nname = "lmdeploy"\nversion = "0.11.1"\n[[package]]\nname = "mine"\n'),
+        ("poetry.lock", POETRY.format("lmdeploy", "0.11.1") + POETRY.format("torch", "2.8.0")),
+        ("pylock.toml", '[[packages]]\nname = "lmdeploy"\nversion = "0.11.1"\n'),
+        (
+            "Pipfile.lock",
+            json.dumps({"default": {"lmdeploy": {"version": "==0.11.1"}, "torch": {"version": "==2.8.0"}}}),
+        ),
+        ("requirements.txt", "LMDeploy==0.11.1 \\\n    --hash=sha256:aa\ntorch==2.8.0\n"),
+        ("Dockerfile", "FROM python:3.11\nRUN pip install lmdeploy==0.11.1 torch==2.8.0\n"),
+    ],
+)
+def test_packages_are_found_by_name_and_nothing_is_resolved(tmp_path: Path, name: str, text: str) -> None:
+    (found,) = named_in(written(tmp_path, name, text), {"lmdeploy", "transformers"}, "3.11")
+    assert (found.name.lower(), str(found.specifier)) == ("lmdeploy", "==0.11.1")
