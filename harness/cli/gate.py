@@ -59,15 +59,18 @@ file_option = click.option(
 @selection_options
 @project_options
 @file_option
+@click.option("--measured", is_flag=True, help="Take times and memory too where the baseline has another machine's.")
 @guarded
 def baseline(
     selection: SelectedIds,
     project: Project,
     file: Path | None,
+    measured: bool,
 ) -> None:
     """Accept the latest run as the baseline: a small, sorted file to commit and review.
 
-    With ID, -t or -k only those combinations are accepted anew. `must` and `limits` in the file stay as they are.
+    With ID, -t or -k only those combinations are accepted anew. `must` and `limits` in the file stay as they are, and
+    so do the measurements of another machine, where the verdict is the same.
     """
     session = Session(project)
     file = file or session.project.baseline
@@ -84,7 +87,7 @@ def baseline(
             f"{len(vain)} records hit infrastructure trouble, such as {vain[0].id}; run them again first"
         )
     earlier = read_baseline(file) if file.exists() else None
-    made = accept(chosen, attempts_in(session.store.file), earlier)
+    made = accept(chosen, attempts_in(session.store.file), earlier, measured=measured)
     write_baseline(file, made)
     known = earlier.combinations if earlier is not None else {}
     for name, each in made.combinations.items():

@@ -79,7 +79,7 @@ class Baseline(BaseModel):
     model_config = WRITTEN_BY_HAND
 
     version: Literal[1] = Field(description="Version of this format.", examples=[1])
-    accepted: str = Field(default="", description="When, UTC.")
+    accepted: str = Field(default="", description="Day of the newest run that was accepted, UTC.")
     must: tuple[Must, ...] = Field(default=(), description="What has to be tested and pass.")
     limits: Tolerances = Field(default=Tolerances(), description="Of latency and memory.")
     combinations: dict[str, Accepted] = Field(default={}, description="By id.")
@@ -133,7 +133,11 @@ def read_baseline(file: Path) -> Baseline:
 
 
 def accept(
-    combinations: Sequence[Combination], attempts: Mapping[str, Sequence[Record]], earlier: Baseline | None
+    combinations: Sequence[Combination],
+    attempts: Mapping[str, Sequence[Record]],
+    earlier: Baseline | None,
+    *,
+    measured: bool = False,
 ) -> Baseline:
     """The baseline with the latest attempts at ``combinations``; others that it had are kept.
 
@@ -141,12 +145,12 @@ def accept(
         combinations: what is accepted; those without an attempt are left out.
         attempts: every attempt on file, by id, oldest first.
         earlier: the baseline so far.
+        measured: take these attempts' times and memory where the baseline has another machine's; otherwise those are
+            kept as long as the verdict is, so that a baseline made elsewhere differs in verdicts only.
     """
-    today = datetime.now(UTC).date()
-    kept = {}
-    for name, each in earlier.combinations.items() if earlier is not None else ():
-        day = earlier.day_of(name) if earlier is not None else None
-        kept[name] = each.model_copy(update={"day": day if day != today else None})
+    base = earlier or Baseline(version=1)
+    kept = dict(base.combinations)
+    days = {name: base.day_of(name) for name in kept}
     for combination in combinations:
         records = attempts.get(combination.id)
         if not records:
@@ -154,15 +158,28 @@ def accept(
         last = records[-1]
         same = [each for each in records if each.lock == last.lock and each.machine == last.machine]
         samples = {name: tuple(found[-_MOST_SAMPLES:]) for name, found in samples_of(same).items()}
-        kept[combination.id] = Accepted(
+        made = Accepted(
             verdict=last.verdict,
             asks=asks_of(combination),
-            day=last.started.date() if last.lock is not None and last.started.date() != today else None,
             machine=machine_name(last.machine) if samples else "",
             samples=samples,
         )
-    base = earlier or Baseline(version=1)
-    return base.model_copy(update={"accepted": str(today), "combinations": dict(sorted(kept.items()))})
+        before = kept.get(combination.id)
+        if before is not None and not measured and _measured_elsewhere(before, made):
+            made = made.model_copy(update={"machine": before.machine, "samples": before.samples})
+        kept[combination.id] = made
+        days[combination.id] = last.started.date() if last.lock is not None else None
+    newest = max((day for day in days.values() if day is not None), default=datetime.now(UTC).date())
+    dated = {
+        name: each.model_copy(update={"day": days[name] if days[name] != newest else None})
+        for name, each in sorted(kept.items())
+    }
+    return base.model_copy(update={"accepted": str(newest), "combinations": dated})
+
+
+def _measured_elsewhere(before: Accepted, now: Accepted) -> bool:
+    same = (before.verdict, before.asks) == (now.verdict, now.asks)
+    return same and bool(before.samples) and before.machine != now.machine
 
 
 def attempts_in(file: Path) -> dict[str, list[Record]]:
