@@ -104,9 +104,14 @@ def _print_untold(console: Console, records: Sequence[Record]) -> None:
         console.print(f"[{STYLE[status]}]{count} {stopped}[/]{f': {escape(why)}' if why else ''}")
 
 
+def counted(number: int, what: str) -> str:
+    """``1 stack``, ``2 stacks``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _closing(records: Sequence[Record], wrong: Sequence[Record]) -> str:
     statuses = Counter(Verdict.parse(each.verdict).status for each in records)
-    text = f"{len(records)} combinations: {statuses[Status.PASS]} pass, {statuses[Status.FAIL]} fail"
+    text = f"{counted(len(records), 'combination')}: {statuses[Status.PASS]} pass, {statuses[Status.FAIL]} fail"
     text += (
         f" ({sum(each.as_expected is True for each in records if each.verdict.startswith('fail'))} of them as expected)"
     )
@@ -148,11 +153,11 @@ def print_plan(console: Console, plan: Plan, *, every: bool) -> None:
                 f"    {escape(_foreseen(each))}; expected {escape(str(each.combination.expect))}; stack {lock}"
             )
         console.print()
-    console.print(f"[bold]{len(plan.planned)} combinations[/]")
+    console.print(f"[bold]{counted(len(plan.planned), 'combination')}[/]")
     for name, count in plan.counts().most_common():
         console.print(f"  {count:4d}  {name}")
     missing = plan.stacks - plan.stacks_built
-    console.print(f"[bold]{plan.stacks} distinct stacks[/], {plan.stacks_built} built, {missing} to build")
+    console.print(f"[bold]{counted(plan.stacks, 'distinct stack')}[/], {plan.stacks_built} built, {missing} to build")
     console.print(
         f"[bold]{plan.download_bytes / 1e9:.1f} GB[/] of packages in them, less what the installer has cached already"
     )

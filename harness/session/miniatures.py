@@ -10,9 +10,16 @@ from harness.pipeline.checkpoints import problem_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from harness.matrix.models import ModelSpec
     from harness.session.session import Session
+
+
+def made_by_a_run(spec: ModelSpec, weights: Path) -> bool:
+    """Whether a run makes the model's checkpoint itself, as far as anybody has tried."""
+    possible = isinstance(spec.weights, MiniatureWeights) and spec.published_config is not None
+    return possible and not problem_file(weights, spec.name).exists()
 
 
 def make_missing(session: Session, specs: Iterable[ModelSpec]) -> None:

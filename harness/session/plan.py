@@ -13,6 +13,7 @@ from harness.environments.interpreters import NoInterpreter
 from harness.pipeline.checkpoints import find_checkpoint
 from harness.pipeline.checks import ASKED_STAGES, checks_of, needs_gpu, needs_weights
 from harness.pipeline.stack import UV_MEANS, ask
+from harness.session.miniatures import made_by_a_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,8 +62,9 @@ def foresee(combination: Combination, spec: ModelSpec, weights: Path) -> Verdict
     if combination.excluded is not None:
         return Verdict(Status.SKIPPED, Stage.RESOLVE, Reason.EXCLUDED, combination.excluded)
     checkpoint = find_checkpoint(spec, weights)
+    missing = checkpoint.folder is None and not made_by_a_run(spec, weights)
     for stage in ASKED_STAGES:
-        if needs_weights(combination, stage) and checkpoint.folder is None:
+        if needs_weights(combination, stage) and missing:
             return Verdict(Status.BLOCKED, stage, Reason.WEIGHTS, checkpoint.missing)
         if needs_gpu(combination, stage) and not machine().gpus:
             return Verdict(Status.BLOCKED, stage, Reason.DRIVER_OR_GPU)

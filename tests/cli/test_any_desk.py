@@ -41,9 +41,9 @@ def desk(miniature_environment: dict[str, str], tmp_path: Path) -> Desk:
 @pytest.mark.parametrize(
     ("system", "arguments", "told"),
     [
-        ("darwin", ("plan",), "distinct stacks"),
+        ("darwin", ("plan",), "distinct stack"),
         ("darwin", ("report",), "index.html"),
-        ("win32", ("plan", "-v"), "distinct stacks"),
+        ("win32", ("plan", "-v"), "distinct stack"),
         ("win32", ("report",), "index.html"),
         ("win32", ("explain", "server.log", "--offline"), "BeamSearchScorer"),
         ("win32", ("stacks",), ""),
