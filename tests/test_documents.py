@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "reports").glob("*.md")]
 TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in sorted(PAGES)}
 NAMED = re.compile(r"`((?:harness|tests|docs|benchmarks|models|matrices|\.ci|\.github)/[\w./-]+)`")
+RUN = re.compile(r"python -m ((?:harness|tests|benchmarks)(?:\.\w+)*)")
 OLD_WORDS = re.compile(r"\b(ladder|climb\w*|rungs?)\b", re.IGNORECASE)
 
 
@@ -69,6 +70,15 @@ def test_commands_that_are_shown_exist(page: str) -> None:
 def test_files_that_are_named_exist(page: str) -> None:
     named = [each for each in NAMED.findall(TEXTS[page]) if "NAME" not in each]
     assert [each for each in named if not (ROOT / each).exists()] == []
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_modules_that_are_to_be_run_do_something(page: str) -> None:
+    for name in RUN.findall(TEXTS[page]):
+        place = ROOT / name.replace(".", "/")
+        starts = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
+        assert starts.exists(), name
+        assert place.is_dir() or '__name__ == "__main__"' in starts.read_text(encoding="utf-8"), name
 
 
 @pytest.mark.parametrize("page", sorted(TEXTS.keys() - {"CHANGELOG.md"}))  # it says which words there were

@@ -3,7 +3,7 @@
 The way through: :mod:`schema` says what may stand in a matrix and :mod:`models` what in a model's spec; :mod:`load` and
 :mod:`model_files` read such files (:mod:`document`), :mod:`validation` words what is wrong with one. :mod:`points`
 crosses the axes, knows which model a name means and refuses what stands twice, :mod:`patterns` applies the rules, and
-:mod:`expand` makes each :mod:`combination`.::
+:mod:`expand` makes each :mod:`combination`. In code::
 
     models = load_models(folder)                      # harness.matrix.model_files
     combinations = expand(load_matrix(path), models, PackageIndex(cache, ttl))

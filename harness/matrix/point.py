@@ -24,7 +24,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class AxisValue:
     """One value of a version axis."""
 
     version: Version
@@ -41,15 +41,15 @@ class Point:
     """A combination before the matrix's rules are applied to it."""
 
     python: str
-    lmdeploy: Choice
-    transformers: Choice
+    lmdeploy: AxisValue
+    transformers: AxisValue
     backend: Backend
     model: str
     as_of: date | None
     entry: Include | None
     """The include it comes from; None: the axes."""
     place: Place
-    packages: Mapping[str, Choice] = field(default_factory=dict)
+    packages: Mapping[str, AxisValue] = field(default_factory=dict)
     cuda: str = ""
     index: str = ""
     settings: Mapping[str, JsonValue] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from harness.engines import LAUNCHES, Launch
 from harness.matrix.deployed import UnreadableLock
 from harness.matrix.engine_source import is_source, read_source
 from harness.matrix.patterns import Rulebook
-from harness.matrix.point import Choice, Point
+from harness.matrix.point import AxisValue, Point
 from harness.matrix.problems import suggestion
 from harness.matrix.project import FURTHER
 from harness.matrix.versions import VersionRule
@@ -175,7 +175,7 @@ class Points:
 
     def _engines(
         self, axes: Axes | Include, deployed: Deployed | None, as_of: date | None, place: Place
-    ) -> list[Choice]:
+    ) -> list[AxisValue]:
         """Versions of lmdeploy, from wherever they come."""
         texts = tuple(text for text in axes.lmdeploy if not is_source(text))
         asked = bool(texts) or not axes.lmdeploy
@@ -187,27 +187,27 @@ class Points:
                 except ValueError as error:
                     self.problems.append(self._document.problem((*place, "lmdeploy", number), str(error)))
                 else:
-                    found.append(Choice(source.version, None, source))
+                    found.append(AxisValue(source.version, None, source))
         return found
 
     def _axis(
         self, package: str, written: tuple[str, ...], deployed: Deployed | None, as_of: date | None, place: Place
-    ) -> list[Choice]:
+    ) -> list[AxisValue]:
         if written or deployed is None:
             return self._versions(package, written, as_of, (*place, package))
-        return [Choice(Version(deployed.versions[package]), None, moved=False)]
+        return [AxisValue(Version(deployed.versions[package]), None, moved=False)]
 
-    def _versions(self, package: str, written: tuple[str, ...], as_of: date | None, place: Place) -> list[Choice]:
-        chosen: dict[Version, Choice] = {}
+    def _versions(self, package: str, written: tuple[str, ...], as_of: date | None, place: Place) -> list[AxisValue]:
+        chosen: dict[Version, AxisValue] = {}
         for number, text in enumerate(written):
             rule = VersionRule.parse(text)
             if rule.exact is not None:
-                chosen[rule.exact] = Choice(rule.exact, None)
+                chosen[rule.exact] = AxisValue(rule.exact, None)
                 continue
             known = self._releases.versions(package, as_of)
             found = rule.expand(known)
             for version in found:
-                chosen.setdefault(version, Choice(version, text))
+                chosen.setdefault(version, AxisValue(version, text))
             if not found:
                 when = f" as of {as_of}" if as_of else ""
                 hint = f"the newest known release is {known[-1]}" if known else "no release at all is known"
