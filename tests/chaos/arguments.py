@@ -13,7 +13,7 @@ from tests.chaos.disk import project_of
 from tests.chaos.ground import orphans
 from tests.chaos.processes import MATRIX
 from tests.chaos.registry import expect, fault
-from tests.cli.test_output import HOSTILE, OBEYED
+from tests.cli.test_console import HOSTILE, OBEYED
 
 if TYPE_CHECKING:
     from tests.chaos.registry import Setting, Tally
