@@ -45,8 +45,9 @@ shows and what not stands in [Your own model](models.md), how its numbers are ju
 {told}
 
 A number is how far the engine is from transformers, in units of what float16 costs transformers itself: **bold** is a
-wrong answer, *slanted* a measurable difference that leaves the tokens the same. A word is the stage at which the stack
-failed; `-` means that this lmdeploy does not list the architecture, `?` that nothing was learned.
+wrong answer, *slanted* a measurable difference that leaves the tokens the same. With a `t` transformers is what is off,
+and the engine agrees with the reference that came with the miniature. A word is the stage at which the stack failed;
+`-` means that this lmdeploy does not list the architecture, `?` that nothing was learned.
 
 """
 ITSELF = """
@@ -131,8 +132,10 @@ def cell(record: Record | None) -> str:
         return ""
     verdict, ratio = verdict_of(record), ratio_of(record)
     if verdict.status is Status.PASS and ratio is not None:
-        compared = facts_of(record)["comparison"]
-        return number(ratio) if compared["within"] else f"*{number(ratio)}*"
+        facts = facts_of(record)
+        if facts.get("blame") == "transformers":
+            return f"{number(ratio)} t"
+        return number(ratio) if facts["comparison"]["within"] else f"*{number(ratio)}*"
     if is_unlisted(record):
         return "-"
     if verdict.status is not Status.FAIL:

@@ -61,6 +61,10 @@ WRONG = "fail/emulate/wrong-answer(logits are off)"
     [
         (record("qwen3", NEW, "pass/emulate", compared(1.04, within=True)), "1"),
         (record("qwen2-vl", NEW, "pass/emulate", compared(5.2, within=False)), "*5.2*"),
+        (
+            record("deepseek-v2", NEW, "pass/emulate", {**compared(245.2, within=False), "blame": "transformers"}),
+            "245 t",
+        ),
         (record("glm4-moe", NEW, WRONG, compared(486.1, within=False)), "**486**"),
         (record("qwen3-next", NEW, "fail/configure/config-schema-drift(x)"), "configure"),
         (record("hy3", OLD, "fail/configure/architecture-unsupported(X is not among the architectures)"), "-"),
