@@ -26,7 +26,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CATALOGUE = Path(__file__).with_name("signatures.yaml")
-COMPUTED = frozenset({"boundary", "consumer", "installed", "parties", "requirement"})
+COMPUTED = frozenset(
+    {
+        "boundary",
+        "consumer",
+        "generation",
+        "install",
+        "installed",
+        "parties",
+        "requirement",
+        "torchvision",
+        "triton",
+        "wheel",
+    }
+)
 """What the classifier fills in beside a signature's own captures (see :mod:`harness.diagnose.placeholders`)."""
 
 

@@ -11,18 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from packaging.version import InvalidVersion, Version
-
 from harness.core.records import DiagnosisRecord
 from harness.core.verdict import Reason
 from harness.diagnose.boundaries import shipped as table
 from harness.diagnose.catalogue import Catalogue, Compiled, Signature, Tier, shipped
 from harness.diagnose.frames import package_of
 from harness.diagnose.matching import Matcher
+from harness.diagnose.measured import of_cause, of_remedy
 from harness.diagnose.missing import is_argument, is_attribute, meant, missing_from
+from harness.diagnose.models import is_entry, model_from
 from harness.diagnose.placeholders import detail, fill, told_install, values
+from harness.diagnose.ranges import by_versions
 from harness.diagnose.statements import Severity, Statement
-from harness.diagnose.successors import successor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,26 +32,6 @@ if TYPE_CHECKING:
     from harness.diagnose.missing import Lookup
 
 
-_CERTAINTY = {
-    Tier.SPECIFIC: 0.95,
-    Tier.PRECURSOR: 0.8,
-    Tier.GENERIC: 0.8,
-    Tier.WEAK: 0.55,
-    Tier.FALLOUT: 0.4,
-    Tier.GUESS: 0.3,
-    Tier.HINT: 0.25,
-}
-_CURED = {
-    Tier.SPECIFIC: 0.7,
-    Tier.PRECURSOR: 0.6,
-    Tier.GENERIC: 0.4,
-    Tier.WEAK: 0.4,
-    Tier.FALLOUT: 0.2,
-    Tier.GUESS: 0.1,
-    Tier.HINT: 0.1,
-}
-_CURED_BY_VERSIONS = 0.8
-"""Where the sources of the releases say which have what is missing."""
 _STRENGTH = {
     Tier.SPECIFIC: 2,
     Tier.PRECURSOR: 2,
@@ -73,6 +53,8 @@ _ABOUT_NAMES = frozenset(
     }
 )
 """Families whose failures can lack a name of a package."""
+_ABOUT_MODELS = frozenset({Reason.ARCHITECTURE, Reason.PROCESSOR_DRIFT})
+"""Families whose failures can name a model that a release is older than."""
 _ABOUT_PACKAGES = frozenset(
     {Reason.MISSING_DEPENDENCY, Reason.QUANTISATION, Reason.VERSION_GATE, Reason.ATTENTION_OR_BUILD}
 )
@@ -80,9 +62,6 @@ _ABOUT_PACKAGES = frozenset(
 _HINT_LIMIT = 6000
 """Bytes of text up to which a description, as opposed to a log, is looked at for hints."""
 _COMPLAINTS = ("error", "fail", "abort", "fatal")
-_QUIET_FACTOR = 0.6
-_OFF_STAGE_FACTOR = 0.85
-_RIVAL_FACTOR = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +72,9 @@ class Diagnosis:
     family: Reason = Reason.UNKNOWN
     captures: dict[str, str] = field(default_factory=dict)
     confidence: float = 0.0
-    """0 to 1: how far the cause can be trusted, as measured by tier, with its surroundings and rivals."""
+    """0 to 1: how often causes that were found in this way were right when it was measured."""
     remedy_confidence: float = 0.0
-    """0 to 1: how far the remedy can be trusted, as measured by tier."""
+    """0 to 1: how often remedies of this kind were right when it was measured."""
     line: str = ""
     """The line that decided."""
     number: int | None = None
@@ -310,9 +289,11 @@ class _Classifier:
 
     def _presence(self, hit: _Hit) -> tuple[str, Presence | None]:
         packages = [package for frame in reversed(hit.statement.frames) if (package := package_of(frame))]
-        missing = missing_from(
-            hit.statement.text, hit.captures, packages, self._lookup, names=hit.signature.family in _ABOUT_NAMES
-        )
+        text, family = hit.statement.text, hit.signature.family
+        model = model_from(text, hit.captures, packages) if family in _ABOUT_MODELS else ""
+        if model and (known := self._of_model(model)) is not None:
+            return model, known
+        missing = missing_from(text, hit.captures, packages, self._lookup, names=family in _ABOUT_NAMES)
         presence = self._lookup.of(missing) if missing else None
         if presence is None or missing is None:
             return missing or "", None
@@ -321,6 +302,13 @@ class _Classifier:
         if is_argument(missing) and len(presence.versions) == len(presence.looked_at):
             return missing, None  # it takes more than it names, or is another than was called
         return missing, presence
+
+    def _of_model(self, model: str) -> Presence | None:
+        """Where a model is known, if that tells anything: its type may be a fork's, and all may know it."""
+        presence = self._lookup.of(model)
+        if presence is None or len(presence.versions) == len(presence.looked_at):
+            return None
+        return presence if presence.runs or is_entry(model) else None
 
     def _tried_again(self, one: Statement, other: Statement) -> bool:
         """Whether a person typed a command between the two."""
@@ -334,8 +322,11 @@ class _Classifier:
         missing, presence = self._presence(hit)
         known = values(signature, hit.captures, hit.statement, evidence, presence)
         remedy = fill(signature.remedy, known)
+        missing = missing.removesuffix(".")
         if presence is not None and missing:
-            remedy = self._by_versions(hit, missing, presence, remedy)
+            installed = evidence.installed_at(hit.statement.number).get(presence.package, "")
+            told = "{requirement}" in signature.remedy
+            remedy = by_versions(remedy, missing, presence, installed, self._lookup, told=told)
         elif missing and (name := meant(missing, self._lookup)):
             remedy = f"Did you mean {name}? Otherwise: {remedy}"
         if signature.family in _ABOUT_PACKAGES and (install := told_install(hit.statement.text)) not in remedy:
@@ -344,8 +335,8 @@ class _Classifier:
             signature=signature.id,
             family=signature.family or Reason.UNKNOWN,
             captures=hit.captures,
-            confidence=round(self._confidence(hit, best), 2),
-            remedy_confidence=_CURED_BY_VERSIONS if presence and presence.runs else _CURED[signature.tier],
+            confidence=of_cause(signature.tier, doubtful=self._is_doubtful(hit, best)),
+            remedy_confidence=of_remedy(signature.tier, by_versions=bool(presence and presence.runs)),
             line=hit.statement.line,
             number=hit.statement.number,
             title=fill(signature.title, known),
@@ -355,63 +346,17 @@ class _Classifier:
             detail=detail(signature, hit.captures),
             guessed=signature.tier in (Tier.GUESS, Tier.HINT),
             package=_package(hit.statement),
-            missing=missing.removesuffix("."),
+            missing=missing,
             presence=presence,
         )
 
-    def _by_versions(self, hit: _Hit, missing: str, presence: Presence, remedy: str) -> str:
-        """The remedy for somebody who lacks a name, with what the releases say of it."""
-        package, missing = presence.package, missing.removesuffix(".")
-        if not presence.runs:
-            name = meant(missing, self._lookup)
-            ask = f"did you mean {name}?" if name else "correct it, or find the fork or the branch that has it."
-            span = f"from {presence.looked_at[0]} to {presence.looked_at[-1]}"
-            return f"No release of {package} {span} has {missing}: {ask}"
-        told = "{requirement}" in hit.signature.remedy
-        installed = self._evidence.installed_at(hit.statement.number).get(package, "")
-        everywhere = len(presence.versions) == len(presence.looked_at)
-        if everywhere or (installed and _is_in(installed, presence)):
-            which = f"{package} {installed}" if installed and not everywhere else f"Every release of {package}"
-            why = "its module stopped while it was loaded, or another copy or file hides the package"
-            return (
-                f"{which} has {missing}, so {why}: import it alone to see which. {remedy if not told else ''}".strip()
-            )
-        remedy = remedy if told else f"Install {' or '.join(presence.requirements())}, which has {missing}. {remedy}"
-        return f"{remedy} {self._successor(missing, presence)}".rstrip()
-
-    def _successor(self, missing: str, presence: Presence) -> str:
-        """What the newest releases have in the place of a name that they took out."""
-        if presence.looked_at[-1] in presence:
-            return ""
-        if known := successor(missing):
-            return f"In newer releases: {known}."
-        last = missing.rpartition(".")[2]
-        home = (
-            ""
-            if is_argument(missing) or is_attribute(missing)
-            else self._lookup.home(last, [missing.partition(".")[0]], deep=True)
-        )
-        there = self._lookup.of(home) if home and home != missing else None
-        moved = there is not None and there.looked_at[-1] in there
-        return f"In newer releases it is {home}." if moved else ""
-
-    def _confidence(self, hit: _Hit, best: Sequence[_Hit]) -> float:
+    def _is_doubtful(self, hit: _Hit, best: Sequence[_Hit]) -> bool:
+        """Whether the error was said quietly, out of its place, or beside one of another family."""
         signature, stage = hit.signature, self._evidence.stage
-        confidence = _CERTAINTY[signature.tier]
-        if hit.statement.severity is Severity.QUIET and signature.tier is not Tier.PRECURSOR:
-            confidence *= _QUIET_FACTOR
-        if signature.stages and stage is not None and stage not in signature.stages:
-            confidence *= _OFF_STAGE_FACTOR
-        if any(rival.strength > 0 and rival.signature.family is not signature.family for rival in best):
-            confidence *= _RIVAL_FACTOR
-        return confidence
-
-
-def _is_in(version: str, presence: Presence) -> bool:
-    try:
-        return Version(version) in presence
-    except InvalidVersion:
-        return False
+        quiet = hit.statement.severity is Severity.QUIET and signature.tier is not Tier.PRECURSOR
+        elsewhere = bool(signature.stages) and stage is not None and stage not in signature.stages
+        rivals = any(rival.strength > 0 and rival.signature.family is not signature.family for rival in best)
+        return quiet or elsewhere or rivals
 
 
 def _package(statement: Statement) -> str:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from harness.core.presence import Presence
     from harness.diagnose.classify import Diagnosis
 
-_QUOTED = text_pattern(r'"([A-Za-z][\w.-]*(?:\[[\w,]+\])?(?:[<>=!~]=?[^"]*)?)"')
+_QUOTED = text_pattern(
+    r'"(?P<quoted>[A-Za-z][\w.-]*(?:\[[\w,]+\])?(?:[<>=!~]=?[^"]*)?)"|'
+    r"Install (?P<plain>[A-Za-z][\w.-]*(?:[<>=!~]=?\d[\w.]*)(?:,[<>=!~]=?\d[\w.]*)*)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +95,16 @@ def _version(text: str) -> Version | None:
 
 
 def _quoted(diagnosis: Diagnosis, installed: Mapping[str, str]) -> Iterator[Command]:
-    """Requirements that a remedy names in quotation marks, the first of each package."""
+    """Requirements that a remedy names in quotation marks or as the first thing to install, one of each package."""
     named: set[str] = set()
     for match in _QUOTED.finditer(diagnosis.remedy):
         try:
-            requirement = Requirement(match.group(1) or "")
+            requirement = Requirement((match.group("quoted") or match.group("plain") or "").rstrip("."))
         except InvalidRequirement:
             continue
         name = canonicalize_name(requirement.name)
-        if (requirement.specifier or requirement.extras) and name not in named:
+        typed = diagnosis.remedy[: match.start()].endswith("pip install ")
+        if (requirement.specifier or requirement.extras or typed) and name not in named:
             named.add(name)
             yield Command(f'uv pip install "{requirement}"', installed.get(name, ""))
 

@@ -28,6 +28,11 @@ _COMMAND = text_pattern(
     r"^(?:\([\w.-]+\) )?(?:[\w.-]+@[\w.-]+[: ]\S*)? ?[$#%\x{276F}] \S|^(?:PS )?[A-Z]:\\[^>]*> ?\S|^In \[\d+\]:"
 )
 """A prompt with a command: of a shell, PowerShell or a notebook."""
+_LOOKS = text_pattern(
+    r"[$#%\x{276F}>!:] ?(?:sudo )?(?:(?:\S*python\S* -m |uv )?pip3? (?:show|list|freeze|check)|conda list|nvidia-smi|"
+    r"lmdeploy check_env|uname|lsb_release|cat|ls|which|where|\S*python\S* (?:-V|--version)|nvcc -V)\b"
+)
+"""A command that only looks: what it prints tells of the failure before it."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ class Evidence:
         selection = select(io.BytesIO(source) if isinstance(source, bytes) else source)
         lines = list(read_lines(selection.windows))
         told = tuple((line.number, found) for line in lines if (found := versions_told(line.text)))
-        typed = [line.number for line in lines if _COMMAND.search(line.raw)]
+        typed = [line.number for line in lines if _COMMAND.search(line.raw) and not _LOOKS.search(line.raw)]
         return cls(
             statements=tuple(read_statements(lines)),
             told=told,

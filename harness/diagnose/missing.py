@@ -111,7 +111,8 @@ def missing_name(captures: Mapping[str, str]) -> str | None:
         return f"{home}.{symbol}"
     if "." in captures.get("module", ""):
         return f"{captures['module']}."
-    return _attribute(captures)
+    bare = captures.get("bare", "")
+    return f".{bare}" if bare else _attribute(captures)
 
 
 def _attribute(captures: Mapping[str, str]) -> str | None:

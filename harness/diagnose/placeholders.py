@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from harness.diagnose.frames import package_of
+from harness.diagnose.packages import companion, distribution, wheel_of
 from harness.diagnose.patterns import text_pattern
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _PARTY = text_pattern(
 
 
 _INSTALL = text_pattern(
-    r"\b(?:uv )?pip3? install (?:-U |--upgrade |-q |--no-build-isolation )*\"?[A-Za-z][\w.\[\]<>=,~! -]*\w"
+    r"\b(?:uv )?pip3? install (?:-U |--upgrade |-q |--no-build-isolation )*[\"']?[A-Za-z][\w.\[\]<>=,~! -]*\w"
 )
 
 
@@ -61,7 +62,8 @@ def values(
 
     Beside the captures: ``consumer``, the package whose code failed; ``installed``, the provider's installed
     version; ``boundary``, in which versions the missing name exists; ``requirement``, what to install; ``parties``, who
-    needs what in a conflict.
+    needs what in a conflict; ``torchvision`` and ``triton``, those of the torch that is there; ``wheel``, what holds a
+    library; ``install``, what to install for an import; ``generation``, the transformers that the code is made for.
     """
     known = {**signature.defaults, **captures}
     for name in {"wanted", "rival_wanted"} & captures.keys():  # uv: >=4.56,<5 transformers>=5.10
@@ -72,7 +74,30 @@ def values(
     known["installed"] = f"{provider} {version}" if version else f"the installed {provider or 'package'}"
     known["parties"] = _parties(statement.text)
     known.update(_boundary(presence, provider))
+    there = evidence.installed_at(statement.number)
+    known["torchvision"] = companion("torchvision", there)
+    known["triton"] = companion("triton", there)
+    wheel = wheel_of(statement.text)
+    known["wheel"] = f'uv pip install "{wheel}"' if wheel else "reinstall the package whose folder should hold it"
+    known["install"] = _install(captures)
+    known["generation"] = _generation(there)
     return known
+
+
+def _install(captures: Mapping[str, str]) -> str:
+    """What to type for a module that is missing, where it is known what provides it."""
+    kinds = ("module", "package", "command", "program")
+    module = next((captures[name] for name in kinds if captures.get(name)), "it")
+    known = distribution(module)
+    return f'Install {known} (uv pip install "{known}")' if known else f"Install the package that provides {module}"
+
+
+def _generation(installed: Mapping[str, str]) -> str:
+    """The transformers that code is made for which stumbles over the one that is there."""
+    version = installed.get("transformers", "")
+    if version.startswith("5."):
+        return f'"transformers<5", since {version} is there and most such code was written for version 4'
+    return "the transformers that config.json names (transformers_version; transformers<5 for code from before 2026)"
 
 
 def told_install(text: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from harness.scan.sources.release import Library
 
-_KIND = "symbol-4"
+_KIND = "symbol-5"
 _FIRST = Version("0")
 OLDEST = {PROVIDER: Version("4.30.0")}
 """The oldest version that is looked at, where that is not the very first."""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from harness.scan.sources.release import Release
 
-_ENTRY = re.compile(r"(?P<name>\w+)\[(?P<key>[\w.]+)\]")
+_ENTRY = re.compile(r"(?P<name>\w+|\*)\[(?P<key>[\w.]+)\]")
 _CALL = re.compile(r"(?P<name>\w+)\((?P<argument>\w+)\)")
-_DICTIONARIES = "dictionaries-1"
+_DICTIONARIES = "dictionaries-2"
 _SHALLOW, _MOST_MODULES = 2, 400
 """How deep a module lies, and how many there are, where a name's home is looked for in all of them."""
 _SHORT = 3
@@ -49,9 +49,10 @@ class Names:
     def sees(self, name: str) -> bool | None:
         """Whether the name is there; None where the sources do not tell.
 
-        Beside modules and what they hold: ``package.module.Class.field``, ``package.module.TABLE[key]``,
-        ``package.module.Class(argument)``, ``package.module.Class.method(argument)``, and ``package.module.`` for what
-        must be a module. An attribute counts when its class, or a base of it in the same package, names it.
+        Beside modules and what they hold: ``package.module.Class.field``, ``package.module.TABLE[key]`` (``*[key]``: in
+        any table of the module), ``package.module.Class(argument)``, ``package.module.Class.method(argument)``, and
+        ``package.module.`` for what must be a module. An attribute counts when its class, or a base of it in the same
+        package, names it.
 
         Raises:
             IndexUnavailable: a source cannot be fetched.
@@ -132,7 +133,8 @@ class Names:
                 return True
             case [entry] if found := _ENTRY.fullmatch(entry):
                 tables = self._provider.release.reading(module, _DICTIONARIES, _dictionaries)
-                return found["key"] in tables.get(found["name"], ())
+                named = tables.values() if found["name"] == "*" else [tables.get(found["name"], ())]
+                return any(found["key"] in keys for keys in named)
             case [*names, call] if found := _CALL.fullmatch(call):
                 first, *rest = [*names, found["name"]]
                 there = _sure(self._provider.name(module, first))
@@ -162,5 +164,14 @@ def _dictionaries(source: bytes) -> dict[str, list[str]]:
                 ast.Assign(targets=[ast.Name(id=name)], value=value)
                 | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
             ):
-                found[name] = list(string_keys(value))
+                found[name] = list(_keys(value))
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="update"), args=[value])):
+                found[name] = [*found.get(name, ()), *_keys(value)]
     return found
+
+
+def _keys(node: ast.expr) -> Iterator[str]:
+    """The keys of a dictionary that are texts, written in braces or as ``dict(key=value)``."""
+    yield from string_keys(node)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+        yield from (keyword.arg for keyword in node.keywords if keyword.arg)

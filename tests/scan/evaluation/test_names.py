@@ -26,6 +26,8 @@ FILES = {
             Late = None
         TABLE = {"default": 1}
         TYPED: dict[str, int] = {"other": 1}
+        TYPED.update({"later": 2})
+        CALLED = dict(named=3)
         class Animal:
             legs: int = 4
         class Fish(Animal):
@@ -74,6 +76,10 @@ def names(tmp_path: Path) -> Iterator[Names]:
         ("fish.tables.TABLE[default]", True),
         ("fish.tables.TABLE[other]", False),
         ("fish.tables.TYPED[other]", True),
+        ("fish.tables.TYPED[later]", True),
+        ("fish.tables.CALLED[named]", True),
+        ("fish.tables.*[named]", True),
+        ("fish.tables.*[unnamed]", False),
         ("fish.tables.Fish.fins", True),
         ("fish.tables.Fish.depth", True),
         ("fish.tables.Fish.swim", True),
