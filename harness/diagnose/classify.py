@@ -50,6 +50,7 @@ _ABOUT_NAMES = frozenset(
         Reason.CONFIG_DRIFT,
         Reason.QUANTISATION,
         Reason.ARCHITECTURE,
+        Reason.SERVING,
     }
 )
 """Families whose failures can lack a name of a package."""

@@ -98,6 +98,8 @@ def _quoted(diagnosis: Diagnosis, installed: Mapping[str, str]) -> Iterator[Comm
     """Requirements that a remedy names in quotation marks or as the first thing to install, one of each package."""
     named: set[str] = set()
     for match in _QUOTED.finditer(diagnosis.remedy):
+        if match.group("plain") and diagnosis.presence is not None:
+            continue  # the versions that have the name were weighed already
         try:
             requirement = Requirement((match.group("quoted") or match.group("plain") or "").rstrip("."))
         except InvalidRequirement:

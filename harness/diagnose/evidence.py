@@ -14,7 +14,7 @@ from harness.core.verdict import Stage
 from harness.diagnose.frames import relative
 from harness.diagnose.lines import read_lines
 from harness.diagnose.patterns import text_pattern
-from harness.diagnose.stack import versions_told
+from harness.diagnose.stack import versions_in
 from harness.diagnose.statements import Severity, Statement, read_statements, statement_text
 from harness.diagnose.stream import select
 
@@ -119,7 +119,7 @@ class Evidence:
             source = source.encode(errors="replace")
         selection = select(io.BytesIO(source) if isinstance(source, bytes) else source)
         lines = list(read_lines(selection.windows))
-        told = tuple((line.number, found) for line in lines if (found := versions_told(line.text)))
+        told = tuple(versions_in((line.number, line.text) for line in lines))
         typed = [line.number for line in lines if _COMMAND.search(line.raw) and not _LOOKS.search(line.raw)]
         return cls(
             statements=tuple(read_statements(lines)),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Format = Literal["text", "json", "markdown"]
 Resolve: TypeAlias = "Callable[[Sequence[str], Mapping[str, str]], str]"
 FORMATS: tuple[Format, ...] = ("text", "json", "markdown")
-_SURE = 0.75
+_SURE = 0.9
 _LIKELY = 0.5
 _TRACKERS = {
     "lmdeploy": "https://github.com/InternLM/lmdeploy/issues",

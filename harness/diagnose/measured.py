@@ -46,7 +46,7 @@ def of_remedy(tier: Tier, *, by_versions: bool) -> float:
 
 def _share(what: Literal["cause", "remedy"], kind: str) -> float:
     right, texts = _counts()[what][kind]
-    return round((right + 1) / (texts + 2), 2)
+    return min(round((right + 1) / (texts + 2), 2), 0.99)
 
 
 @cache

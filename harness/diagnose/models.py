@@ -36,7 +36,7 @@ def model_from(text: str, captures: Mapping[str, str], packages: Sequence[str]) 
     """
     if kind := captures.get("model_type") or _type_of(captures.get("checkpoint", "")):
         return f"{_TYPES}{kind.replace('-', '_').lower()}."
-    named = next((captures[name] for name in ("architecture", "class", "missing") if captures.get(name)), "")
+    named = next((captures[name] for name in ("architecture", "class", "missing", "model") if captures.get(name)), "")
     if _PREPARES.match(named):
         return f"transformers.{named}"
     if not _ARCHITECTURE.match(named):

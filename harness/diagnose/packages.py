@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.version import InvalidVersion, Version
 from ruamel.yaml import YAML
@@ -29,7 +29,7 @@ _NOW = Version("2.12")
 def companion(name: str, installed: Mapping[str, str]) -> str:
     """The release of a package that belongs to the torch that is there; some of them where none is told."""
     torch = _base(installed.get("torch", ""))
-    known = _known()["torch"]
+    known = _companions()
     if torch in known:
         return f'"{name}=={known[torch][name]}", the {name} of torch {torch}'
     minors = {release.rpartition(".")[0]: each[name] for release, each in known.items() if Version(release) < _NOW}
@@ -44,7 +44,7 @@ def wheel_of(text: str) -> str:
     if match is None:
         return ""
     stem, major = match.group("stem") or "", match.group("major") or ""
-    wheel = _known()["libraries"].get(stem, "")
+    wheel = _names("libraries").get(stem, "")
     if not wheel:
         return ""
     cuda = major if stem in _NUMBERED_LIKE_CUDA and major else "12"
@@ -54,7 +54,7 @@ def wheel_of(text: str) -> str:
 
 def distribution(module: str) -> str:
     """What to install for an import; empty where that is not known."""
-    return str(_known()["modules"].get(module.partition(".")[0], ""))
+    return _names("modules").get(module.partition(".")[0], "")
 
 
 def _base(version: str) -> str:
@@ -64,7 +64,18 @@ def _base(version: str) -> str:
         return ""
 
 
+def _companions() -> dict[str, dict[str, str]]:
+    """By release of torch, the releases of others that belong to it."""
+    found: dict[str, dict[str, str]] = _tables()["torch"]
+    return found
+
+
+def _names(table: Literal["libraries", "modules"]) -> dict[str, str]:
+    found: dict[str, str] = _tables()[table]
+    return found
+
+
 @cache
-def _known() -> dict[str, dict[str, dict[str, str]]]:
-    loaded: dict[str, dict[str, dict[str, str]]] = YAML(typ="safe").load(FILE.read_text(encoding="utf-8"))
+def _tables() -> dict[str, Any]:
+    loaded: dict[str, Any] = YAML(typ="safe").load(FILE.read_text(encoding="utf-8"))
     return loaded

@@ -14,6 +14,7 @@ from harness.diagnose.patterns import text_pattern
 from harness.process.redaction import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _NAME = r"(?P<name>[A-Za-z][\w.-]*)"
@@ -38,6 +39,9 @@ _FOUND = text_pattern(
     r"(?:requires (?P<name>transformers) version: .{1,80}, but found version: (?P<version>[\w.+]+))|"
     r"but you have (?P<other>[\w.-]+) (?P<other_version>\d[\w.+!]*) which is"
 )
+_SHOWN_NAME = text_pattern(r"^\s*Name: (?P<name>[A-Za-z][\w.-]*)\s*$")
+_SHOWN_VERSION = text_pattern(r"^\s*Version: (?P<version>\d[\w.+!]*)\s*$")
+"""``pip show`` says them in two lines."""
 _ALIASES = {"pytorch": "torch"}
 _MOST = 16_000_000
 """Bytes of a file that lists packages: a lock of a large stack has one."""
@@ -74,6 +78,19 @@ def read_stack(path: Path) -> dict[str, str]:
             " prints"
         )
     return found
+
+
+def versions_in(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The numbers of the lines of a log that say which versions are installed, and those."""
+    shown = ""
+    for number, text in lines:
+        if (name := _SHOWN_NAME.match(text)) is not None:
+            shown = canonicalize_name(name.group("name") or "")
+        elif shown and (version := _SHOWN_VERSION.match(text)) is not None:
+            yield number, {shown: version.group("version") or ""}
+            shown = ""
+        elif told := versions_told(text):
+            yield number, told
 
 
 def versions_told(line: str) -> dict[str, str]:
