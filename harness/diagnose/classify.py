@@ -291,7 +291,8 @@ class _Classifier:
     def _presence(self, hit: _Hit) -> tuple[str, Presence | None]:
         packages = [package for frame in reversed(hit.statement.frames) if (package := package_of(frame))]
         text, family = hit.statement.text, hit.signature.family
-        model = model_from(text, hit.captures, packages) if family in _ABOUT_MODELS else ""
+        files = [frame.file for frame in reversed(hit.statement.frames)]
+        model = model_from(text, hit.captures, files) if family in _ABOUT_MODELS else ""
         if model and (known := self._of_model(model)) is not None:
             return model, known
         missing = missing_from(text, hit.captures, packages, self._lookup, names=family in _ABOUT_NAMES)

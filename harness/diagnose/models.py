@@ -23,25 +23,29 @@ _LISTS = {
     engine: f"{listed.module}.{listed.table}" for engine, each in ENGINES.items() if (listed := each.architectures)
 }
 """Where lmdeploy's engines list what they run."""
+_PACKAGES = ("lmdeploy", "vllm", "transformers")
 _VLLM_LIST = "vllm.model_executor.models.registry.*"
 
 
-def model_from(text: str, captures: Mapping[str, str], packages: Sequence[str]) -> str:
+def model_from(text: str, captures: Mapping[str, str], files: Sequence[str]) -> str:
     """What a release has that knows the model which a failure names, as a dotted name; empty where none is named.
 
     Args:
         text: what was said.
         captures: what its signature captured.
-        packages: whose code was running, the innermost first.
+        files: what was running, the innermost first.
     """
+    if captures.get("attribute") or captures.get("symbol"):
+        return ""  # it is there, and lacks something
     if kind := captures.get("model_type") or _type_of(captures.get("checkpoint", "")):
         return f"{_TYPES}{kind.replace('-', '_').lower()}."
     named = next((captures[name] for name in ("architecture", "class", "missing", "model") if captures.get(name)), "")
     if _PREPARES.match(named):
         return f"transformers.{named}"
-    if not _ARCHITECTURE.match(named):
+    listed = _list_of(text, files) if _ARCHITECTURE.match(named) else None
+    if listed is None:
         return ""
-    return f"{listed}[{named}]" if (listed := _list_of(text, packages)) else f"transformers.{named}"
+    return f"{listed}[{named}]" if listed else f"transformers.{named}"
 
 
 def _type_of(checkpoint: str) -> str:
@@ -50,13 +54,21 @@ def _type_of(checkpoint: str) -> str:
     return (match.group("family") or "").replace(".", "_") if match else ""
 
 
-def _list_of(text: str, packages: Sequence[str]) -> str:
-    first = next((package for package in packages if package in ("lmdeploy", "vllm", "transformers")), "")
-    if _TURBOMIND.search(text):
-        return _LISTS["turbomind"]
-    if first == "lmdeploy" or (not first and _LMDEPLOY.search(text)):
-        return _LISTS["pytorch"]
-    return _VLLM_LIST if first == "vllm" or (not first and _VLLM.search(text)) else ""
+def _list_of(text: str, files: Sequence[str]) -> str | None:
+    """The list that was looked into: empty where it was transformers' own, None where it is not known."""
+    package, folder = next((found for file in files if (found := _place(file))), ("", ""))
+    if package == "vllm" or (not package and _VLLM.search(text)):
+        return _VLLM_LIST
+    if package == "lmdeploy" or (not package and (_LMDEPLOY.search(text) or _TURBOMIND.search(text))):
+        return _LISTS.get(folder or ("turbomind" if _TURBOMIND.search(text) else "pytorch"))
+    return ""
+
+
+def _place(file: str) -> tuple[str, str] | None:
+    """The package among these that a file is of, installed or in a checkout, and the folder in it."""
+    parts = file.split("/")
+    places = [0, *range(len(parts) - 2, 0, -1)]
+    return next(((parts[at], parts[at + 1]) for at in places if parts[at] in _PACKAGES and at + 1 < len(parts)), None)
 
 
 def is_entry(name: str) -> bool:

@@ -13,6 +13,7 @@ from harness.diagnose.models import model_from
 
 VERSIONS = tuple(map(Version, ("4.40.0", "4.49.0", "5.0.0")))
 LISTED = "lmdeploy.pytorch.models.module_map.MODULE_MAP[FrobForCausalLM]"
+TURBOMIND = "lmdeploy.turbomind.supported_models.SUPPORTED_ARCHS[FrobForCausalLM]"
 VLLM = "vllm.model_executor.models.registry.*"
 TABLE = Boundaries(
     "2026-01-01",
@@ -24,20 +25,24 @@ TABLE = Boundaries(
 
 
 @pytest.mark.parametrize(
-    ("text", "captures", "packages", "name"),
+    ("text", "captures", "files", "name"),
     [
         ("", {"model_type": "frob-vl"}, [], "transformers.models.frob_vl."),
         ("", {"checkpoint": "Frob2.5-VL-3B-Instruct"}, [], "transformers.models.frob2_5_vl."),
         ("", {"checkpoint": "frobs"}, [], ""),
         ("", {"class": "FrobTokenizerFast"}, [], "transformers.FrobTokenizerFast"),
-        ("", {"architecture": "FrobForCausalLM"}, ["lmdeploy"], LISTED),
-        ("", {"architecture": "FrobForCausalLM"}, ["numpy", "vllm"], f"{VLLM}[FrobForCausalLM]"),
+        ("", {"architecture": "FrobForCausalLM"}, ["lmdeploy/pytorch/x.py"], LISTED),
+        ("", {"architecture": "FrobForCausalLM"}, ["numpy/x.py", "vllm/x.py"], f"{VLLM}[FrobForCausalLM]"),
         ("", {"architecture": "FrobForCausalLM"}, [], "transformers.FrobForCausalLM"),
-        ("", {"architecture": "frob"}, ["vllm"], ""),
+        ("", {"architecture": "FrobForCausalLM"}, ["lmdeploy/vl/x.py"], ""),
+        ("", {"architecture": "FrobForCausalLM"}, ["/src/lmdeploy/lmdeploy/turbomind/x.py"], TURBOMIND),
+        ("turbomind does not support it", {"model": "FrobForCausalLM"}, [], TURBOMIND),
+        ("", {"architecture": "frob"}, ["vllm/x.py"], ""),
+        ("", {"class": "FrobTokenizer", "attribute": "scale"}, [], ""),
     ],
 )  # fmt: skip
-def test_what_knows_a_model(text: str, captures: dict[str, str], packages: list[str], name: str) -> None:
-    assert model_from(text, captures, packages) == name
+def test_what_knows_a_model(text: str, captures: dict[str, str], files: list[str], name: str) -> None:
+    assert model_from(text, captures, files) == name
 
 
 def test_a_model_type_comes_with_the_versions_that_know_it() -> None:
