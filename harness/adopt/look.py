@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.core.files import shaped
 from harness.engines import ENGINES
 from harness.environments.interpreters import NoInterpreter
 from harness.environments.lock_files.kinds import Kind, files_in
@@ -16,6 +17,7 @@ from harness.matrix.deployed import UnreadableLock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     from harness.matrix.deployed import Deployed, LockReader
     from harness.matrix.models import Family
@@ -129,6 +131,11 @@ def _choices(kind: Kind, file: Path) -> Iterator[tuple[tuple[str, ...], tuple[st
     if not (kind.is_lock or kind is Kind.PROJECT) or not project.is_file():
         return
     content = load_toml(project)
+    with shaped(project, UnreadableLock):
+        yield from list(_further(content))
+
+
+def _further(content: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     tables = content.get("project", {}).get("optional-dependencies", {})
     yield from (((), (name,)) for name, listed in tables.items() if _names_lmdeploy(listed))
     groups = dict(content.get("dependency-groups", {}))

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from harness.core.errors import HarnessError
+from harness.core.files import read_text
 from harness.core.program import NAME, published
 from harness.engines import ENGINES
 from harness.matrix.project import BASELINE, MATRIX
@@ -142,7 +143,7 @@ def with_hook(file: Path, found: Repository) -> Written:
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
-    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    before = read_text(file) if file.is_file() else ""
     if f"id: {NAME}" in before:
         return Written(file, before, KEPT, "it has the hook")
     content = yaml.load(before) if before.strip() else CommentedMap()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from harness.core.files import read_text
 from harness.core.records import Record
 from harness.environments.lock import Lock
 from harness.pipeline.stack import resolve
@@ -60,7 +61,7 @@ def find_end(text: str, session: Session, base: Combination | None) -> End:
     if path.is_dir() and (path / LOCK_FILE).is_file():
         path /= LOCK_FILE
     if path.is_file():
-        lock = Lock(path.read_text(encoding="utf-8"))
+        lock = Lock(read_text(path))
         lock.stack  # noqa: B018 - reads it: a file that is no lock is said to be none here and not later
         return End(str(path), lock, None)
     if _LOCK_NAME.fullmatch(text):
@@ -101,7 +102,7 @@ def _kept(session: Session, name: str) -> Lock:
     file = session.project.locks / name / LOCK_FILE
     if not file.is_file():
         raise NoSuchEnd(f"the lock {name} is not in {session.project.locks}; run its combination again to have it back")
-    lock = Lock(file.read_text(encoding="utf-8"))
+    lock = Lock(read_text(file))
     if lock.name != name:
         raise NoSuchEnd(f"{file} was changed since it was tested; run its combination again to have it back")
     return lock

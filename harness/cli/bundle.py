@@ -35,6 +35,7 @@ from harness.bundle.recipes import described
 from harness.bundle.remote import RemoteHost
 from harness.cli.guard import guarded
 from harness.cli.options import SelectedIds, matrix_option, project_options, selection_options
+from harness.core.files import read_text
 from harness.core.verdict import Stage
 from harness.environments.interpreters import find_interpreter
 from harness.environments.resolve import ResolveRequest
@@ -336,18 +337,18 @@ def _card(text: str | None) -> int | None:
     """A compute capability as compilers count it: 90 for 9.0."""
     if text is None:
         return None
-    major, dot, minor = text.partition(".")
-    if not (dot and major.isdecimal() and minor.isdecimal()):
+    said = re.fullmatch(r"([0-9]{1,2})\.([0-9])", text)
+    if said is None:
         raise click.UsageError(f"--card takes a compute capability such as 9.0, not {text!r}")
-    return int(major) * 10 + int(minor)
+    return int(said[1]) * 10 + int(said[2])
 
 
 def _host(listing: Path | None) -> dict[str, str]:
     if listing is None:
         return {}
     try:
-        return host_packages_of(json.loads(listing.read_text()))
-    except (ValueError, KeyError, TypeError) as error:
+        return host_packages_of(json.loads(read_text(listing)))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise click.UsageError(f"{listing} is not the output of 'pip list --format json': {error}") from error
 
 

@@ -21,7 +21,7 @@ from harness.cli.console import make_console
 from harness.cli.guard import exit_code, guarded
 from harness.cli.progress import display
 from harness.cli.run_output import print_summary
-from harness.core.files import read_json
+from harness.core.files import read_json, read_text
 from harness.environments.interpreters import NAMED
 from harness.environments.lock import Lock
 from harness.matrix.models import RandomWeights
@@ -65,7 +65,8 @@ class HostSession(Session):
     @cached_property
     def locks(self) -> dict[str, Lock]:
         """The stacks' locks, by name."""
-        return {name: Lock((self.bundle / "locks" / name / "pylock.toml").read_text()) for name in self.manifest.stacks}
+        folder = self.bundle / "locks"
+        return {name: Lock(read_text(folder / name / "pylock.toml")) for name in self.manifest.stacks}
 
     @cached_property
     def combinations(self) -> tuple[Combination, ...]:

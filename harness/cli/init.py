@@ -26,7 +26,7 @@ from harness.adopt.write import (
     workflow,
 )
 from harness.cli.guard import guarded
-from harness.core.files import write_atomically
+from harness.core.files import read_text, write_atomically
 from harness.core.program import NAME
 from harness.matrix.model_files import load_families
 from harness.matrix.project import BASELINE, SHIPPED, Project, find_matrix
@@ -66,7 +66,7 @@ def init(dry_run: bool, pre_commit: bool, pyproject: bool) -> None:
         if not file.changes:
             continue
         if dry_run:
-            before = file.path.read_text(encoding="utf-8") if file.what == ADDED else ""
+            before = read_text(file.path) if file.what == ADDED else ""
             click.echo(_indented(file.text.removeprefix(before) if file.text.startswith(before) else file.text))
         else:
             write_atomically(file.path, file.text)
@@ -82,7 +82,7 @@ def _matrix(folder: Path, found: Repository, *, pyproject: bool) -> Written:
     file = folder / PROJECT
     if not file.is_file():
         raise click.UsageError(f"there is no {PROJECT} here; leave --pyproject out for a {MATRIX}")
-    before = file.read_text(encoding="utf-8")
+    before = read_text(file)
     return Written(file, before.rstrip("\n") + "\n" + matrix_toml(found), ADDED)
 
 
@@ -103,7 +103,7 @@ def _ignore(folder: Path) -> list[Written]:
     if subprocess.run(command, cwd=folder, check=False, capture_output=True).returncode == 0:
         return []
     file = folder / IGNORED
-    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    before = read_text(file) if file.is_file() else ""
     whole = before + ("\n" if before and not before.endswith("\n") else "")
     return [Written(file, f"{whole}/reports/\n", ADDED if before else NEW)]
 

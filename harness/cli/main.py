@@ -167,7 +167,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option
     tell_left(chosen, records, allowed, verbosity=verbose)
     publisher = Publisher(session.store, session)
     page = publisher.publish_if_older()
-    for complaint in session.store.damage():
+    for complaint in publisher.complaints():
         click.echo(f"harness: {complaint}", err=True)
     if form == "json":
         click.echo(json.dumps([json.loads(each.model_dump_json()) for each in records], indent=1))
@@ -274,12 +274,13 @@ def report(project: Project, everything: bool, joined: bool, out: Path | None) -
     Records that were taken over from other machines are on it, marked. The answers count the reference runs, too.
     """
     session = Session(project)
-    for complaint in session.store.damage():
+    publisher = Publisher(session.store, session, everything=everything or joined, joined=joined, out=out)
+    page = publisher.publish()
+    for complaint in publisher.complaints():
         click.echo(f"harness: {complaint}", err=True)
     for complaint in session.sources.doubtful:
         click.echo(f"harness: no evidence: {complaint}", err=True)
-    publisher = Publisher(session.store, session, everything=everything or joined, joined=joined, out=out)
-    click.echo(publisher.publish())
+    click.echo(page)
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -30,6 +31,15 @@ class _Duration(click.ParamType[float]):
             return float(str(seconds(value)))
         except ValueError as error:
             self.fail(f"{value!r} is {error}", param, ctx)
+
+
+class _Hours(click.FloatRange):
+    """A range does not hold what compares with nothing."""
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The hours; click words the complaint."""
+        hours = float(super().convert(value, param, ctx))
+        return hours if math.isfinite(hours) else self.fail(f"{value!r} is no number of hours.", param, ctx)
 
 
 DURATION = _Duration()
@@ -86,7 +96,7 @@ budget_option = click.option(
     "--budget", type=DURATION, metavar="TIME", help="Stop after this time, such as 2h; what tells most runs first."
 )
 gpu_hours_option = click.option(
-    "--gpu-hours", type=click.FloatRange(min=0, min_open=True), help="Begin no boot beyond this much time on GPUs."
+    "--gpu-hours", type=_Hours(min=0, min_open=True), help="Begin no boot beyond this much time on GPUs."
 )
 shard_option = click.option(
     "--shard", "share", metavar="K/N", help="Run only this part; 'lmdeploy-harness merge' puts the parts together."

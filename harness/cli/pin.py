@@ -11,7 +11,7 @@ import click
 from harness.cli.guard import guarded
 from harness.cli.options import gpu_gib, project_options
 from harness.core.errors import ExitCode
-from harness.core.files import write_atomically
+from harness.core.files import read_text, write_atomically
 from harness.environments.interpreters import NoInterpreter
 from harness.environments.uv import UvFailure
 from harness.evidence.subjects import find_subject
@@ -118,7 +118,7 @@ def _reproduced(folder: Path) -> int:
         code, said = ExitCode.INFRASTRUCTURE, f"Could not be installed here ({failure.kind})."
         click.echo(f"not verified: {failure}", err=True)
     file = folder / EVIDENCE
-    write_atomically(file, with_reproduction(file.read_text(encoding="utf-8"), said), durable=True)
+    write_atomically(file, with_reproduction(read_text(file), said), durable=True)
     return code
 
 

@@ -65,7 +65,7 @@ def remedy(identity: str, project: Project, write: bool, form: str, verbose: int
         click.echo(trial_json(trial))
     else:
         print_trial(make_console(), trial)
-    keep_trial(session.store.folder / REMEDIES, trial)
+    keep_trial(session.store.folder / f"{REMEDIES}.json", trial)
     if trial.verified is None:
         return ExitCode.UNEXPECTED if trial.failed.verdict.startswith("fail") else ExitCode.OK
     if write:

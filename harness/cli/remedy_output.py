@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from harness.core.files import read_json, write_atomically
 from harness.core.verdict import Status, Verdict
 from harness.incidents.verify import NO_HELP, VERIFIED
+from harness.report.extras import read_view
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +64,7 @@ def trial_json(trial: Trial) -> str:
 
 def keep_trial(file: Path, trial: Trial) -> None:
     """Leave the trial where the report finds it, in place of earlier ones of the same combination."""
-    kept = [row for row in (read_json(file) or {"rows": []})["rows"] if row["combination"] != trial.failed.id]
+    kept = [row for row in _kept(file) if row["combination"] != trial.failed.id]
     outcome = {VERIFIED: "verified", NO_HELP: "did-not-help"}
     rows = [
         {
@@ -76,3 +77,11 @@ def keep_trial(file: Path, trial: Trial) -> None:
         for step in trial.steps
     ]
     write_atomically(file, json.dumps({"rows": kept + rows}, indent=1) + "\n")
+
+
+def _kept(file: Path) -> list[Any]:
+    """Earlier trials; the report tells of a file that is misshapen, and here it counts as absent."""
+    try:
+        return list(read_view(file.stem, read_json(file) or {"rows": []})["rows"])
+    except ValueError:
+        return []

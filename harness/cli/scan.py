@@ -299,7 +299,10 @@ def symbol(name: str, package: str | None, library: Library, form: str) -> int:
     return 0 if found.runs else 1
 
 
-@click.command("scan-truth")
+TRUTH = "scan-truth"
+
+
+@click.command(TRUTH)
 @click.option(
     "--pairs",
     type=click.Path(path_type=Path),
@@ -366,20 +369,24 @@ def scan_truth(  # noqa: PLR0913, PLR0917 - one parameter for each option
     sums = truth.summary(rows)
     data = {"summary": sums, "pairs": [row.to_json() for row in rows]}
     if write is not None:
-        write_atomically(write / "scan-truth.json", json.dumps(data, indent=1))
+        write_atomically(write / f"{TRUTH}.json", json.dumps(data, indent=1))
     click.echo(json.dumps(data, indent=1) if form == "json" else scan_output.truth(rows, sums))
     return 1 if sums["misses"] or sums["false_alarms"] else 0
 
 
 def _map(library: Library, target: ScanTarget, write: Path | None, form: str) -> int:
-    from harness.core.files import read_json, write_atomically  # noqa: PLC0415 - keeps `--help` quick
+    from harness.core.files import read_json, shaped, write_atomically  # noqa: PLC0415 - keeps `--help` quick
+    from harness.report.extras import read_view  # noqa: PLC0415 - as above
     from harness.results.store import ResultStore  # noqa: PLC0415 - as above
     from harness.scan.answers.grid import make_grid  # noqa: PLC0415 - as above
     from harness.scan.answers.report_data import declared_ranges, map_context  # noqa: PLC0415 - as above
 
     grid = make_grid(library, target, progress=_progress(form))
     records = ResultStore(write).records() if write is not None else ()
-    truth = read_json(write / "scan-truth.json") if write is not None else None
+    truth = None
+    if write is not None and (told := read_json(write / f"{TRUTH}.json")) is not None:
+        with shaped(write / f"{TRUTH}.json"):
+            truth = read_view(TRUTH, told)
     context: dict[str, Any] = map_context(grid, records, declared=declared_ranges(library, grid.lmdeploy), truth=truth)
     if write is not None:
         write_atomically(write / "scan.json", json.dumps(context))

@@ -10,11 +10,13 @@ import os
 import stat
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from harness.core.errors import HarnessError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 LARGEST_JSON = 256 * 2**20
@@ -111,6 +113,41 @@ def read_bounded(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise ValueError(f"the file is larger than {most:,} bytes")
     return content
+
+
+class Misshapen(HarnessError, ValueError):  # noqa: N818 - reads as what it says of the file
+    """A file is not what it should be; the message says which file, and what is wrong with it."""
+
+
+def read_text(path: Path) -> str:
+    """The text in an ordinary file.
+
+    Raises:
+        Misshapen: it is none, or no UTF-8.
+        OSError: it cannot be read.
+    """
+    try:
+        return read_bounded(path, LARGEST_JSON).decode()
+    except ValueError as error:
+        raise Misshapen(f"{path} cannot be read: {error}") from error
+
+
+@contextmanager
+def shaped(path: Path, kind: type[HarnessError] = Misshapen) -> Iterator[None]:
+    """Turn what a reader stumbles over in somebody else's file into one line.
+
+    For the code that goes through a file's content, whose values can be of any type and any size.
+
+    Raises:
+        HarnessError: of that kind.
+    """
+    try:
+        yield
+    except HarnessError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
+        why = str(error).partition("\n")[0][:200]
+        raise kind(f"{path} does not have the form that it should ({type(error).__name__}: {why})") from error
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ never changed afterwards.
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
@@ -33,9 +33,19 @@ def _numbered(value: JsonValue) -> JsonValue:
     return value
 
 
+def _of_some_zone(moment: datetime) -> datetime:
+    if not _FIRST_YEAR < moment.year < _LAST_YEAR:
+        raise ValueError(f"the year {moment.year} is none of a run's")
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+_FIRST_YEAR, _LAST_YEAR = 1900, 9000
+"""Those before and after are not reached in every zone."""
 _COUNTABLE = 10**19
 Told = Annotated[JsonValue, AfterValidator(_numbered)]
 """A fact: JSON of any shape, whose numbers are numbers."""
+Moment = Annotated[datetime, AfterValidator(_of_some_zone)]
+"""A time; one without a zone is UTC."""
 VerdictText = Annotated[str, AfterValidator(_canonical)]
 """A verdict in its canonical string form (see :mod:`harness.core.verdict`)."""
 
@@ -168,8 +178,8 @@ class Record(Frozen):
     """Version of the harness that wrote it."""
     run: str = ""
     """Name of the run it came from; names sort by time. Empty: written before runs had names."""
-    started: datetime
-    finished: datetime
+    started: Moment
+    finished: Moment
     synthetic: bool = False
     """True for records that were made up to test the report; never true for a real run."""
 

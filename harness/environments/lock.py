@@ -14,9 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.pylock import Pylock, PylockValidationError
+from packaging.pylock import Package, PackageWheel, Pylock, PylockValidationError
 from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from harness.core.errors import HarnessError
 from harness.core.program import NAME
@@ -67,8 +67,16 @@ class Lock:
     def _pylock(self) -> Pylock:
         try:
             return Pylock.from_dict(tomllib.loads(self.text))
-        except (ValueError, RecursionError, PylockValidationError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError, PylockValidationError) as error:
             raise InvalidLock(f"not a PEP 751 lock: {error}") from error
+
+    @cached_property
+    def _files(self) -> list[tuple[Package, list[tuple[PackageWheel, str, frozenset[Tag]]]]]:
+        """Every package with its wheels, each with its file name and what that fits."""
+        try:
+            return [(each, [_named(wheel) for wheel in each.wheels or []]) for each in self._pylock.packages]
+        except InvalidWheelFilename as error:
+            raise InvalidLock(f"not a lock that can be installed: {error}") from error
 
     @cached_property
     def stack(self) -> Mapping[str, str]:
@@ -118,9 +126,12 @@ class Lock:
     def source_arguments(self) -> list[str]:
         """What uv has to be told to find its files: the indexes it was resolved from, beside the user's own."""
         told = (self._pylock.tool or {}).get(NAME, {})
-        arguments = [part for index in told.get("indexes", ()) for part in ("--index", index)]
+        indexes, cuda = (told.get("indexes", []), told.get("cuda", "")) if isinstance(told, dict) else ([], None)
+        if not (isinstance(indexes, list) and all(isinstance(each, str) for each in [*indexes, cuda])):
+            raise InvalidLock(f"not a lock of the harness's: [tool.{NAME}] does not say indexes and cuda as text")
+        arguments = [part for index in indexes for part in ("--index", index)]
         arguments += ["--index-strategy", "unsafe-best-match"] if arguments else []
-        arguments += ["--torch-backend", told["cuda"]] if told.get("cuda") else []
+        arguments += ["--torch-backend", cuda] if cuda else []
         return arguments if self._has_commits else ["--require-hashes", *arguments]
 
     @property
@@ -149,11 +160,10 @@ class Lock:
         tags = platform_tags(python)
         rank = {tag: place for place, tag in enumerate(tags)}
         found: dict[str, LockedWheel] = {}
-        for package in self._pylock.packages:
+        for package, files in self._files:
             best = len(rank)
-            for wheel in package.wheels or []:
-                filename = wheel.name or (wheel.url or wheel.path or "").rsplit("/", 1)[-1]
-                place = min(rank.get(tag, len(rank)) for tag in parse_wheel_filename(filename)[3])
+            for wheel, filename, fits in files:
+                place = min(rank.get(tag, len(rank)) for tag in fits)
                 if place < best and wheel.url and "sha256" in wheel.hashes:
                     best = place
                     name = str(canonicalize_name(package.name))
@@ -162,17 +172,21 @@ class Lock:
 
     def _chosen_files(self, tags: list[Tag]) -> Iterator[tuple[str, int | None]]:
         rank = {tag: place for place, tag in enumerate(tags)}
-        for package in self._pylock.packages:
+        for package, files in self._files:
             best: tuple[int, str, int | None] | None = None
-            for wheel in package.wheels or []:
-                filename = wheel.name or (wheel.url or wheel.path or "").rsplit("/", 1)[-1]
-                places = [rank.get(tag, len(rank)) for tag in parse_wheel_filename(filename)[3]]
+            for wheel, filename, fits in files:
+                places = [rank.get(tag, len(rank)) for tag in fits]
                 candidate = (min(places), filename, wheel.size)
                 best = candidate if best is None or candidate[0] < best[0] else best
             if best is not None:
                 yield best[1], best[2]
             elif package.sdist is not None:
                 yield f"{package.name}-{package.version}.tar.gz", package.sdist.size
+
+
+def _named(wheel: PackageWheel) -> tuple[PackageWheel, str, frozenset[Tag]]:
+    filename = wheel.name or (wheel.url or wheel.path or "").rsplit("/", 1)[-1]
+    return wheel, filename, parse_wheel_filename(filename)[3]
 
 
 def platform_tags(python: str) -> list[Tag]:

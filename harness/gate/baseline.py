@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from harness.core.files import digest, write_atomically
+from harness.core.files import digest, read_text, write_atomically
 from harness.core.records import Record
 from harness.core.verdict import Stage, Status, Verdict
 from harness.gate.noise import machine_name, samples_of
@@ -210,7 +210,7 @@ def write_baseline(file: Path, baseline: Baseline) -> None:
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
     if file.exists():
-        document = yaml.load(file.read_text(encoding="utf-8"))
+        document = yaml.load(read_text(file))
     else:
         document = CommentedMap({"version": 1})
         document.yaml_set_start_comment(_HEAD)

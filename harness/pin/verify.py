@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.core.errors import HarnessError
-from harness.core.files import read_json
+from harness.core.files import read_json, read_text
 from harness.core.untrusted_files import temporary_folder
 from harness.core.verdict import Stage
 from harness.environments.install import install, installed
@@ -34,16 +34,17 @@ def verify_pin(folder: Path) -> tuple[int, list[str]]:
     """
     facts = read_json(folder / FACTS)
     requirements = (folder / "requirements.txt").absolute()
-    if facts is None or not requirements.is_file() or not isinstance(facts.get("packages"), dict):
-        raise NoPin(f"{folder} is no pin: {FACTS} or requirements.txt is missing; name a folder of reports/pins")
+    whole = facts is not None and isinstance(facts.get("packages"), dict) and isinstance(facts.get("python"), str)
+    if facts is None or not whole or not requirements.is_file():
+        raise NoPin(f"{folder} is no pin: {FACTS} or requirements.txt is missing or damaged")
     wanted = {str(name): str(version) for name, version in facts["packages"].items()}
     problems = []
     lock_file = folder / "pylock.toml"
     if lock_file.is_file():
-        lock = Lock(lock_file.read_text(encoding="utf-8"))
+        lock = Lock(read_text(lock_file))
         if lock.name != facts.get("stack"):
             problems.append(f"pylock.toml is not the tested lock: {lock.name} instead of {facts.get('stack')}")
-        written = set(requirements.read_text(encoding="utf-8").replace("\\\n    ", "").splitlines())
+        written = set(read_text(requirements).replace("\\\n    ", "").splitlines())
         problems += [
             f"requirements.txt differs from the lock: {line.split()[0]}"
             for line in lock.requirements().splitlines()

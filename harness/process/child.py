@@ -6,7 +6,9 @@ the child leaves behind. The child's events are the truth about its answers; its
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -30,6 +32,8 @@ from harness.process.sandbox import ENTERED
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_LOG = logging.getLogger(__name__)
+WITHOUT_SANDBOX = "probes run without a sandbox (%s): what is tested can do what you can"
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 LOG_TAIL = 16_000
 """Characters of a child's log that are kept in a record; the whole log stays in a file."""
@@ -93,6 +97,10 @@ _NO_ACCOUNT: Mapping[str, Any] = {"end": "exited", "seconds": 0.0, "peak": 0, "l
 """Of a child that killed its supervisor, or with it."""
 
 
+_PASSING = {errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
+"""Want of something that there may be more of in a moment."""
+
+
 @dataclass(slots=True)
 class Children:
     """All supervisors of this process, so that stopping the harness stops them at once."""
@@ -100,8 +108,9 @@ class Children:
     _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
-    _shut_in: bool = False
-    """A child could be shut in: from then on one that cannot be does not run."""
+    _sandbox: str | None = None
+    """``namespaces``, or why no child can be shut in here; None: not tried yet."""
+    _trying: threading.Lock = field(default_factory=threading.Lock)
 
     def stop(self) -> None:
         """Kill every child; those that would start from now on do not."""
@@ -111,6 +120,27 @@ class Children:
         for supervisor in running:
             with suppress(OSError):  # it may have ended by itself
                 supervisor.terminate()
+
+    def sandbox(self) -> str:
+        """``namespaces``, or why nobody is shut in here.
+
+        Tried once, with a child that does nothing, before there is one to distrust, and told where it is not so. From
+        then on a child that cannot be shut in as that one was does not run.
+
+        Raises:
+            Cancelled: :meth:`stop` was called.
+            OSError: it could not be found out, for want of memory or of processes: then nothing is to run.
+        """
+        with self._trying:
+            if self._sandbox is None:
+                argv = [sys.executable, "-I", "-S", "-c", ""]
+                account = self._run(_order(argv, {}, Path("/"), Limits(), given_to(argv, {}, [], [])))
+                if account.get("errno") in _PASSING:
+                    raise OSError(account["errno"], str(account["message"]))
+                self._sandbox = str(account.get("sandbox") or account.get("message") or account["end"])
+                if self._sandbox != ENTERED:
+                    _LOG.warning(WITHOUT_SANDBOX, self._sandbox)
+            return self._sandbox
 
     def run(  # noqa: PLR0913 - one keyword for each thing a child is given
         self,
@@ -134,8 +164,8 @@ class Children:
             log: file for what it prints, without secrets; None: the report alone has it.
             events: the file it writes its events to.
             writable: it runs without a network and can write in these folders only, the first of which is its
-                scratch; where the host cannot do that it runs without, unless it could before. None: it is as free as
-                the harness.
+                scratch; on a host that cannot do that (:meth:`sandbox`) it runs without. None: it is as free as the
+                harness.
             readable: what else of this machine it can see, beside the system's programs and libraries and what
                 ``argv`` names.
 
@@ -145,20 +175,39 @@ class Children:
             OSError: the log could not be written.
         """
         require_linux()
-        order = {
-            "argv": list(argv),
-            "env": {**environment, MARK: uuid.uuid4().hex},
-            "cwd": str(folder),
-            "events": str(events) if events is not None else os.devnull,
-            "given": given_to(argv, environment, writable, readable) if writable is not None else None,
-            "scratch": str(writable[0]) if writable else None,
-            "scratch_bytes": limits.scratch,
-            "must": self._shut_in,
-            "wall": limits.wall,
-            "idle": limits.idle,
-            "memory": limits.memory,
-            "processes": limits.processes,
-        }
+        given, without = None, ""
+        if writable is not None:
+            sandbox = self.sandbox()
+            if sandbox == ENTERED:
+                given = given_to(argv, environment, writable, readable)
+            else:
+                without = sandbox
+        order = _order(argv, environment, folder, limits, given)
+        order["events"] = str(events) if events is not None else os.devnull
+        order["scratch"] = str(writable[0]) if writable else None
+        account = self._run(order)
+        text = redact(str(account.get("log", "")))
+        if log is not None:
+            write_atomically(log, text)
+        return ChildReport(
+            end=str(account["end"]),
+            exit_code=account.get("exit"),
+            seconds=float(account["seconds"]),
+            peak_memory_mib=round(int(account["peak"]) / 2**20, 1),
+            leaked=int(account["leaked"]),
+            log=text,
+            events=read_events(events) if events is not None else b"",
+            message=redact(str(account.get("message", ""))),
+            sandbox=str(account.get("sandbox") or without),
+        )
+
+    def _run(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """The account of one order.
+
+        Raises:
+            Cancelled: :meth:`stop` was called.
+            OSError: the supervisor gave none.
+        """
         with self._lock:
             if self._stopped:
                 raise Cancelled
@@ -179,21 +228,7 @@ class Children:
                 self._running.discard(supervisor)
         if account["end"] == "cancelled" or self._stopped:
             raise Cancelled
-        self._shut_in |= account.get("sandbox") == ENTERED
-        text = redact(str(account.get("log", "")))
-        if log is not None:
-            write_atomically(log, text)
-        return ChildReport(
-            end=str(account["end"]),
-            exit_code=account.get("exit"),
-            seconds=float(account["seconds"]),
-            peak_memory_mib=round(int(account["peak"]) / 2**20, 1),
-            leaked=int(account["leaked"]),
-            log=text,
-            events=read_events(events) if events is not None else b"",
-            message=redact(str(account.get("message", ""))),
-            sandbox=str(account.get("sandbox", "")),
-        )
+        return account
 
     def _await(self, supervisor: subprocess.Popen[bytes], order: Mapping[str, Any]) -> dict[str, Any]:
         if supervisor.stdin is None or supervisor.stdout is None or supervisor.stderr is None:
@@ -222,6 +257,29 @@ class Children:
             raise OSError(f"the supervisor ended with {supervisor.returncode} and no account: {complaint[-500:]}")
         account: dict[str, Any] = json.loads(answer)
         return account
+
+
+def _order(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    limits: Limits,
+    given: Mapping[str, Sequence[str]] | None,
+) -> dict[str, Any]:
+    """What a supervisor is told."""
+    return {
+        "argv": list(argv),
+        "env": {**environment, MARK: uuid.uuid4().hex},
+        "cwd": str(folder),
+        "events": os.devnull,
+        "given": given,
+        "scratch": None,
+        "scratch_bytes": limits.scratch,
+        "wall": limits.wall,
+        "idle": limits.idle,
+        "memory": limits.memory,
+        "processes": limits.processes,
+    }
 
 
 def _bury(mark: str) -> None:

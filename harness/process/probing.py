@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
-import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.core.untrusted_files import remove_tree, temporary_folder
+from harness.core.untrusted_files import remove_tree
 from harness.process.bytecode import keep_bytecode
-from harness.process.child import CHILDREN, ChildReport, Limits, read_events
+from harness.process.child import CHILDREN, WITHOUT_SANDBOX, ChildReport, Limits, read_events
 from harness.process.compiled import lend_compiled
 from harness.process.given import GPU_DRIVER
 from harness.process.redaction import child_environment
@@ -28,6 +28,7 @@ from harness.process.scratch import own_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+_LOG = logging.getLogger(__name__)
 PROBES = Path(__file__).parents[1] / "probes"
 _MARKED = re.compile("\n\x1e([^\x1e\n]+)\x1e\n")
 """Before each request's output, as the probes' batch writes it."""
@@ -137,18 +138,17 @@ def wanted() -> bool:
     return asked in _ON if asked or GPU_DRIVER.exists() else True
 
 
-def sandbox_of_this_host(scratch_root: Path) -> str:
-    """``namespaces``, or why probes run without them here; tried with a child that does nothing.
+def sandbox_of_this_host() -> str:
+    """``namespaces``, or why probes run without them here, which is told.
 
     Raises:
         Cancelled: the run is being stopped.
-        OSError: the scratch folder cannot be written.
+        OSError: it could not be found out.
     """
-    if not wanted():
-        return _WITHOUT
-    with temporary_folder("sandbox-", own_folder(scratch_root)) as folder:
-        report = CHILDREN.run([sys.executable, "-I", "-S", "-c", ""], environment={}, folder=folder, writable=[folder])
-    return report.sandbox or report.message
+    if wanted():
+        return CHILDREN.sandbox()
+    _LOG.warning(WITHOUT_SANDBOX, _WITHOUT)
+    return _WITHOUT
 
 
 def _told(report: ChildReport | None, places: Mapping[str, str], sandbox: str) -> ChildReport | None:

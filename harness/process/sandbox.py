@@ -87,7 +87,7 @@ def confine() -> None:
         return  # no such file on this system: the kernel chooses by size, which is nearly the same
 
 
-def enter(given: Mapping[str, Sequence[str]], folder: str, tell: int) -> bool:
+def enter(given: Mapping[str, Sequence[str]], folder: str, tell: int) -> None:
     """Shut this process in; to be called in a single-threaded process that is about to exec.
 
     It returns in a process further down, the one that is to exec: between that and the caller's parent stand two that
@@ -97,24 +97,20 @@ def enter(given: Mapping[str, Sequence[str]], folder: str, tell: int) -> bool:
         given: folders and files by what may be done with them: ``write`` and ``read``; ``devices`` are paths in /dev,
             ``temporary`` is the folder that stands for /tmp.
         folder: the working folder, entered again from inside.
-        tell: where ``namespaces`` is written, or why there is no such protection here, in which case nothing has
-            changed; and at the end the program's exit status and how many processes it left behind.
-
-    Returns:
-        Whether it is shut in.
+        tell: where ``namespaces`` is written, and at the end the program's exit status and how many processes it left
+            behind.
 
     Raises:
-        OSError: it worked halfway, which leaves a process that must not go on.
+        OSError: there is no such protection here, or it worked halfway: the process must not go on.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     user, group = os.geteuid(), os.getegid()
     machine = os.uname().machine
     if not _read_only_can_be_asked_for(libc) or machine not in _SYS_PIVOT_ROOT:
-        os.write(tell, b"this kernel cannot make a tree of mounts read-only (Linux 5.12 can)")
-        return False
+        raise OSError(errno.ENOSYS, "this kernel cannot make a tree of mounts read-only (Linux 5.12 can)")
     if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWNET | _CLONE_NEWUTS | _CLONE_NEWIPC | _CLONE_NEWPID):
-        os.write(tell, f"this host gives no user namespaces ({os.strerror(ctypes.get_errno())})".encode())
-        return False
+        number = ctypes.get_errno()
+        raise OSError(number, f"this host gives no user namespaces ({os.strerror(number)})")
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{user} {user} 1")
     _write("/proc/self/gid_map", f"{group} {group} 1")
@@ -133,7 +129,6 @@ def enter(given: Mapping[str, Sequence[str]], folder: str, tell: int) -> bool:
     libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
     os.setsid()  # whom it signals as its group are its own
     os.write(tell, ENTERED.encode())
-    return True
 
 
 def _stand_by(child: int) -> None:

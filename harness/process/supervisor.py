@@ -129,7 +129,8 @@ class Supervisor:
         try:
             child, sandbox = self._start(write_end, heard, tell)
         except OSError as error:
-            return {"end": "not-started", "message": str(error), "exit": None, "seconds": 0.0, "peak": 0, "leaked": 0}
+            told = {"message": str(error), "errno": error.errno}
+            return {"end": "not-started", **told, "exit": None, "seconds": 0.0, "peak": 0, "leaked": 0}
         finally:
             os.close(write_end)
             os.close(tell)
@@ -165,20 +166,18 @@ class Supervisor:
         return int(code), int(left)
 
     def _start(self, output: int, heard: int, tell: int) -> tuple[subprocess.Popen[bytes], str]:
-        """The child, and what its sandbox is: a host on which shutting in fails halfway gets a child without.
+        """The child, and what its sandbox is.
 
         Raises:
-            OSError: there is no child, or it could not be shut in where it has to be.
+            OSError: there is no child, or it could not be shut in where it was to be.
         """
         given = self.order["given"]
         try:
             child = self._popen(output, tell, given)
             return child, os.read(heard, 4096).decode() if given is not None else ""
         except subprocess.SubprocessError as error:
-            why = os.read(heard, 4096).decode()
-            if self.order["must"]:
-                raise OSError(f"the sandbox of the probes before cannot be entered any more: {why}") from error
-            return self._popen(output, tell, None), f"could not be entered here: {why}"
+            number, _, why = os.read(heard, 4096).decode().partition(" ")
+            raise OSError(int(number or 0), f"the sandbox cannot be entered: {why}") from error
 
     def _popen(self, output: int, tell: int, given: dict[str, list[str]] | None) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -198,14 +197,11 @@ class Supervisor:
         _sandbox.confine()
         if given is not None:
             try:
-                entered = _sandbox.enter(given, self.order["cwd"], tell)
+                _sandbox.enter(given, self.order["cwd"], tell)
             except OSError as error:
-                os.write(tell, str(error).encode())
+                os.write(tell, f"{error.errno or 0} {error.strerror or error}".encode())
                 raise
-            if entered:
-                _system_calls.forbid(ctypes.CDLL(None))
-            elif self.order["must"]:
-                raise OSError("there are no namespaces any more")
+            _system_calls.forbid(ctypes.CDLL(None))
 
     def _watch(self, child: subprocess.Popen[bytes], stream: int) -> int | None:
         """Read until the child is gone or a limit is hit; the exit status, or None when it must be killed."""

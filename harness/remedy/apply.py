@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from harness.core.files import write_atomically
+from harness.core.files import read_text, write_atomically
 from harness.matrix import Launch, parse_matrix
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def apply_remedy(matrix_file: Path, step: Step) -> None:
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
-    document = yaml.load(matrix_file.read_text(encoding="utf-8"))
+    document = yaml.load(read_text(matrix_file))
     if document.get("include") is None:
         document["include"] = CommentedSeq()
     document["include"].append(_entry(step))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, model_validator
 
 from harness.core.comparison import Change
 
@@ -71,6 +71,12 @@ class RemedyView(_Part):
     note: str = ""
 
 
+class RemediesView(_Part):
+    """Every repair that was tried."""
+
+    rows: list[RemedyView]
+
+
 class ScanCell(_Part):
     """The scan's prediction for one pair, beside what a run measured there."""
 
@@ -123,6 +129,12 @@ class ScanView(_Part):
     declared: dict[str, str] = {}
     """The transformers that each lmdeploy's own check accepts without a warning."""
     truth: ScanTruth | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if [len(line) for line in self.cells] != [len(self.columns)] * len(self.rows):
+            raise ValueError("the cells are not as many as rows and columns make")
+        return self
 
 
 class IncidentRow(_Part):
@@ -202,6 +214,33 @@ class Extras(_Part):
     """Folder of the locks, relative to where the commands are run; empty: there are none."""
     lock_files: dict[str, str] = {}
     """Locks that are kept elsewhere, by name."""
+
+
+_VIEWS: Mapping[str, type[_Part]] = {
+    "scan": ScanView,
+    "incidents": IncidentsView,
+    "gate": GateView,
+    "remedies": RemediesView,
+    "scan-truth": ScanTruth,
+}
+"""What another command leaves for the report in a file of that name."""
+
+
+def read_view(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of such a file, checked.
+
+    Raises:
+        ValueError: it is misshapen; the message names the first place and what is wrong there.
+    """
+    try:
+        return _VIEWS[name].model_validate(content).model_dump(mode="json")
+    except ValidationError as error:
+        raise ValueError(_first(error)) from None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
 
 
 def read_extras(extras: Mapping[str, JsonValue]) -> Extras:

@@ -7,7 +7,9 @@ quoted, ``*`` and ``?`` in a value make it a pattern, and versions compare as ve
 from __future__ import annotations
 
 import difflib
+import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -179,10 +181,10 @@ def _compared(name: str, operator: str, token: _Token, kind: Kind) -> Condition:
     column = f'"{name}"'  # a name of the closed list, never the reader's own text
     value = token.text
     if kind == NUMBER:
-        try:
-            return Condition(f"{column} {operator} ?", (float(value),))
-        except ValueError:
-            raise BadQuery(f"{name} is a number, and {value!r} is none") from None
+        with suppress(ValueError):
+            if math.isfinite(number := float(value)):
+                return Condition(f"{column} {operator} ?", (number,))
+        raise BadQuery(f"{name} is a number, and {value[:40]!r} is none")
     if operator in {"=", "!="}:
         negated = "NOT " if operator == "!=" else ""
         if token.kind == "word" and ("*" in value or "?" in value):

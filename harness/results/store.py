@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 RECORD_FILE = "results.jsonl"
 SCHEMA_FILE = "record.schema.json"
+_MOST_ATTEMPTS = 10**9
+"""A larger number is no count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,8 @@ def _known(line: bytes) -> Known | None:
     """What a line says, if it is one that tells of an attempt."""
     try:
         content = json.loads(line)
-        return Known(str(content["id"]), int(content["attempt"]), str(content["inputs"]), str(content["verdict"]), line)
+        name, attempt = str(content["id"]), int(content["attempt"])
+        name.encode()  # half a character is no text
+        return Known(name, min(attempt, _MOST_ATTEMPTS), str(content["inputs"]), str(content["verdict"]), line)
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return None  # torn, or not a record; told by damage()

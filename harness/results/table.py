@@ -141,6 +141,10 @@ def _ordered(order: str | None, names: Sequence[str]) -> str:
     return f"{column}{' DESC' if order.startswith('-') else ''}, "
 
 
+_LARGEST = 2.0**63
+"""As the table counts."""
+
+
 def _fill(database: sqlite3.Connection, file: Path, source: str, levels: Mapping[Stack, str]) -> int:
     damaged = 0
     marks = ", ".join("?" * len(COLUMNS))
@@ -164,7 +168,7 @@ def _rows(file: Path, source: str, levels: Mapping[Stack, str]) -> Iterator[list
             if line.strip():
                 try:
                     yield _row(json.loads(line), source, levels)
-                except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
                     yield None
 
 
@@ -205,4 +209,14 @@ def _row(record: dict[str, Any], source: str, levels: Mapping[Stack, str]) -> li
         "os": machine.get("os"),
         "seconds": round(sum(stage["seconds"] for stage in record["stages"]), 1),
     }
-    return [values[name] for name in COLUMNS]
+    return [_storable(values[name]) for name in COLUMNS]
+
+
+def _storable(value: Any) -> str | float | None:  # noqa: ANN401 - whatever stands in the file
+    """The value, if it is one that a table can hold."""
+    if isinstance(value, str):
+        value.encode()
+        return value
+    if value is None or (isinstance(value, int | float) and abs(value) < _LARGEST):
+        return value
+    raise ValueError(f"{type(value).__name__} is no value of a column")

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 PAGE = "index.html"
 VIEWS = ("scan", "incidents", "gate")
 """Views of the report that are filled by a file of that name beside the records."""
-REMEDIES = "remedies.json"
-"""What ``lmdeploy-harness remedy`` tried: ``{"rows": [...]}``."""
+REMEDIES = "remedies"
+"""What ``lmdeploy-harness remedy`` tried, in such a file."""
 INTERVAL = 20.0
 """Least seconds between two renderings while results come in; the first comes with the first result."""
 REST = 20.0
@@ -55,6 +55,7 @@ class Publisher:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _beside: threading.Thread | None = None
     _trouble: Exception | None = None
+    _misshapen: dict[Path, str] = field(default_factory=dict)
 
     @property
     def page(self) -> Path:
@@ -119,8 +120,23 @@ class Publisher:
     def _view(self, name: str) -> dict[str, Any] | None:
         """What another command left for the page, here or, on a joined one, with other machines' records."""
         folders = [self.store.folder, *(each.folder for each in self._sources.all if self.joined)]
-        found = (read_json(folder / f"{name}.json") for folder in folders)
+        found = (self._read(folder / f"{name}.json") for folder in folders)
         return next((each for each in found if each is not None), None)
+
+    def _read(self, file: Path) -> dict[str, Any] | None:
+        """A file for the page; a misshapen one is left out, and told by :meth:`complaints`."""
+        from harness.report.extras import read_view  # noqa: PLC0415 - as above
+
+        content = read_json(file)
+        try:
+            return read_view(file.stem, content) if content is not None else None
+        except ValueError as error:
+            self._misshapen[file] = f"{file} is left out: {error}"
+            return None
+
+    def complaints(self) -> list[str]:
+        """A sentence for each record that cannot be read, and each file that the last page does without."""
+        return [*self.store.damage(), *self._misshapen.values()]
 
     def _shown(self, sources: Sources) -> list[Source]:
         """Of which other machines the page shows every combination: what was taken over, or all there is."""
@@ -155,8 +171,8 @@ class Publisher:
 
     def _evidence(self) -> set[str]:
         """Ids that the incidents and the tried remedies rest on and the matrix does not have."""
-        incidents = read_json(self.store.folder / "incidents.json") or {"rows": []}
-        tried = read_json(self.store.folder / REMEDIES) or {"rows": []}
+        incidents = self._read(self.store.folder / "incidents.json") or {"rows": []}
+        tried = self._read(self.store.folder / f"{REMEDIES}.json") or {"rows": []}
         named = {row.get(name) for row in incidents["rows"] for name in ("combination", "by")}
         if self.session is None or self.everything:
             return {each for each in named if each}
@@ -170,7 +186,7 @@ class Publisher:
             content = self._view(name)
             if content is not None:
                 found[name] = content
-        tried = read_json(self.store.folder / REMEDIES)
+        tried = self._read(self.store.folder / f"{REMEDIES}.json")
         if tried is not None:
             found["remedies"] = tried["rows"]
         if self.session is not None:

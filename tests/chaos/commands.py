@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager
+from importlib.metadata import requires
 from textwrap import dedent
 from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
 
 from harness.bundle import unpack
 from harness.cli.bundle_host import run as host_run
 from harness.cli.main import main as command_line
+from harness.core.program import NAME
 from tests.chaos.disk import FullDisk
 from tests.chaos.ground import half_environments, lines, orphans, scratch_left
 from tests.chaos.kills import MATRIX
@@ -49,6 +53,9 @@ def finished(
 ) -> Iterator[MiniProject]:
     """A project that ran and was accepted, on an index of this machine, as a bundle needs it."""
     ground = setting.ground
+    for each in map(Requirement, requires(NAME) or ()):  # a bundle carries what the harness needs on the host
+        lowest = next((str(one.version) for one in each.specifier if one.operator == ">="), "1")
+        make_wheel(ground.index / "wheels", each.name.replace("-", "_"), lowest, {})
     with index(setting, "private" if "@" in url else "good") as server:
         config = ground.new_folder("uv").with_suffix(".toml")
         config.write_text(f'[[index]]\nurl = "{url.format(server.server_port)}"\ndefault = true\n')

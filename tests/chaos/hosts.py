@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness.environments import environment
 from harness.process.child import CHILDREN
 from harness.process.probing import SWITCH
+from harness.process.sandbox import ENTERED
 from tests.chaos.disk import completes, project_of
 from tests.chaos.ground import lines, orphans
 from tests.chaos.kills import MATRIX as KILLS_MATRIX
@@ -48,7 +49,7 @@ def _forbid_namespaces() -> None:
 
 def _lose_namespaces() -> None:
     """As if a child of this run had been shut in before."""
-    CHILDREN._shut_in = True
+    CHILDREN._sandbox = ENTERED
     _forbid_namespaces()
 
 

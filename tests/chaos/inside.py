@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.untrusted_files import temporary_folder
 from harness.process.child import Children, ChildReport, Limits
+from harness.process.sandbox import ENTERED
 from tests.chaos.ground import orphans
 from tests.chaos.processes import MIB, run_one
 from tests.chaos.registry import expect, fault
@@ -46,7 +47,7 @@ def raised(record: Record) -> list[str]:
 def _alone(setting: Setting, code: str, limits: Limits) -> ChildReport:
     """Run code as a child that is shut in, with limits that a matrix cannot set; what it wrote is removed."""
     children = Children()
-    children._shut_in = True  # what runs here would end everything of the user's outside
+    children._sandbox = ENTERED  # what runs here would end everything of the user's outside
     with temporary_folder("child-", setting.ground.folder) as folder:
         return children.run(
             [sys.executable, "-I", "-c", code], environment={}, folder=folder, limits=limits, writable=[folder]

@@ -104,7 +104,7 @@ class _Answers(BaseHTTPRequestHandler):
             return (file.read_bytes() if file.exists() else b""), "application/octet-stream"
         links = [
             f'<a href="/files/{each.name}#sha256={self._announced(each)}">{each.name}</a><br>'
-            for each in sorted(self.server.wheels.glob(f"{name}-*.whl"))
+            for each in sorted(self.server.wheels.glob(f"{name.replace('-', '_')}-*.whl"))
         ]
         page = f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>" if links else ""
         return page.encode(), "text/html"

@@ -153,20 +153,36 @@ def test_stopping_ends_what_runs_and_what_would_run(start: Callable[..., ChildRe
         start("pass", children)
 
 
-def test_who_could_be_shut_in_once_does_not_run_otherwise(tmp_path: Path) -> None:
-    children, nowhere = Children(), tmp_path / "nowhere"
+def test_a_first_child_that_can_be_shut_in_halfway_alone_does_not_run(tmp_path: Path) -> None:
+    children = Children()
+    code = [sys.executable, "-c", "print('ran')"]
+    halfway = children.run(code, environment={}, folder=tmp_path, writable=[tmp_path / "nowhere"])
+    assert (halfway.end, halfway.log) == ("not-started", "")
+    assert "the sandbox cannot be entered: open_tree" in halfway.message
+    assert children.run(code, environment={}, folder=tmp_path, writable=[tmp_path]).sandbox == "namespaces"
 
-    def run(writable: Path) -> ChildReport:
-        code = [sys.executable, "-c", "print('ran')"]
-        return children.run(code, environment={}, folder=tmp_path, limits=Limits(), writable=[writable])
 
-    before = run(nowhere)
-    assert (before.end, before.log) == ("exited", "ran\n")
-    assert "could not be entered here" in before.sandbox
-    assert run(tmp_path).sandbox == "namespaces"
-    after = run(nowhere)
-    assert (after.end, after.log) == ("not-started", "")
-    assert "cannot be entered any more" in after.message
+def test_a_host_that_shuts_nobody_in_is_told_of_and_in_every_report(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children = Children()
+    code = [sys.executable, "-c", "print('ran')"]
+    given = {"write": [str(tmp_path / "nowhere")], "read": [], "devices": [], "temporary": []}
+    monkeypatch.setattr("harness.process.child.given_to", lambda *_: given)
+    for _ in range(2):
+        report = children.run(code, environment={}, folder=tmp_path, writable=[tmp_path])
+        assert (report.end, report.log) == ("exited", "ran\n")
+        assert "the sandbox cannot be entered: open_tree" in report.sandbox
+    assert len(caplog.messages) == 1
+
+
+def test_want_of_memory_is_no_reason_to_run_without_a_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    children = Children()
+    account = {"end": "not-started", "message": "Cannot allocate memory", "errno": 12}
+    monkeypatch.setattr(Children, "_run", lambda *_: account)
+    with pytest.raises(OSError, match="allocate"):
+        children.run([sys.executable, "-c", ""], environment={}, folder=tmp_path, writable=[tmp_path])
+    assert children._sandbox is None
 
 
 def test_a_child_that_stops_its_supervisor_does_not_hang_the_harness(

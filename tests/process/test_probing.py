@@ -24,7 +24,7 @@ def start(scratch: Path) -> None:
 
 
 def test_a_host_with_namespaces_is_not_spoken_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert sandbox_of_this_host(tmp_path) == ENTERED
+    assert sandbox_of_this_host() == ENTERED
     with caplog.at_level(logging.WARNING):
         start(tmp_path)
     assert caplog.messages == []

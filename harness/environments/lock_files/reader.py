@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from harness.core.files import shaped
 from harness.environments.interpreters import find_interpreter
 from harness.environments.lock_files.dockerfile import python_of, read_dockerfile
 from harness.environments.lock_files.kinds import NAMED_BY, Kind, kind_of
@@ -49,6 +50,11 @@ class LockFiles:
 
     def python(self, file: Path) -> str | None:
         """The Python that the project says: in ``.python-version``, in the file itself, or in its project's file."""
+        with shaped(file, UnreadableLock):
+            return self._python(file)
+
+    @staticmethod
+    def _python(file: Path) -> str | None:
         beside = file.parent / ".python-version"
         if beside.is_file():
             found = re.search(
@@ -76,9 +82,10 @@ class LockFiles:
         if extras and kind is Kind.PIPFILE:
             raise UnreadableLock(f"{file.name} has groups and no extras; drop those")
         lines = Lines(python)
-        _read(kind, file, lines, groups, extras)
-        requirements = tuple(dict.fromkeys(lines.requirements))
-        names = {str(canonicalize_name(Requirement(each).name)) for each in requirements}
+        with shaped(file, UnreadableLock):
+            _read(kind, file, lines, groups, extras)
+            requirements = tuple(dict.fromkeys(lines.requirements))
+            names = {str(canonicalize_name(Requirement(each).name)) for each in requirements}
         if "lmdeploy" not in names:
             where = "; is it in a group or an extra? name it as `groups:` or `extras:`" if kind.is_lock else ""
             raise UnreadableLock(f"{file.name} has no lmdeploy, so there is nothing to test{where}")

@@ -149,7 +149,7 @@ def read_measured(path: Path) -> list[MeasuredPair]:
         data = json.loads(path.read_text("utf-8"))
         rows = [usual | row for row in (data["pairs"] if isinstance(data, dict) else data)]
         return [MeasuredPair(**{field.name: row[field.name] for field in fields(MeasuredPair)}) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadPairs(f"{path} does not hold measured pairs: {error!r}") from error
 
 

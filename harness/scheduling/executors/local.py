@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from harness.core.machine import machine
 from harness.process.child import CHILDREN, Cancelled
 from harness.process.probing import sandbox_of_this_host
-from harness.process.sandbox import ENTERED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,11 +45,9 @@ class LocalExecutor:
         """Start as many threads as there is work for.
 
         Raises:
-            OSError: the scratch folder cannot be written.
+            OSError: it could not be found out whether this host can shut probes in.
         """
-        sandbox = sandbox_of_this_host(worker.services.check_runner.scratch)
-        if sandbox != ENTERED:
-            _LOG.warning("probes run without a sandbox (%s): what is tested can do what you can", sandbox)
+        sandbox_of_this_host()
         target = self._work_side_by_side if machine().gpus else self._work
         for number in range(self.jobs if machine().gpus else min(self.jobs, pieces)):
             thread = threading.Thread(target=target, args=(outlet, worker), name=f"worker-{number}", daemon=True)

@@ -65,7 +65,7 @@ class FakeWorker:
 @pytest.fixture(params=[("a GPU",), ()], ids=["gpu", "cpu"])
 def gpus(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     monkeypatch.setattr(local, "machine", lambda: SimpleNamespace(gpus=request.param))
-    monkeypatch.setattr(local, "sandbox_of_this_host", lambda _scratch: ENTERED)
+    monkeypatch.setattr(local, "sandbox_of_this_host", lambda: ENTERED)
     found: tuple[str, ...] = request.param
     return found
 
@@ -88,7 +88,7 @@ def test_everything_is_done_once_and_what_fails_takes_nothing_with_it(gpus: tupl
 
 def test_boots_of_one_stack_run_side_by_side_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "machine", lambda: SimpleNamespace(gpus=("a GPU",)))
-    monkeypatch.setattr(local, "sandbox_of_this_host", lambda _scratch: ENTERED)
+    monkeypatch.setattr(local, "sandbox_of_this_host", lambda: ENTERED)
     outlet = FakeOutlet(("a", "b", "c"))
     run(outlet, FakeWorker(meet=3), 3, 1)
     assert sorted(outlet.done) == ["a", "b", "c"]
