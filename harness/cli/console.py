@@ -89,6 +89,10 @@ class InertConsole(Console):
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command's own ending, which knows what the exit code means."""
+        raise BrokenPipeError
+
 
 def make_console(*, stderr: bool = False) -> Console:
     """A console that colours only where colours are wanted; no line is broken when the output is not a terminal."""

@@ -54,9 +54,10 @@ def test_an_error_ends_with_the_code_of_its_class(error: Exception, code: int, s
     assert result.stdout == ""
 
 
-def test_a_reader_that_has_seen_enough_is_told_nothing() -> None:
-    lines = "import click\nfrom harness.cli.guard import guarded\n"
-    lines += "@click.command()\n@guarded\ndef c():\n    for n in range(100000): click.echo('line')\nc()\n"
-    shell = f"{shlex.quote(sys.executable)} -c {shlex.quote(lines)} | head -1"
-    done = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True, timeout=600, check=True)
-    assert (done.stdout, done.stderr) == ("line\n", "")
+@pytest.mark.parametrize("say", ["click.echo", "make_console().print"])
+def test_a_reader_that_has_seen_enough_is_told_nothing(say: str) -> None:
+    lines = "import click\nfrom harness.cli.guard import guarded\nfrom harness.cli.console import make_console\n"
+    lines += f"@click.command()\n@guarded\ndef c():\n    for n in range(100000): {say}('line')\nc()\n"
+    shell = f"{shlex.quote(sys.executable)} -c {shlex.quote(lines)} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "line\n", "")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from harness.environments.lock_files.requirements import Lines
 
-_INSTALL = re.compile(r"^(?:.*\s)?(?:uv\s+)?(?:pip3?|python3?\s+-m\s+pip)\s+install\s+(?P<rest>.*)$")
+_INSTALL = re.compile(r"^(?:.*\s)?(?:uv\s+)?(?:pip(?:3(?:\.\d+)?)?|python3?\s+-m\s+pip)\s+install\s+(?P<rest>.*)$")
 _ANOTHER = re.compile(r"^(?:.*\s)?(?:uv\s+sync|poetry\s+install|pipenv\s+(?:install|sync)|conda\s+env\s+create)\b")
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::?-(?P<default>[^}]*))?\}|(?P<plain>\w+))")
 _SET = re.compile(r"(?P<name>\w+)(?:=(?P<value>\"[^\"]*\"|\S*))?")
@@ -64,9 +64,12 @@ def _commands(text: str) -> Iterator[tuple[int, str]]:
 
 
 def python_of(text: str) -> str | None:
-    """The Python of its last official base image."""
+    """The Python of its last official base image; else the one that its commands call by name, where it is one."""
     found = re.findall(r"^FROM\s+(?:--\S+\s+)?(?:\S+/)?python:(3\.\d+)", text, re.MULTILINE | re.IGNORECASE)
-    return str(found[-1]) if found else None
+    if found:
+        return str(found[-1])
+    called = {each for _, command in _commands(text) for each in re.findall(r"\b(?:python|pip)(3\.\d+)\b", command)}
+    return called.pop() if len(called) == 1 else None
 
 
 def _filled(text: str, known: dict[str, str]) -> str:

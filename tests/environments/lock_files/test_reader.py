@@ -321,6 +321,24 @@ def test_what_a_dockerfile_installs(tmp_path: Path) -> None:
         assert told in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "python"),
+    [
+        (
+            "FROM nvidia/cuda:12.8.1\nRUN apt-get install -y python3.10 python3.10-venv\nRUN pip3.10 install {}\n",
+            "3.10",
+        ),
+        ("FROM nvidia/cuda:12.8.1\nRUN python3.12 -m pip install {}\n", "3.12"),
+        ("FROM ubuntu\nRUN apt-get install -y python3.10 python3.12 && pip install {}\n", None),
+        ("FROM ubuntu\nRUN pip install {}\n", None),
+    ],
+)
+def test_an_image_that_is_not_pythons_own_may_say_its_python(tmp_path: Path, text: str, python: str | None) -> None:
+    file = written(tmp_path, "Dockerfile", text.format("lmdeploy==0.11.1 transformers==4.57.3"))
+    assert set(read(file).requirements) == set(PINS.split())
+    assert LockFiles(cast("Resolver", Told()), Limits(60)).python(file) == python
+
+
 def test_mistakes_are_told_with_their_line(tmp_path: Path) -> None:
     for name, text, told in [
         ("requirements.txt", "a==1\nlmdeploy=0.11.1\n", "requirements.txt:2: 'lmdeploy=0.11.1' is not a requirement"),
