@@ -22,7 +22,7 @@ from harness.evidence.choice import Target, choose, memory_of, named, why
 from harness.evidence.levels import Level
 from harness.evidence.sources import Sources
 from harness.evidence.subjects import find_subject, subjects_of
-from harness.evidence.told import conflict_lines, level_words, memory_line, not_shown_line, shown_line
+from harness.evidence.told import conflict_lines, level_words, memory_line, not_shown_line, room_words, shown_line
 from harness.matrix.model_files import load_models
 from harness.report.badges import write_badges
 from harness.session.session import Session
@@ -89,12 +89,14 @@ def stacks(  # noqa: PLR0913, PLR0917 - one parameter for each option
     elif form == "json":
         click.echo(json.dumps([to_json(session.knowledge, each) for each in choices], indent=1))
     elif form == "markdown":
-        click.echo(table(_HEAD, [[plain(cell) for cell in _row(each)] for each in choices]), nl=False)
+        click.echo(
+            table(_HEAD, [[plain(cell) for cell in _row(session.knowledge, each)] for each in choices]), nl=False
+        )
     elif len(models) == 1:
         for each in choices:
             _detail(session.knowledge, each)
     else:
-        _table(choices)
+        _table(session.knowledge, choices)
     return ExitCode.OK if any(each.best is not None for each in choices) else ExitCode.NOTHING_TO_DO
 
 
@@ -136,6 +138,7 @@ def to_json(knowledge: Knowledge, choice: Choice) -> dict[str, Any]:
         "model": choice.subject.name,
         "backend": choice.backend,
         "recommended": None if best is None else _stack_json(knowledge, best, choice.target),
+        "on_a_larger_card": None if choice.beyond is None else _stack_json(knowledge, choice.beyond, choice.target),
         "why": why(choice),
         "runner_up": None if other is None else _stack_json(knowledge, other, choice.target),
         "stacks": len(choice.ranked),
@@ -166,12 +169,14 @@ def _stack_json(knowledge: Knowledge, known: Known, target: Target) -> dict[str,
     }
 
 
-def _row(choice: Choice) -> tuple[str, ...]:
-    best, other = choice.best, choice.runner_up
+def _row(knowledge: Knowledge, choice: Choice) -> tuple[str, ...]:
+    best, other = choice.best or choice.beyond, choice.runner_up
     if best is None:
         return (choice.subject.name, choice.backend, "none", str(Level.NOTHING), why(choice), "")
     second = f"{_pair(other)} ({level_words(other)})" if other is not None else ""
-    return (choice.subject.name, choice.backend, _pair(best), level_words(best), why(choice), second)
+    room = room_words(knowledge, choice)
+    use = f"{room}: {_pair(best)}" if room else _pair(best)
+    return (choice.subject.name, choice.backend, use, level_words(best), why(choice), second)
 
 
 def _pair(known: Known) -> str:
@@ -179,12 +184,12 @@ def _pair(known: Known) -> str:
     return f"{known.lmdeploy} with {known.transformers}, Python {known.python}{day}"
 
 
-def _table(choices: Iterable[Choice]) -> None:
+def _table(knowledge: Knowledge, choices: Iterable[Choice]) -> None:
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in _HEAD:
         shown.add_column(name, overflow="fold")
     for each in choices:
-        shown.add_row(*map(escape, _row(each)))
+        shown.add_row(*map(escape, _row(knowledge, each)))
     make_console().print(shown)
 
 
@@ -207,13 +212,14 @@ def _detail(knowledge: Knowledge, choice: Choice) -> None:
 
 def answer_lines(knowledge: Knowledge, choice: Choice) -> list[str]:
     """The answer: the stack and its level, what was shown and what not, memory, conflicts, and why this one."""
-    best = choice.best
+    best = choice.best or choice.beyond
     if best is None:
-        return [_row(choice)[4]]
+        return [f"{why(choice)}."]
+    room = room_words(knowledge, choice)
     memory = memory_line(knowledge, best, choice.target.gpu_gib)
     day = f", as of {best.as_of}" if best.as_of else ""
     return [
-        f"Use {named(best)} on Python {best.python}{day}: {level_words(best)}.",
+        f"{f'N{room[1:]}, use' if room else 'Use'} {named(best)} on Python {best.python}{day}: {level_words(best)}.",
         shown_line(knowledge, best).text,
         not_shown_line(best),
         *([memory.text] if memory is not None else []),

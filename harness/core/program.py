@@ -23,6 +23,11 @@ def published(*arguments: str) -> str:
     return shlex.join(["uvx", f"{NAME}@{__version__}", *arguments])
 
 
+def renamed(text: str) -> str:
+    """A command line of a record, with the name that the program has by now."""
+    return text.replace("uvx --from . harness ", f"uvx --from . {NAME} ", 1)
+
+
 @cache
 def _start() -> list[str]:
     try:

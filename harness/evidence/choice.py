@@ -48,6 +48,8 @@ class Choice:
     """Those that fail, the ones that came furthest first."""
     unfit: tuple[tuple[Known, str], ...] = ()
     """Those that do not fit the target, and why."""
+    larger: tuple[Known, ...] = ()
+    """Of these, the ones that only want a larger card, and do not simply fail."""
 
     @property
     def best(self) -> Known | None:
@@ -55,10 +57,15 @@ class Choice:
         return self.ranked[0] if self.ranked else None
 
     @property
+    def beyond(self) -> Known | None:
+        """The stack to use on a larger card than the target's, where nothing fits that one."""
+        return self.larger[0] if self.larger and not self.ranked else None
+
+    @property
     def runner_up(self) -> Known | None:
         """The next one with other versions of lmdeploy or transformers."""
-        best = self.best
-        return next((each for each in self.ranked if best is not None and each.pair != best.pair), None)
+        best = self.best or self.beyond
+        return next((each for each in self.ranked or self.larger if best is not None and each.pair != best.pair), None)
 
     @property
     def nearest(self) -> Known | None:
@@ -80,7 +87,8 @@ def choose(knowledge: Knowledge, model: str, backend: str, target: Target | None
     ranked = sorted((each for each in fitting if _speaks(each)), key=_merit, reverse=True)
     failing = sorted((each for each in fitting if not _speaks(each)), key=_merit, reverse=True)
     unfit.sort(key=lambda item: _merit(item[0]), reverse=True)
-    return Choice(knowledge.subjects[model], backend, target, tuple(ranked), tuple(failing), tuple(unfit))
+    larger = tuple(each for each, _ in unfit if _speaks(each) and _on_python(each, target))
+    return Choice(knowledge.subjects[model], backend, target, tuple(ranked), tuple(failing), tuple(unfit), larger)
 
 
 def _speaks(known: Known) -> bool:
@@ -94,8 +102,9 @@ def _merit(known: Known) -> tuple[object, ...]:
 
 def peers(choice: Choice) -> list[Known]:
     """The best and those that stand exactly as high."""
-    best = choice.best
-    return [each for each in choice.ranked if best is not None and each.standing == best.standing]
+    best = choice.best or choice.beyond
+    ranked = choice.ranked or choice.larger
+    return [each for each in ranked if best is not None and each.standing == best.standing]
 
 
 def conservative(known: Sequence[Known]) -> Known:
@@ -111,15 +120,19 @@ def conservative(known: Sequence[Known]) -> Known:
 
 def misfit(knowledge: Knowledge, known: Known, target: Target) -> str:
     """Why a stack is none for the target; empty: it is one."""
-    wanted = target.python
-    if wanted and known.python != wanted and not known.python.startswith(f"{wanted}."):
-        return f"known for Python {known.python or 'unknown'}, not {wanted}"
+    if not _on_python(known, target):
+        return f"known for Python {known.python or 'unknown'}, not {target.python}"
     if target.gpu_gib is not None:
         memory = memory_of(knowledge, known)
         if memory is not None and memory.gib > target.gpu_gib:
             how = "took" if memory.measured is not None else "needs by estimate"
             return f"{how} {memory.gib:.1f} GiB of GPU memory; the target has {target.gpu_gib:g} GiB"
     return ""
+
+
+def _on_python(known: Known, target: Target) -> bool:
+    wanted = target.python
+    return not wanted or known.python == wanted or known.python.startswith(f"{wanted}.")
 
 
 def memory_of(knowledge: Knowledge, known: Known) -> Memory | None:
@@ -148,7 +161,7 @@ def memory_of(knowledge: Knowledge, known: Known) -> Memory | None:
 
 def why(choice: Choice) -> str:
     """Why the best and not the next, in one sentence."""
-    best, other = choice.best, choice.runner_up
+    best, other = choice.best or choice.beyond, choice.runner_up
     if best is None:
         return _why_none(choice)
     if other is None:
@@ -165,7 +178,7 @@ def why(choice: Choice) -> str:
 def _why_none(choice: Choice) -> str:
     speaking = [reason for known, reason in choice.unfit if _speaks(known)]
     if speaking:
-        return f"none fits the target: {speaking[0]}"
+        return speaking[0]
     if choice.nearest is not None:
         verdicts = [each.record.verdict for each in choice.nearest.against]
         return f"every stack fails; {named(choice.nearest)} came furthest{f': {verdicts[0]}' if verdicts else ''}"

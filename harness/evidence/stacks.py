@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.core.versions import version_key
 from harness.evidence.levels import Level
 from harness.evidence.sightings import Sighting, distinct, live_failures
+from harness.evidence.subjects import TINY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ class Shown:
     sighting: Sighting
     level: Level
     own: bool
-    """It was this model, and no stand-in."""
+    """It was this model's own weights, and no stand-in; a miniature stands in for the model whose structure it has."""
     exact: bool
     """It was this lock."""
     differences: Mapping[str, str | None] = field(default_factory=dict)
@@ -242,7 +243,8 @@ def _shown(
     sighting: Sighting, subject: Subject, lock: str | None, packages: Mapping[str, str], here: set[str]
 ) -> Shown | None:
     """What the sighting shows of the stack; None: nothing."""
-    own, exact = sighting.model == subject.name, sighting.key in here
+    own = sighting.model == subject.name and subject.weights not in TINY
+    exact = sighting.key in here
     if not exact:
         if not sighting.served or lock is None:
             return None  # only an engine that answered says something of other packages than its own

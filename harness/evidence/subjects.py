@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from harness.matrix.models import ModelSpec
 
+TINY = frozenset({"miniature", "random"})
+"""Weights that are asked for in place of a published model's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:

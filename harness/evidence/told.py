@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.engines import ENGINES
 from harness.evidence.choice import memory_of, named
 from harness.evidence.levels import Level
+from harness.evidence.subjects import TINY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,13 +59,27 @@ def shown_line(knowledge: Knowledge, known: Known) -> Line:
     return Line(text, sighting)
 
 
+def larger_card(knowledge: Knowledge, choice: Choice) -> float | None:
+    """GiB of the card that the answer wants where nothing fits the target's; None: it fits, or there is no answer."""
+    memory = memory_of(knowledge, choice.beyond) if choice.beyond is not None else None
+    return round(memory.gib, 1) if memory is not None else None
+
+
+def room_words(knowledge: Knowledge, choice: Choice) -> str:
+    """That the answer wants a larger card, in words; empty: it fits, or there is no answer."""
+    gib = larger_card(knowledge, choice)
+    return "" if gib is None else f"none fits {choice.target.gpu_gib:g} GiB; with {gib:g} GiB"
+
+
 def not_shown_line(known: Known) -> str:
     """What nobody has shown of it."""
     best, missing = known.best, []
     engine = ENGINES.get(known.backend)
     if best is None or not known.level.served:
         missing.append("that the engine comes up and answers rightly" + (" on a GPU" if _needs_gpu(known) else ""))
-    if best is None or not best.own:
+    if known.subject.weights in TINY:
+        missing.append("trained weights of the model's size")
+    elif best is None or not best.own:
         missing.append(f"{known.subject.title}'s own weights")
     if best is not None and known.level is Level.BESIDE:
         missing.append("exactly these packages together")
@@ -129,7 +144,8 @@ def summary(choice: Choice) -> str:
 
 def _who(knowledge: Knowledge, known: Known, best: Shown) -> str:
     title = _title(knowledge, best.sighting.model)
-    return title if best.own else f"{title}, of the architecture of {known.subject.title},"
+    itself = best.sighting.model == known.subject.name
+    return title if itself else f"{title}, of the architecture of {known.subject.title},"
 
 
 def _of(who: str) -> str:

@@ -12,7 +12,7 @@ from harness.engines import configuration_of
 from harness.evidence.choice import choose, named, peers, why
 from harness.evidence.levels import Level
 from harness.evidence.settings import launch_settings
-from harness.evidence.told import conflict_lines, level_words, memory_line, not_shown_line, shown_line
+from harness.evidence.told import conflict_lines, larger_card, level_words, memory_line, not_shown_line, shown_line
 from harness.report.axes import backend_key
 from harness.report.commands import commands_for
 from harness.report.model import AnswerLine, Command, Recommendation
@@ -64,7 +64,7 @@ def choices_of(knowledge: Knowledge, target: Target, asked: Iterable[tuple[str, 
 
 def cited(choice: Choice, knowledge: Knowledge) -> list[Sighting]:
     """The records that the answer rests on."""
-    known = choice.best or choice.nearest
+    known = choice.best or choice.beyond or choice.nearest
     if known is None:
         return []
     lines = [shown_line(knowledge, known), memory_line(knowledge, known, None), *conflict_lines(known)[:MOST_AGAINST]]
@@ -81,15 +81,14 @@ def answers_of(choices: Sequence[Choice], findings: Findings, wanted: Wanted | N
     return sorted(answers, key=lambda answer: _lead(answer, wanted))
 
 
-def _lead(
-    answer: Recommendation, wanted: Wanted | None
-) -> tuple[bool, bool, bool, bool, bool, int, str, tuple[int, str]]:
+def _lead(answer: Recommendation, wanted: Wanted | None) -> tuple[object, ...]:
     is_model = wanted is not None and wanted.model == answer.model
     is_backend = is_model and wanted is not None and wanted.backend == answer.backend
     return (
         not is_model,
         not is_backend,
         answer.level is Level.NOTHING,
+        answer.larger_card_gib is not None,
         configuration_of(answer.backend) is None,
         answer.model.startswith("canary"),
         answer.level.mark,
@@ -99,7 +98,8 @@ def _lead(
 
 
 def _answer(choice: Choice, findings: Findings, wanted: Wanted | None) -> Recommendation:
-    best, knowledge = choice.best, findings.knowledge
+    best, knowledge = choice.best or choice.beyond, findings.knowledge
+    larger = larger_card(knowledge, choice)
     known = best or choice.nearest
     told = shown_line(knowledge, best) if best is not None else None
     memory = memory_line(knowledge, best, findings.target.gpu_gib) if best is not None else None
@@ -119,11 +119,12 @@ def _answer(choice: Choice, findings: Findings, wanted: Wanted | None) -> Recomm
         versions=_versions(best),
         as_of=shown(best.as_of) if best is not None and best.as_of else None,
         lock=shown(best.lock) if best is not None and best.lock else None,
-        commands=_commands(best, findings),
-        settings=visible(_settings(best, findings)),
+        commands=_commands(best, findings, larger),
+        settings=visible(_settings(best, findings, larger)),
         target=wanted.target if wanted is not None and wanted.model == choice.subject.name else None,
         others=max(0, len(peers(choice)) - 1),
         differences=_differences(best),
+        larger_card_gib=larger,
     )
 
 
@@ -160,10 +161,11 @@ def _key(packages: Mapping[str, str]) -> dict[str, str]:
     return {name: packages[name] for name in KEY_PACKAGES if name in packages}
 
 
-def _commands(known: Known | None, findings: Findings) -> list[Command]:
+def _commands(known: Known | None, findings: Findings, larger: float | None) -> list[Command]:
     if known is None:
         return []
-    commands = commands_for(findings.knowledge, known, findings.target.gpu_gib, _lock_file(known, findings))
+    card = larger or findings.target.gpu_gib
+    commands = commands_for(findings.knowledge, known, card, _lock_file(known, findings))
     return [Command(label=each.label, text=visible(bounded(each.text, MOST_OF_A_COMMAND))) for each in commands]
 
 
@@ -174,7 +176,7 @@ def _lock_file(known: Known, findings: Findings) -> str:
     return findings.lock_files.get(known.lock, kept)
 
 
-def _settings(known: Known | None, findings: Findings) -> str:
+def _settings(known: Known | None, findings: Findings, larger: float | None) -> str:
     if known is None or configuration_of(known.backend) is None:
         return ""
-    return f"Settings {launch_settings(findings.knowledge, known, findings.target.gpu_gib).origin}."
+    return f"Settings {launch_settings(findings.knowledge, known, larger or findings.target.gpu_gib).origin}."

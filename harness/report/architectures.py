@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.core.verdict import Stage, Status
 from harness.core.versions import version_key
-from harness.report.model import ArchitectureCell, ArchitectureMap, ArchitectureRow
+from harness.evidence.levels import Level
+from harness.report.model import ArchitectureCell, ArchitectureMap, ArchitectureRow, ArchitectureStack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pydantic import JsonValue
 
-    from harness.report.model import CheckEntry, CombinationEntry, ModelFacts
+    from harness.report.model import CheckEntry, CombinationEntry, Machine, ModelFacts, Recommendation
 
 LIMITS = (
     "A miniature has its model's own structure, tiny sizes and random weights. It shows that an engine computes what "
@@ -22,39 +23,69 @@ LIMITS = (
 """What is said wherever a miniature's verdict stands."""
 
 
+class _Stack(NamedTuple):
+    backend: str
+    gpu: bool
+    lmdeploy: str
+    transformers: str
+
+
 def architectures_of(
-    combinations: Sequence[CombinationEntry], checks: Sequence[CheckEntry], models: Mapping[str, ModelFacts]
+    combinations: Sequence[CombinationEntry],
+    checks: Sequence[CheckEntry],
+    models: Mapping[str, ModelFacts],
+    machines: Sequence[Machine],
+    answers: Sequence[Recommendation],
 ) -> ArchitectureMap | None:
-    """The map of all miniatures; None where there are none."""
-    cells: dict[str, dict[tuple[str, str, str], int]] = {}
+    """The map of all miniatures; None where there are none.
+
+    What a GPU and what an emulation said of the same stack stand side by side: they may disagree.
+    """
+    cells: dict[str, dict[_Stack, int]] = {}
     for index, entry in enumerate(combinations):
         model = entry.axes.get("model", "")
         if model in models and models[model].weights == "miniature":
-            stack = (entry.axes["lmdeploy"], entry.axes["transformers"], entry.axes["backend"])
+            gpu = bool(machines[entry.machine].gpus)
+            stack = _Stack(entry.axes["backend"], gpu, entry.axes["lmdeploy"], entry.axes["transformers"])
             cells.setdefault(model, {})[stack] = index
     if not cells:
         return None
-    stacks = sorted({stack for row in cells.values() for stack in row}, key=_stack_key)
-    rows: list[ArchitectureRow] = []
-    for model, found in cells.items():
-        row = [_cell(found.get(stack), combinations, checks) for stack in stacks]
-        agreeing = [place for place, cell in enumerate(row) if cell is not None and cell.agrees]
-        rows.append(
-            ArchitectureRow(
-                model=model,
-                architecture=models[model].architecture or model,
-                title=models[model].title,
-                known_models=models[model].known_models,
-                best=agreeing[-1] if agreeing else None,
-                cells=row,
-            )
+    stacks = sorted({stack for row in cells.values() for stack in row}, key=_versions, reverse=True)
+    stacks.sort(key=lambda each: (each.gpu, each.backend))
+    best = {each.model: each for each in reversed(answers) if each.level is not Level.NOTHING}
+    rows = [
+        ArchitectureRow(
+            model=model,
+            architecture=models[model].architecture or model,
+            title=models[model].title,
+            known_models=models[model].known_models,
+            level=best[model].level if model in best else Level.NOTHING,
+            best=_best(best.get(model)),
+            cells=[_cell(found.get(stack), combinations, checks) for stack in stacks],
         )
+        for model, found in cells.items()
+    ]
     rows.sort(key=lambda row: (row.architecture, row.model))
-    return ArchitectureMap(limits=LIMITS, stacks=[list(stack) for stack in stacks], rows=rows)
+    return ArchitectureMap(
+        limits=LIMITS,
+        stacks=[
+            ArchitectureStack(
+                lmdeploy=each.lmdeploy, transformers=each.transformers, backend=each.backend, gpu=each.gpu
+            )
+            for each in stacks
+        ],
+        rows=rows,
+    )
 
 
-def _stack_key(stack: tuple[str, str, str]) -> tuple[object, ...]:
-    return (stack[2], version_key(stack[0]), version_key(stack[1]))
+def _best(answer: Recommendation | None) -> list[str] | None:
+    if answer is None:
+        return None
+    return [answer.versions.get("lmdeploy", ""), answer.versions.get("transformers", ""), answer.backend]
+
+
+def _versions(stack: _Stack) -> tuple[object, ...]:
+    return (version_key(stack.lmdeploy), version_key(stack.transformers))
 
 
 def _cell(
@@ -67,7 +98,7 @@ def _cell(
     facts = checks[asked.checks[0]].facts if asked is not None and asked.checks else {}
     compared = facts.get("comparison")
     compared = compared if isinstance(compared, dict) else {}
-    agrees = asked is not None and asked.status is Status.PASS
+    agrees = entry.status is Status.PASS or (asked is not None and asked.status is Status.PASS)
     return ArchitectureCell(
         combination=index,
         state=Status.PASS if agrees else entry.status,

@@ -24,7 +24,7 @@ _COLOURS = {"pass": "brightgreen", "partial": "yellow", "fail": "red"}
 
 def badge(choice: Choice) -> dict[str, object]:
     """What shields.io reads from an endpoint."""
-    best = choice.best
+    best = choice.best or choice.beyond  # whether it works does not hang on one reader's card
     words = f"{named(best)} ({level_words(best)})" if best is not None else "nothing known to work"
     return {
         "schemaVersion": 1,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
+from harness.core.program import renamed
 from harness.core.verdict import Stage, Status, Verdict
 from harness.core.visible import bounded, shown, visible
 from harness.report.axes import point_key
@@ -130,7 +131,7 @@ def combination(  # noqa: PLR0913 - a record, what it shares, and what it is in 
         engine=engine_of(facts),
         gpu=gpu_of(facts),
         machine=tables.machine(record.machine),
-        command=visible(bounded(record.command, 4000)),
+        command=visible(bounded(renamed(record.command), 4000)),
         started=utc(record.started),
         finished=utc(record.finished),
         earlier=[

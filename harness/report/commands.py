@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from harness.core.program import renamed
 from harness.engines import Launch, configuration_of
 from harness.engines.launch_script import question_in_python, server_command
 from harness.evidence.settings import launch_settings
@@ -45,7 +46,7 @@ def commands_for(knowledge: Knowledge, known: Known, gpu_gib: float | None, lock
         ]
     best = known.best
     if best is not None:
-        commands.append(Command(label="Reproduce this verdict", text=best.sighting.record.command))
+        commands.append(Command(label="Reproduce this verdict", text=renamed(best.sighting.record.command)))
     return commands
 
 

@@ -100,7 +100,7 @@ def build_context(
         models=models,
         answers=answers,
         facets=facets_of(asked, [answer.model for answer in answers]),
-        architectures=architectures_of(asked, checks, models),
+        architectures=architectures_of(asked, checks, models, tables.machines, answers),
         methods=method_cells(asked, models),
         measured=[index for index, entry in enumerate(combinations) if entry.gpu is not None],
         causes=cause_groups(asked, checks, more.remedies),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from harness.core.comparison import Change
 from harness.core.verdict import Reason, Stage, Status
+from harness.engines import Backend
 from harness.evidence.levels import Level
 from harness.report.extras import GateView, IncidentsView, RemedyView, ScanView, TrendView
 
@@ -277,6 +278,8 @@ class Recommendation(Entry):
     """How many further stacks stand as high."""
     differences: dict[str, str | None]
     """Packages that ran in another version than the commands install; None: not there at all."""
+    larger_card_gib: float | None
+    """What it needs, where nothing fits the GPU of the machine aimed at; None: it fits."""
 
 
 class Facet(Entry):
@@ -374,7 +377,7 @@ class ArchitectureCell(Entry):
     combination: int
     state: Status
     agrees: bool
-    """The emulated engine computes what transformers computes."""
+    """The engine computes what transformers computes: on a GPU, or emulated."""
     ratio: float | None
     """Its error in units of transformers' own float16 error, root mean squares; None where it was not measured."""
     reason: str | None
@@ -387,9 +390,25 @@ class ArchitectureRow(Entry):
     architecture: str
     title: str
     known_models: list[str]
-    best: int | None
-    """Place of the newest stack on which it agrees."""
+    best: list[str] | None
+    """The answer's lmdeploy, transformers and backend; None: nothing speaks for any stack."""
+    level: Level
     cells: list[ArchitectureCell | None]
+
+
+class ArchitectureStack(Entry):
+    """One column of the map of architectures."""
+
+    lmdeploy: str
+    transformers: str
+    backend: str
+    gpu: bool
+    """The engine was asked on a GPU; otherwise it was emulated, if it came that far."""
+
+    @property
+    def place(self) -> str:
+        """Which engine was asked, and on what."""
+        return f"{self.backend}, {'GPU' if self.gpu else 'emulated' if self.backend == Backend.PYTORCH else 'no GPU'}"
 
 
 class ArchitectureMap(Entry):
@@ -397,8 +416,8 @@ class ArchitectureMap(Entry):
 
     limits: str
     """What miniatures do not show."""
-    stacks: list[list[str]]
-    """lmdeploy, transformers and backend; oldest first."""
+    stacks: list[ArchitectureStack]
+    """Emulated ones first; of those that belong together the newest first."""
     rows: list[ArchitectureRow]
 
 

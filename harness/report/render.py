@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
@@ -122,6 +123,9 @@ def _environment() -> Environment:
         "minute": lambda text: text[:16].replace("T", " ") + " UTC",
         "gib": gib,
         "ticked": ticked,
+        "whole_options": whole_options,
+        "of_real_size": of_real_size,
+        "of_this_machine": lambda places, report: [each for each in places if not report.combinations[each].source],
         "place": place,
         "samples": samples,
         "span": span,
@@ -160,6 +164,18 @@ def ticked(text: str) -> Markup:
     if len(parts) % 2 == 0:
         return escape(text)
     return Markup("").join(Markup("<code>{}</code>").format(it) if place % 2 else it for place, it in enumerate(parts))
+
+
+def of_real_size(places: Sequence[int], report: ReportContext) -> list[int]:
+    """Those combinations whose speed and memory mean something."""
+    tiny = {name for name, facts in report.models.items() if facts.weights == "miniature"}
+    return [each for each in places if report.combinations[each].axes.get("model") not in tiny]
+
+
+def whole_options(command: str) -> Markup:
+    """A command in which no line breaks within the name of an option; its text stays the same."""
+    marked = re.sub(r"--[a-z-]+", r'<span class="word">\g<0></span>', str(escape(command)))
+    return Markup(marked)  # noqa: S704 - escaped above
 
 
 def gib(mib: int) -> str:

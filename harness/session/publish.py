@@ -119,9 +119,12 @@ class Publisher:
 
     def _view(self, name: str) -> dict[str, Any] | None:
         """What another command left for the page, here or, on a joined one, with other machines' records."""
-        folders = [self.store.folder, *(each.folder for each in self._sources.all if self.joined)]
-        found = (self._read(folder / f"{name}.json") for folder in folders)
-        return next((each for each in found if each is not None), None)
+        folders = {self.store.folder: "", **{each.folder: each.name for each in self._sources.all if self.joined}}
+        for folder, source in folders.items():
+            found = self._read(folder / f"{name}.json")
+            if found is not None:
+                return found if not source or name != "incidents" else _of_source(found, source)
+        return None
 
     def _read(self, file: Path) -> dict[str, Any] | None:
         """A file for the page; a misshapen one is left out, and told by :meth:`complaints`."""
@@ -204,6 +207,17 @@ class Publisher:
             if choice is not None:
                 found["choice"] = choice
         return found
+
+
+def _of_source(incidents: dict[str, Any], source: str) -> dict[str, Any]:
+    """Incidents whose evidence is another machine's."""
+    from harness.report.combinations import SOURCED  # noqa: PLC0415 - as above, where the page is written
+
+    rows = [
+        row | {name: f"{row[name]}{SOURCED}{source}" for name in ("combination", "by") if row.get(name)}
+        for row in incidents.get("rows", [])
+    ]
+    return incidents | {"rows": rows}
 
 
 def _facts(spec: ModelSpec) -> dict[str, JsonValue]:

@@ -21,7 +21,8 @@ CANARY = Subject("canary", "Canary", "SomeArch", "none", "canary", weights_gib=0
 RANDOM = Subject("random", "Model 2B, random", "SomeArch", "none", "random", "model-2b none")
 OTHER = Subject("other", "Another", "OtherArch", "none", "canary")
 AWQ = Subject("canary-awq", "Canary, AWQ", "SomeArch", "awq-int4", "canary")
-SUBJECTS = {each.name: each for each in (MODEL, CANARY, RANDOM, OTHER, AWQ)}
+TINY = Subject("tiny", "Another 8B, miniature", "TinyArch", "none", "miniature", gpu_gib=20.0)
+SUBJECTS = {each.name: each for each in (MODEL, CANARY, RANDOM, OTHER, AWQ, TINY)}
 TOP = Stage.STRUCTURE
 
 

@@ -34,12 +34,13 @@ def test_none_is_older_than_a_stack_of_the_same_level_without_a_reason(committed
     answers = chosen(committed, (), None, Target())
     assert len(answers) >= 60
     for each in answers:
-        for other in each.ranked:
-            assert each.best is not None
-            newer = other.newness > each.best.newness
-            refused = other.declared is False and each.best.declared is not False
-            reason = refused or other.standing < each.best.standing
-            assert not newer or reason, (each.best, other)
+        best = each.best or each.beyond
+        for other in each.ranked or each.larger:
+            assert best is not None
+            newer = other.newness > best.newness
+            refused = other.declared is False and best.declared is not False
+            reason = refused or other.standing < best.standing
+            assert not newer or reason, (best, other)
 
 
 def test_the_command_tells_the_stack_and_its_level(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +62,7 @@ def test_a_table_for_every_model_and_backend(monkeypatch: pytest.MonkeyPatch) ->
     shown = CliRunner().invoke(stacks, ["--format", "markdown"])
     assert shown.exit_code == 0
     assert "| qwen2-vl-2b-instruct | turbomind |" in shown.output
+    assert re.search(r"\| qwen2.5 \| pytorch \| none fits 8 GiB; with 20 GiB: 0\.\d+\.\d+ with", shown.output)
     assert CliRunner().invoke(stacks, ["no-such-model"]).exit_code == 2
 
 

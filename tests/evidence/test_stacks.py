@@ -13,6 +13,7 @@ from harness.evidence.levels import Level
 from harness.evidence.predictions import Predictions
 from harness.evidence.sightings import Sighting
 from harness.evidence.stacks import Knowledge, Known
+from harness.evidence.told import not_shown_line, room_words
 from tests.evidence.samples import CPU, H100, LAPTOP, SUBJECTS, record
 
 if TYPE_CHECKING:
@@ -202,3 +203,23 @@ def test_memory_is_told_for_the_model_in_question() -> None:
     sized = record("random", judge="any", gpu={"peak_mib": 9216, "budget_mib": 12_288})
     choice = choose(knowledge([small, sized]), "model", "pytorch", Target(gpu_gib=8))
     assert [why for _, why in choice.unfit] == ["took 9.0 GiB of GPU memory; the target has 8 GiB"]
+
+
+def test_a_miniature_is_no_model_s_own_weights() -> None:
+    here = known([record("tiny", judge="logits")], model="tiny")
+    assert here.level is Level.STAND_IN
+    assert "trained weights" in not_shown_line(here)
+
+
+def test_where_nothing_fits_the_card_the_answer_for_a_larger_one_is_told() -> None:
+    everything = knowledge([record("tiny", judge="logits"), record("tiny", lmdeploy="0.16.0", lock=B, judge="logits")])
+    choice = choose(everything, "tiny", "pytorch", Target(gpu_gib=8))
+    assert choice.best is None
+    assert choice.beyond is not None
+    assert (choice.beyond.lmdeploy, choice.runner_up and choice.runner_up.lmdeploy) == ("0.18.0", "0.16.0")
+    assert room_words(everything, choice) == "none fits 8 GiB; with 20 GiB"
+    wide = choose(everything, "tiny", "pytorch", Target(gpu_gib=24))
+    assert wide.best is not None
+    assert (wide.beyond, room_words(everything, wide)) == (None, "")
+    other = choose(everything, "tiny", "pytorch", Target(python="3.8", gpu_gib=8))
+    assert other.beyond is None

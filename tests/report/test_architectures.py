@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.records import CheckRecord, StageRecord
 from harness.core.verdict import Reason, Stage, Status, Verdict
+from harness.evidence.levels import Level
 from harness.report import build_context, render_html
 from tests.report.samples import record_of
 
@@ -47,17 +48,36 @@ RECORDS = [
 ]
 
 
-def test_a_row_tells_each_stack_and_the_newest_that_agrees() -> None:
+def test_a_row_tells_each_stack_the_newest_first_and_the_answer() -> None:
     told = build_context(RECORDS, generated=datetime.now(UTC), extras=EXTRAS).architectures
     assert told is not None
-    assert [stack[:2] for stack in told.stacks] == [["0.11.1", "4.57.3"], ["0.18.0", "5.17.0"], ["0.18.0", "5.24.0"]]
-    (row,) = told.rows
-    assert (row.architecture, row.best) == ("Qwen3ForCausalLM", 1)
-    assert [(cell.agrees, cell.ratio, cell.reason) for cell in row.cells if cell] == [
-        (True, 0.97, None),
-        (True, 1.02, None),
-        (False, 31.0, "wrong-answer"),
+    assert [(each.lmdeploy, each.transformers, each.place) for each in told.stacks] == [
+        ("0.18.0", "5.24.0", "pytorch, emulated"),
+        ("0.18.0", "5.17.0", "pytorch, emulated"),
+        ("0.11.1", "4.57.3", "pytorch, emulated"),
     ]
+    (row,) = told.rows
+    assert (row.architecture, row.best, row.level) == (
+        "Qwen3ForCausalLM",
+        ["0.18.0", "5.17.0", "pytorch"],
+        Level.EMULATED,
+    )
+    assert [(cell.agrees, cell.ratio, cell.reason) for cell in row.cells if cell] == [
+        (False, 31.0, "wrong-answer"),
+        (True, 1.02, None),
+        (True, 0.97, None),
+    ]
+
+
+def test_what_a_gpu_said_stands_beside_what_an_emulation_said_of_the_same_stack() -> None:
+    record = emulated("0.18.0", "5.24.0", "qwen3", 31.0, Status.FAIL)
+    machine = record.machine.model_copy(update={"gpus": ["H100"], "gpu_memory_mib": [81_559]})
+    served = record_of(dict(record.axes)).model_copy(update={"machine": machine})
+    context = build_context([record], elsewhere=[("lab", served)], generated=datetime.now(UTC), extras=EXTRAS)
+    told = context.architectures
+    assert told is not None
+    assert [each.place for each in told.stacks] == ["pytorch, emulated", "pytorch, GPU"]
+    assert [cell.agrees for cell in told.rows[0].cells if cell] == [False, True]
 
 
 def test_without_miniatures_there_is_no_map() -> None:
@@ -70,7 +90,7 @@ def test_without_miniatures_there_is_no_map() -> None:
 
 def test_the_page_says_that_it_is_emulated_and_what_a_miniature_does_not_show() -> None:
     page = render_html(build_context(RECORDS, generated=datetime.now(UTC), extras=EXTRAS))
-    assert "<strong>emulated</strong>" in page
+    assert "<strong>Emulated</strong>" in page
     assert "nothing of speed, memory, long contexts" in page
-    assert "lmdeploy 0.18.0 \N{MULTIPLICATION SIGN} transformers 5.17.0" in page
+    assert "pytorch, emulated, 0.18.0 \N{MULTIPLICATION SIGN} 5.17.0: agrees; error 1.02 times" in page
     assert "QwQ-&lt;b&gt;32B" in page

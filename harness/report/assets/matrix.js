@@ -142,7 +142,7 @@ function acrossRows(cell, step) {
   let row = cell.closest("tr");
   while (row) {
     row = step > 0 ? row.nextElementSibling : row.previousElementSibling;
-    const found = row && row.cells[column] && row.cells[column].querySelector("a, button");
+    const found = row && !row.hidden && row.cells[column] && row.cells[column].querySelector("a, button");
     if (found) return found;
   }
   return null;
