@@ -34,6 +34,7 @@ from harness.gate.change import AXES, Bump, UnusableChange, describe, parse_bump
 from harness.gate.diff import load_diff, read_diff
 from harness.gate.forecast import decide_forecast, foretell
 from harness.gate.judge import causes_of, count, decide, judge
+from harness.gate.known import known_of
 from harness.gate.outcome import GateOutcome
 from harness.gate.shards import make_plan, merge, parse_shard, part_of, read_outcome
 from harness.gate.stacks import stacks_before
@@ -193,6 +194,7 @@ def gate(  # noqa: PLR0913, PLR0917 - one parameter for each option
         causes=causes_of(rows, {name: each[0] for name, each in tries.items()}),
         untested=list(change.untested),
         notes=list(change.notes),
+        known=known_of((each[-1] for each in tries.values() if each), project.reports, session.models),
     )
     return _publish(project, folder, outcome, form)
 

@@ -72,6 +72,8 @@ def print_outcome(console: Console, outcome: GateOutcome) -> None:
             if text:
                 console.print(f"  {escape(text)}", soft_wrap=True)
     print_notes(console, outcome.notes, outcome.untested)
+    for line in outcome.known:
+        console.print(f"[dim]known from other machines:[/] {escape(line)}", soft_wrap=True)
     counts = ", ".join(f"{number} {name}" for name, number in outcome.counts.items() if number)
     console.print(f"\n{escape(outcome.bump)}: {counts or 'no combination'}", soft_wrap=True)
     console.print(f"[bold {'green' if outcome.exit_code in {0, 3} else 'red'}]{outcome.decision}[/]", soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from harness.evidence.subjects import find_subject, subjects_of
 from harness.evidence.told import conflict_lines, level_words, memory_line, not_shown_line, room_words, shown_line
 from harness.matrix.model_files import load_models
 from harness.report.badges import write_badges
+from harness.report.sources import sources_of
 from harness.session.session import Session
 
 if TYPE_CHECKING:
@@ -97,6 +99,9 @@ def stacks(  # noqa: PLR0913, PLR0917 - one parameter for each option
             _detail(session.knowledge, each)
     else:
         _table(session.knowledge, choices)
+    for each in sources_of(session.knowledge.sightings, datetime.now(UTC)):
+        if each.stale:
+            click.echo(f"{each.name} is {each.days} days old; it knows nothing newer than {each.last[:10]}", err=True)
     return ExitCode.OK if any(each.best is not None for each in choices) else ExitCode.NOTHING_TO_DO
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,11 @@ from harness.evidence.sightings import aware
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pydantic import JsonValue
-
     from harness.core.records import Record, StageRecord
     from harness.environments.lock import Lock
 
 _AXES = ("python", "lmdeploy", "transformers", "backend", "model")
 _LOCK = re.compile(r"[0-9a-f]{16}")
-_DEEPEST = 60
 
 
 def flaw(record: Record, lock: Lock | None = None) -> str:
@@ -47,10 +43,6 @@ def _flaws(record: Record, lock: Lock | None) -> Iterator[str]:
             yield f"its stack has {name} {record.stack.get(name)}, its id {record.axes.get(name)}"
     if lock is not None and (lock.name != record.lock or dict(lock.stack) != record.stack):
         yield "its lock file holds other packages"
-    if not all(
-        _finite(check.facts) and _finite(check.peak_memory_mib) for each in record.stages for check in each.checks
-    ):
-        yield "a number in it is none"
 
 
 def _flaws_of_stages(record: Record) -> Iterator[str]:
@@ -84,19 +76,7 @@ def _flaws_of_stage(stage: StageRecord, said: Verdict) -> Iterator[str]:
     outcomes = {check.outcome for check in stage.checks}
     if said.stage is not stage.stage:
         yield f"the verdict of {stage.stage} is of another stage"
-    if not math.isfinite(stage.seconds):
-        yield "a number in it is none"
     if said.status is Status.PASS and outcomes != {Status.PASS}:
         yield f"{stage.stage} passes, and not all of its checks do"
     if said.status is not Status.PASS and said.status not in outcomes:
         yield f"{stage.stage} has no check that ended as it did"
-
-
-def _finite(value: JsonValue, depth: int = 0) -> bool:
-    if depth > _DEEPEST:
-        return False
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(_finite(each, depth + 1) for each in value.values())
-    return all(_finite(each, depth + 1) for each in value) if isinstance(value, list) else True

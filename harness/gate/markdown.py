@@ -39,7 +39,9 @@ def _parts(outcome: GateOutcome, *, every: bool) -> Iterator[str]:
         yield f"- left untested: {plain(place, 300)}\n"
     for note in outcome.notes:
         yield f"- {plain(note, 500)}\n"
-    yield "\n" if outcome.untested or outcome.notes else ""
+    for line in outcome.known:
+        yield f"- known from other machines: {plain(line, 800)}\n"
+    yield "\n" if outcome.untested or outcome.notes or outcome.known else ""
     yield from map(_cause, outcome.causes)
     groups = outcome.grouped_rows()
     rows = [each for each in groups if every or each[0].change not in _QUIET or each[0].must_met is not None]

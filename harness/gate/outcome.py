@@ -98,6 +98,8 @@ class GateOutcome(_GatePart):
     """What changed and is not understood, with its place."""
     notes: list[str] = []
     """What the change does not touch, and why."""
+    known: list[str] = []
+    """What other machines have shown of stacks that this one could not judge; it decides nothing."""
 
     def grouped_rows(self) -> list[list[Row]]:
         """Rows that say the same of several combinations, together; what needs a person first."""

@@ -109,6 +109,7 @@ def merge(parts: Sequence[GateOutcome]) -> GateOutcome:
             "causes": _merged([cause for each in parts for cause in each.causes]),
             "decision": decision,
             "exit_code": int(code),
+            "known": list(dict.fromkeys(line for each in parts for line in each.known)),
         }
     )
 

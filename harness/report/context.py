@@ -99,7 +99,7 @@ def build_context(
         axes=axes_of(entry.axes for entry in combinations),
         models=models,
         answers=answers,
-        facets=facets_of(asked, [answer.model for answer in answers]),
+        facets=facets_of(asked, sorted((each.model for each in answers), key=lambda name: _tiny(name, models))),
         architectures=architectures_of(asked, checks, models, tables.machines, answers),
         methods=method_cells(asked, models),
         measured=[index for index, entry in enumerate(combinations) if entry.gpu is not None],
@@ -115,6 +115,11 @@ def build_context(
         gate=more.gate,
         trend=more.trend or trend_of(runs),
     )
+
+
+def _tiny(model: str, models: Mapping[str, ModelFacts]) -> bool:
+    """Miniatures come last: they have a map of their own."""
+    return models[model].weights == "miniature"
 
 
 def _knowledge(sourced: Iterable[tuple[str, Record]], more: Extras) -> Knowledge:

@@ -21,6 +21,7 @@ from harness.core.verdict import Stage, Status
 from harness.report import wording
 from harness.report.axes import ABSENT
 from harness.report.pack import page_data
+from harness.report.sources import STALE_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,10 +133,12 @@ def _environment() -> Environment:
         "groupby_kept": lambda items, name: [(key, list(group)) for key, group in groupby(items, attrgetter(name))],
         "total": lambda counts: sum(counts.values()),
     }
+    environment.tests["of_a_miniature"] = lambda group, models: group[0] in models and models[group[0]].weights == "miniature"
     environment.globals |= {
         "ABSENT": ABSENT,
         "CHANGES": wording.CHANGES,
         "DENSE": DENSE,
+        "STALE_DAYS": STALE_DAYS,
         "FAMILIES": wording.FAMILIES,
         "LEVELS": wording.LEVELS,
         "LEVEL_SHORT": wording.LEVEL_SHORT,

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from harness import __version__
 from harness.core.files import digest, write_atomically
 from harness.core.records import Frozen
+from harness.evidence.soundness import flaw
 from harness.pipeline.stack import groups_of, stack_key
-from harness.results.store import ResultStore
+from harness.results.store import RECORD_FILE, ResultStore
 from harness.scheduling.shards import Shard, UnusableShards, deal, demand_complete
 
 if TYPE_CHECKING:
@@ -59,9 +60,11 @@ def write_part(reports: Path, part: Part) -> None:
 def merge(folders: Sequence[Path], store: ResultStore) -> Taken:
     """Append the shards' records to ``store``, and take their logs and locks along.
 
+    Each record keeps its machine, its times and the harness that wrote it.
+
     Raises:
-        UnusableShards: a folder is no shard's, shards are missing or of different runs, or a shard lacks a record of
-            something that was its to run. Nothing was taken.
+        UnusableShards: a folder is no shard's, shards are missing or of different runs, a shard lacks a record of
+            something that was its to run, or has one that cannot be true. Nothing was taken.
         OSError: the reports folder cannot be written.
     """
     if not folders:
@@ -79,6 +82,9 @@ def merge(folders: Sequence[Path], store: ResultStore) -> Taken:
                 f"shard {part.shard} in {folder} has no record of {len(lost)} of its {len(part.mine)} combinations, "
                 f"such as {lost[0]}; run that shard again to the end"
             )
+        for name in part.mine:
+            if not found[name].synthetic and (wrong := flaw(found[name])):
+                raise UnusableShards(f"{folder / RECORD_FILE}: the record of {name} cannot be true: {wrong}")
         records += [found[name] for name in part.mine]
     for folder in folders:
         _take_files(folder, store.folder)

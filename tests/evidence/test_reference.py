@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from harness.cli.results import results
 from harness.cli.scan import suggest
 from harness.cli.stacks import chosen, stacks
-from harness.evidence.choice import Target
+from harness.evidence.choice import Target, choose
 from harness.evidence.sources import Sources
 from harness.evidence.subjects import subjects_of
 from harness.matrix.model_files import load_models
@@ -80,6 +80,15 @@ def test_suggest_pin_and_stacks_give_one_answer(
     answers = json.loads(CliRunner().invoke(stacks, [*asked[1:2], *asked[2:]]).output)
     assert suggested["answer"] == answers[0]
     assert suggested["answer"]["recommended"]["lock"] == pinned.lock.name
+
+
+@pytest.mark.parametrize("backend", ["pytorch", "turbomind"])
+def test_the_newest_pin_is_the_answer(committed: Knowledge, backend: str) -> None:
+    """Where it is not: 'lmdeploy-harness pin', as the session reference calls it, makes it anew."""
+    pin = json.loads((ROOT / "reports" / "pins" / f"qwen2-vl-2b-8gib-{backend}-newest" / "pin.json").read_text())
+    best = choose(committed, "qwen2-vl-2b-instruct", backend, Target(gpu_gib=8)).best
+    assert best is not None
+    assert pin["stack"] == best.lock
 
 
 def test_results_of_every_machine_have_source_and_level(monkeypatch: pytest.MonkeyPatch) -> None:

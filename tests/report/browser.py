@@ -15,6 +15,7 @@ import pytest
 from harness.report import write_report
 from tests.report.extras import sample_extras
 from tests.report.samples import START, story
+from tests.report.test_architectures import EXTRAS, RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,6 +61,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(story(), tmp_path_factory.mktemp("report"), sample_extras(), generated=START)
+
+
+@pytest.fixture(scope="session")
+def models_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report with a map of models."""
+    return write_report(RECORDS, tmp_path_factory.mktemp("models"), EXTRAS, generated=START)
 
 
 @pytest.fixture

@@ -16,6 +16,9 @@ from tests.report.browser import FAILED, PASSED, UNCLEAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Page
 
     from tests.report.browser import Sheet
 
@@ -69,7 +72,22 @@ def axe(pytestconfig: pytest.Config) -> str:
     "at", ["", "#state=fail&group=cause", f"#c={FAILED}", f"#c={PASSED}&vs={FAILED}", f"#c={UNCLEAN}"]
 )
 def test_axe_finds_no_violation(visit: Callable[..., Sheet], axe: str, at: str, width: int, scheme: str) -> None:
-    page = visit(at, viewport={"width": width, "height": 900}, color_scheme=scheme).page
+    demand_clean(visit(at, viewport={"width": width, "height": 900}, color_scheme=scheme).page, axe)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_no_violation_in_the_map_of_models(
+    visit: Callable[..., Sheet], models_file: Path, axe: str, width: int, scheme: str
+) -> None:
+    view = {"width": width, "height": 900}
+    page = visit("#models", models_file, viewport=view, color_scheme=scheme).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    demand_clean(page, axe)
+
+
+def demand_clean(page: Page, axe: str) -> None:
+    """Everything of the page opened and drawn, axe-core finds nothing in it."""
     page.evaluate("for (const row of document.querySelectorAll('main:not([hidden]) details')) row.open = true")
     page.evaluate("document.styleSheets[0].insertRule('* { content-visibility: visible !important }')")
     page.evaluate(axe)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import ROOT
 from tests.report.browser import FAILED, PASSED, SUBSTITUTE, UNCLEAN, Sheet
+from tests.report.samples import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -276,8 +280,15 @@ def test_without_scripts_the_core_is_there(visit: Callable[..., Sheet]) -> None:
     )
 
 
-def test_thirty_seconds_from_the_page_to_the_command_and_its_evidence(visit: Callable[..., Sheet]) -> None:
-    page = visit("#answer", permissions=["clipboard-read", "clipboard-write"]).page
+@pytest.mark.parametrize("file", [None, ROOT / "reports" / "reference" / "index.html"], ids=["sample", "reference"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [420, 1400])
+def test_thirty_seconds_from_the_page_to_the_command_and_its_evidence(
+    visit: Callable[..., Sheet], report_file: Path, width: int, scheme: str, file: Path | None
+) -> None:
+    may = ["clipboard-read", "clipboard-write"]
+    window = {"width": width, "height": 900}
+    page = visit("#answer", file or report_file, permissions=may, viewport=window, color_scheme=scheme).page
     answer = page.locator("#answer")
     for words in ("Shown.", "Not shown.", "Why this one:"):
         playwright_api.expect(answer).to_contain_text(words)
@@ -294,3 +305,24 @@ def test_combinations_are_told_apart_by_day_and_start_and_found_by_stack(visit: 
     assert lock.startswith("#lock=")
     page.goto(page.url.split("#")[0] + "#level=stand-in served&at=combinations")
     assert page.input_value("#filter-level") == "stand-in served"
+
+
+def test_a_miniature_s_maps_are_folded_and_found_by_a_filter(visit: Callable[..., Sheet], models_file: Path) -> None:
+    page = visit("#matrix", models_file).page
+    assert page.locator("#tiny-maps").get_attribute("open") is None
+    page.goto(models_file.as_uri() + "#model=qwen3&at=matrix")
+    playwright_api.expect(page.locator("#tiny-maps .facet")).to_be_visible()
+    cells = page.locator("table.architectures td a")
+    cells.first.focus()
+    assert "pytorch, emulated, 0.18.0" in page.locator("#hint").inner_text()
+    page.keyboard.press("ArrowRight")
+    assert cells.nth(1).evaluate("(cell) => cell === document.activeElement")
+
+
+def test_a_page_that_grew_old_says_so(visit: Callable[..., Sheet]) -> None:
+    page = visit().page
+    assert page.locator("#old-evidence").is_hidden()
+    page.clock.set_system_time(START + timedelta(days=80))
+    page.reload()
+    told = page.locator("#old-evidence").inner_text()
+    assert re.search(r"this machine: (79|80) days, of 2026-11-2\d", told)

@@ -40,6 +40,9 @@ def test_shards_are_the_whole_and_merge_only_when_complete(tmp_path: Path) -> No
     assert len(merge(folders, store).added) == len(LINE)
     assert merge(folders, store).known == len(LINE)
     assert {each.run for each in store.records()} == {"run-1"}
+    for each in store.records():
+        (source,) = (it for folder in folders for it in ResultStore(folder).records() if it.id == each.id)
+        assert each == source.model_copy(update={"run": "run-1", "attempt": each.attempt})
     lines = (folders[0] / "results.jsonl").read_text().splitlines(keepends=True)
     (folders[0] / "results.jsonl").write_text("".join(lines[:-1]))
     with pytest.raises(UnusableShards, match="has no record of 1 of its"):
@@ -48,3 +51,12 @@ def test_shards_are_the_whole_and_merge_only_when_complete(tmp_path: Path) -> No
     write_part(folders[2], other)
     with pytest.raises(UnusableShards, match="different runs"):
         merge(folders, store)
+
+
+def test_a_record_that_cannot_be_true_is_refused(tmp_path: Path) -> None:
+    mine, part = part_of(LINE[:1], Shard(index=1, count=1))
+    write_part(tmp_path, part)
+    forged = record_of(mine[0], "pass").model_copy(update={"synthetic": False, "stages": []})
+    ResultStore(tmp_path).append(forged)
+    with pytest.raises(UnusableShards, match=r"results\.jsonl: the record of .* cannot be true"):
+        merge([tmp_path], ResultStore(tmp_path / "whole"))

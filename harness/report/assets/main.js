@@ -25,6 +25,20 @@ function prepareCopies() {
   }
 }
 
+/** A page grows old after it was made: the ages are those of the day on which it is read. */
+function tellAges() {
+  const limit = Number(byId("sources")?.dataset.stale);
+  const old = [];
+  for (const cell of document.querySelectorAll("#sources [data-last]")) {
+    const days = Math.floor((Date.now() - Date.parse(cell.dataset.last)) / 86_400_000);
+    if (days > 1) cell.querySelector("span").textContent = `${days} days`;
+    if (days > limit) old.push(`${cell.dataset.name}: ${days} days, of ${cell.dataset.last.slice(0, 10)}`);
+  }
+  if (!old.length) return;
+  byId("old-evidence").hidden = false;
+  byId("old-evidence").querySelector("span").textContent = old.join("; ");
+}
+
 let scrolled = 0;
 let shownId = null;
 
@@ -78,6 +92,7 @@ const baseTitle = document.title;
 async function start() {
   prepareThemes();
   prepareCopies();
+  tellAges();
   await loadData();
   prepareFilters();
   prepareMaps();

@@ -66,6 +66,12 @@ function dimMaps(indices) {
   for (const model of document.querySelectorAll("#maps .model")) {
     model.hidden = facets.every((facet) => !facet.wanted || facet.element.parentElement !== model);
   }
+  const tiny = byId("tiny-maps");
+  if (tiny) {
+    const inside = facets.filter((facet) => facet.wanted && tiny.contains(facet.element)).length;
+    tiny.hidden = inside === 0;
+    if (inside > 0 && inside === facets.filter((facet) => facet.wanted).length) tiny.open = true; // nothing else is left
+  }
   if (!following) follow();
   catchUp();
 }
