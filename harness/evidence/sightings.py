@@ -41,10 +41,14 @@ class Sighting:
 
     @cached_property
     def key(self) -> str:
-        """Equal for two copies of one record, whichever number its attempt has in a file."""
+        """Equal where everything is equal that evidence is made of: for two copies of one record, whichever number its
+        attempt has in a file."""
         told = self.record
         times = [aware(told.started).timestamp(), self.finished.timestamp()]
-        return digest([told.id, *times, told.verdict, told.lock, sorted(told.differences), repr(told.machine)])
+        stages = [[each.stage, each.verdict] for each in told.stages]
+        facts = [sorted(map(str, self._judges)), dict(self.settings), self.peak_mib, self.budget_mib]
+        packages = [told.lock, told.stack, told.differences]
+        return digest([told.id, told.axes, *times, told.verdict, stages, facts, packages, repr(told.machine)])
 
     @property
     def finished(self) -> datetime:

@@ -93,6 +93,14 @@ def test_the_order_of_reading_changes_nothing(pair: tuple[list[Record], list[Rec
     assert told(pair[0]) == told(pair[1])
 
 
+def test_records_that_differ_in_their_stages_alone_are_two() -> None:
+    """One of them cannot be true; which one is read first must not decide."""
+    whole = record("model", machine=CPU, passed=Stage.EMULATE)
+    short = record("model", machine=CPU, passed=Stage.INSTALL)
+    assert told([whole, short]) == told([short, whole])
+    assert known([short, whole]).level is Level.EMULATED
+
+
 def told(found: Sequence[Record]) -> list[object]:
     """The whole answer, with what it rests on."""
     choice = choose(knowledge(found, MAP), "model", "pytorch")
