@@ -41,8 +41,7 @@ class Sighting:
 
     @cached_property
     def key(self) -> str:
-        """Equal where everything is equal that evidence is made of: for two copies of one record, whichever number its
-        attempt has in a file."""
+        """Equal for two copies of one record: all that evidence is made of, and not the attempt's number in a file."""
         told = self.record
         times = [aware(told.started).timestamp(), self.finished.timestamp()]
         stages = [[each.stage, each.verdict] for each in told.stages]

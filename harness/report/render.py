@@ -24,9 +24,9 @@ from harness.report.pack import page_data
 from harness.report.sources import STALE_DAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from harness.report.model import CheckEntry, CombinationEntry, ReportContext
+    from harness.report.model import CheckEntry, CombinationEntry, ModelFacts, ReportContext
 
 HERE = Path(__file__).resolve().parent
 HEAD_SCRIPT = "head.js"
@@ -133,7 +133,7 @@ def _environment() -> Environment:
         "groupby_kept": lambda items, name: [(key, list(group)) for key, group in groupby(items, attrgetter(name))],
         "total": lambda counts: sum(counts.values()),
     }
-    environment.tests["of_a_miniature"] = lambda group, models: group[0] in models and models[group[0]].weights == "miniature"
+    environment.tests["of_a_miniature"] = of_a_miniature
     environment.globals |= {
         "ABSENT": ABSENT,
         "CHANGES": wording.CHANGES,
@@ -167,6 +167,11 @@ def ticked(text: str) -> Markup:
     if len(parts) % 2 == 0:
         return escape(text)
     return Markup("").join(Markup("<code>{}</code>").format(it) if place % 2 else it for place, it in enumerate(parts))
+
+
+def of_a_miniature(group: tuple[str, object], models: Mapping[str, ModelFacts]) -> bool:
+    """Whether the maps are a miniature's."""
+    return group[0] in models and models[group[0]].weights == "miniature"
 
 
 def of_real_size(places: Sequence[int], report: ReportContext) -> list[int]:
