@@ -99,9 +99,10 @@ def stacks(  # noqa: PLR0913, PLR0917 - one parameter for each option
             _detail(session.knowledge, each)
     else:
         _table(session.knowledge, choices)
-    for each in sources_of(session.knowledge.sightings, datetime.now(UTC)):
-        if each.stale:
-            click.echo(f"{each.name} is {each.days} days old; it knows nothing newer than {each.last[:10]}", err=True)
+    for source in sources_of(session.knowledge.sightings, datetime.now(UTC)):
+        if source.stale:
+            newest = f"it knows nothing newer than {source.last[:10]}"
+            click.echo(f"{source.name} is {source.days} days old; {newest}", err=True)
     return ExitCode.OK if any(each.best is not None for each in choices) else ExitCode.NOTHING_TO_DO
 
 
