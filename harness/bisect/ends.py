@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from harness.core.files import read_text
+from harness.core.files import open_ordinary, read_text
 from harness.core.records import Record
 from harness.environments.lock import Lock
 from harness.pipeline.stack import resolve
@@ -122,7 +122,7 @@ def _record(session: Session, identity: str, number: str) -> Record | None:
 def _attempts(session: Session, identity: str) -> Iterator[Record]:
     if not session.store.file.exists():
         return
-    with session.store.file.open("rb") as lines:
+    with open_ordinary(session.store.file) as lines:
         for line in lines:
             if identity.encode() not in line:
                 continue

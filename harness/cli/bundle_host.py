@@ -21,7 +21,7 @@ from harness.cli.console import make_console
 from harness.cli.guard import exit_code, guarded
 from harness.cli.progress import display
 from harness.cli.run_output import print_summary
-from harness.core.files import read_json, read_text
+from harness.core.files import LARGEST_JSON, read_bounded, read_json, read_text
 from harness.environments.interpreters import NAMED
 from harness.environments.lock import Lock
 from harness.matrix.models import RandomWeights
@@ -57,7 +57,7 @@ class HostSession(Session):
         if told != FORMAT:
             raise NothingSelected(f"{file} is of format {told}, this harness reads {FORMAT}; pack and unpack it again")
         try:
-            return Manifest.model_validate_json(file.read_bytes())
+            return Manifest.model_validate_json(read_bounded(file, LARGEST_JSON))
         except (OSError, ValidationError) as error:
             why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
             raise NothingSelected(f"{file} is not a bundle's: {why}; unpack the bundle again") from error

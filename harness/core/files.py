@@ -11,13 +11,18 @@ import stat
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from harness.core.errors import HarnessError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+
+class Misshapen(HarnessError, ValueError):  # noqa: N818 - reads as what it says of the file
+    """A file is not what it should be; the message says which file, and what is wrong with it."""
+
 
 LARGEST_JSON = 256 * 2**20
 """Bytes of a file of the harness's own; a map of thousands of stacks has some millions."""
@@ -99,24 +104,32 @@ def sync_file_system(folder: Path) -> None:
         os.close(descriptor)
 
 
+def open_ordinary(path: Path) -> BinaryIO:
+    """An ordinary file, open for reading.
+
+    Raises:
+        Misshapen: it is none (a device, a pipe).
+        OSError: it cannot be opened.
+    """
+    file = os.fdopen(os.open(path, NOT_WAITING), "rb")
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise Misshapen(f"{path} is no ordinary file")
+
+
 def read_bounded(path: Path, most: int) -> bytes:
     """The content of an ordinary file.
 
     Raises:
-        ValueError: it is none (a device, a pipe), or has more than ``most`` bytes.
+        Misshapen: it is none (a device, a pipe), or has more than ``most`` bytes.
         OSError: it cannot be read.
     """
-    with os.fdopen(os.open(path, NOT_WAITING), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("it is no ordinary file")
+    with open_ordinary(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise ValueError(f"the file is larger than {most:,} bytes")
+        raise Misshapen(f"{path} is larger than {most:,} bytes")
     return content
-
-
-class Misshapen(HarnessError, ValueError):  # noqa: N818 - reads as what it says of the file
-    """A file is not what it should be; the message says which file, and what is wrong with it."""
 
 
 def read_text(path: Path) -> str:
@@ -128,7 +141,7 @@ def read_text(path: Path) -> str:
     """
     try:
         return read_bounded(path, LARGEST_JSON).decode()
-    except ValueError as error:
+    except UnicodeDecodeError as error:
         raise Misshapen(f"{path} cannot be read: {error}") from error
 
 

@@ -137,7 +137,7 @@ def load_cases(path: Path) -> list[Case]:
             )
             for entry in entries
         ]
-    except (YAMLError, TypeError, KeyError, AttributeError, ValueError) as error:
+    except (YAMLError, TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
         raise CasesError(f"{path} is not a list of labelled failures: {error}") from error
 
 

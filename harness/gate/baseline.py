@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from harness.core.files import digest, read_text, write_atomically
+from harness.core.files import digest, open_ordinary, read_text, shaped, write_atomically
 from harness.core.records import Record
 from harness.core.verdict import Stage, Status, Verdict
 from harness.gate.noise import machine_name, samples_of
@@ -185,7 +185,11 @@ def _measured_elsewhere(before: Accepted, now: Accepted) -> bool:
 def attempts_in(file: Path) -> dict[str, list[Record]]:
     """Every attempt on file by id, oldest first; lines that are no records are left out."""
     found: dict[str, list[Record]] = {}
-    for line in file.read_bytes().splitlines() if file.exists() else ():
+    if not file.exists():
+        return found
+    with open_ordinary(file) as opened:
+        lines = opened.read().splitlines()
+    for line in lines:
         try:
             record = Record.model_validate_json(line)
         except ValidationError:
@@ -210,7 +214,8 @@ def write_baseline(file: Path, baseline: Baseline) -> None:
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
     if file.exists():
-        document = yaml.load(read_text(file))
+        with shaped(file):  # a number of thousands of digits, which the reader above takes for text
+            document = yaml.load(read_text(file))
     else:
         document = CommentedMap({"version": 1})
         document.yaml_set_start_comment(_HEAD)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from harness import __version__
 from harness.core.comparison import Change
-from harness.core.files import digest
+from harness.core.files import LARGEST_JSON, digest, read_bounded
 from harness.gate.baseline import asks_of
 from harness.gate.change import UnusableChange
 from harness.gate.judge import count, decide
@@ -64,7 +64,7 @@ def read_outcome(file: Path) -> GateOutcome:
         UnusableChange: it is none.
     """
     try:
-        return GateOutcome.model_validate_json(file.read_bytes())
+        return GateOutcome.model_validate_json(read_bounded(file, LARGEST_JSON))
     except OSError as error:
         raise UnusableChange(f"{file} cannot be read: {error.strerror}") from error
     except ValidationError as error:

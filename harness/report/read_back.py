@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from harness.core.errors import HarnessError
-from harness.core.files import digest
+from harness.core.files import LARGEST_JSON, digest, read_bounded
 from harness.core.records import CheckRecord, DiagnosisRecord, MachineRecord, Record, StageRecord
 from harness.report.model import ReportContext
 
@@ -29,7 +29,7 @@ def records_of(file: Path) -> list[Record]:
         NotReport: it is not a report of this version of the schema.
     """
     try:
-        report = ReportContext.model_validate_json(file.read_bytes())
+        report = ReportContext.model_validate_json(read_bounded(file, LARGEST_JSON))
         return [_record(entry, report) for entry in report.combinations]
     except (ValidationError, IndexError, ValueError) as error:
         problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)

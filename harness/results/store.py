@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from filelock import FileLock
 from pydantic import ValidationError
 
-from harness.core.files import make_folder, sync_folders, write_atomically
+from harness.core.files import make_folder, open_ordinary, sync_folders, write_atomically
 from harness.core.records import Record
 from harness.core.verdict import Status
 
@@ -149,7 +149,7 @@ class ResultStore:
     def _follow(self) -> dict[str, Known]:
         """Read on from where the last look ended; from the start when the file was replaced by a shorter one."""
         try:
-            with self.file.open("rb") as file:
+            with open_ordinary(self.file) as file:
                 if os.fstat(file.fileno()).st_size < self._read_to:
                     self._known, self._read_to = {}, 0
                 file.seek(self._read_to)
@@ -220,7 +220,7 @@ class ResultStore:
     def _lines(self) -> Iterator[bytes]:
         """One after another: the file can be larger than what one wants in memory."""
         if self.file.exists():
-            with self.file.open("rb") as file:
+            with open_ordinary(self.file) as file:
                 yield from file
 
 

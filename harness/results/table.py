@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
+from harness.core.files import open_ordinary
 from harness.core.verdict import Stage, Status, Verdict
 from harness.results.language import NUMBER, TEXT, VERSION, Condition, known_column
 
@@ -163,7 +164,7 @@ def _fill(database: sqlite3.Connection, file: Path, source: str, levels: Mapping
 
 def _rows(file: Path, source: str, levels: Mapping[Stack, str]) -> Iterator[list[Any] | None]:
     """A row for each record; None for a line that is none."""
-    with file.open("rb") as lines:
+    with open_ordinary(file) as lines:
         for line in lines:
             if line.strip():
                 try:

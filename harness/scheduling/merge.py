@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from harness import __version__
-from harness.core.files import digest, write_atomically
+from harness.core.files import LARGEST_JSON, digest, read_bounded, write_atomically
 from harness.core.records import Frozen
 from harness.evidence.soundness import flaw
 from harness.pipeline.stack import groups_of, stack_key
@@ -94,7 +94,7 @@ def merge(folders: Sequence[Path], store: ResultStore) -> Taken:
 
 def _read(folder: Path) -> Part:
     try:
-        return Part.model_validate_json((folder / FILE).read_bytes())
+        return Part.model_validate_json(read_bounded(folder / FILE, LARGEST_JSON))
     except OSError as error:
         raise UnusableShards(
             f"{folder} is not the reports folder of a shard ({FILE}: {error.strerror}); "

@@ -19,6 +19,7 @@ from packaging.pylock import (
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from harness.core.files import LARGEST_JSON, read_bounded
 from harness.environments.interpreters import find_interpreter
 from harness.environments.lock import platform_tags
 from harness.environments.lock_files.markers import environment_of, holds
@@ -42,7 +43,7 @@ def load_toml(file: Path) -> dict[str, Any]:
         UnreadableLock: it cannot be read.
     """
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(read_bounded(file, LARGEST_JSON).decode())
     except (OSError, ValueError, RecursionError) as error:
         raise UnreadableLock(f"{file} cannot be read: {error}") from error
 
@@ -154,7 +155,7 @@ def load_json(file: Path) -> dict[str, Any]:
         UnreadableLock: it cannot be read.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(read_bounded(file, LARGEST_JSON))
     except (OSError, ValueError, RecursionError) as error:
         raise UnreadableLock(f"{file} cannot be read: {error}") from error
     if not isinstance(content, dict):

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from harness.core.files import shaped
+from harness.core.files import LARGEST_JSON, read_bounded, shaped
 from harness.environments.interpreters import find_interpreter
 from harness.environments.lock_files.dockerfile import python_of, read_dockerfile
 from harness.environments.lock_files.kinds import NAMED_BY, Kind, kind_of
@@ -249,6 +249,6 @@ def _pep440(wanted: str) -> str:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return read_bounded(file, LARGEST_JSON).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise UnreadableLock(f"{file} cannot be read: {error}") from error

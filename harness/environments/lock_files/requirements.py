@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from harness.core.files import LARGEST_JSON, read_bounded
 from harness.environments.lock_files.markers import holds
 from harness.matrix.deployed import UnreadableLock
 
@@ -141,6 +142,6 @@ def read_lines(lines: Iterable[tuple[int, str]], into: Lines, file: Path) -> Non
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return read_bounded(file, LARGEST_JSON).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise UnreadableLock(f"{file} cannot be read: {error}") from error
