@@ -72,6 +72,10 @@ class Difference(_Entry):
     """Why a release of transformers has other numbers than the one that made a miniature."""
 
 
+class Disagreement(_Entry):
+    """Why a GPU says something else of a cell than the emulation does."""
+
+
 class Causes(BaseModel):
     """The whole file."""
 
@@ -79,6 +83,7 @@ class Causes(BaseModel):
 
     cells: tuple[Cause, ...] = ()
     itself: tuple[Difference, ...] = ()
+    on_a_gpu: tuple[Disagreement, ...] = ()
     without: dict[str, str] = {}
     """Architectures that have no miniature, and the reason."""
 
@@ -90,6 +95,10 @@ class Causes(BaseModel):
     def of_difference(self, model: str, transformers: Sequence[str]) -> Difference | None:
         """The first that fits one of these releases."""
         return next((each for each in self.itself for one in transformers if each.fits(model, "1", one)), None)
+
+    def of_disagreement(self, model: str, lmdeploy: str, transformers: str) -> Disagreement | None:
+        """The first that fits."""
+        return next((each for each in self.on_a_gpu if each.fits(model, lmdeploy, transformers)), None)
 
 
 def read_causes(file: Path = FILE) -> Causes:
