@@ -32,7 +32,7 @@ from harness.environments.environment import MARKER, Environment, Environments
 from harness.environments.resolve import Resolution, Resolver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from harness.bundle.manifest import Manifest
     from harness.environments.lock import Lock
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from harness.process.child import Limits
 
 HOST_PATH = "harness-host.pth"
+MOST_NAMED = 4
+"""Files by name in what a record says was left out of a package; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +149,18 @@ class OverlayEnvironments(Environments):
         for name, version in lock.stack.items():
             present = there.get(name)
             if name in trimmed and present is not None:
-                found[name] = f"{present} without {', '.join(trimmed[name])}"
+                found[name] = f"{present} without {_some(trimmed[name])}"
             elif present != version:
                 found[name] = present
         if self.manifest.card is not None:
             found["machine code"] = f"for cards of capability {self.manifest.card / 10:.1f} alone"
         return found
+
+
+def _some(files: Sequence[str]) -> str:
+    """The first of them by name, and how many more there are."""
+    more = len(files) - MOST_NAMED
+    return ", ".join(files[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 _DAMAGE = (BadZipFile, zlib.error, EOFError, InstallerError, ValueError, KeyError, NotImplementedError)
