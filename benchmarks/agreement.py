@@ -2,7 +2,7 @@
 
 A cell is one miniature on one lmdeploy and one transformers, emulated on a CPU (matrices/models.yaml) and booted on a
 GPU (matrices/gpu.yaml). The page is docs/agreement-measured.md. The exit status is 1 where the two differ and
-``on_a_gpu`` of benchmarks/models_causes.yaml does not say why, or says it of a cell that does not differ.
+``on_a_gpu`` of benchmarks/models_causes.yaml does not say why. What that says of no cell that differs is named.
 """
 
 from __future__ import annotations
@@ -175,8 +175,8 @@ def kind(pair: Pair) -> str:
     return "right" if real.status is Status.PASS else "wrong without an error" if is_wrong(real) else "failed alike"
 
 
-def differences(found: Sequence[Pair], causes: Causes) -> tuple[list[str], list[str]]:
-    """Why cells differ, and what is missing or left over in that."""
+def differences(found: Sequence[Pair], causes: Causes) -> tuple[list[str], list[str], list[str]]:
+    """Why cells differ, which have no reason, and reasons that no cell has."""
     by_cause: dict[Disagreement, list[Pair]] = {}
     missing = []
     for pair in found:
@@ -193,7 +193,7 @@ def differences(found: Sequence[Pair], causes: Causes) -> tuple[list[str], list[
         for cause, own in by_cause.items()
     ]
     unused = [f"explains no cell; drop it: {each.cause}" for each in causes.on_a_gpu if each not in by_cause]
-    return [*lines, *(f"- {each}" for each in missing)], [*missing, *unused]
+    return [*lines, *(f"- {each}" for each in missing)], missing, unused
 
 
 def in_words(pair: Pair) -> str:
@@ -207,13 +207,13 @@ def plain(verdict: Verdict) -> str:
     return str(verdict).partition("(")[0] if is_wrong(verdict) else str(verdict)
 
 
-def page(found: Sequence[Pair], causes: Causes) -> tuple[str, list[str]]:
-    """The page, and what has no explanation."""
+def page(found: Sequence[Pair], causes: Causes) -> tuple[str, list[str], list[str]]:
+    """The page, what has no explanation, and explanations of nothing."""
     stacks = sorted({pair.stack for pair in found}, key=lambda stack: stack.order)
     by_cell = {(pair.model, pair.stack): pair for pair in found}
     models = sorted({pair.model for pair in found})
     rows = [row([model, *(cell(by_cell.get((model, stack))) for stack in stacks)]) for model in models]
-    why, missing = differences(found, causes)
+    why, missing, unused = differences(found, causes)
     silent = [pair for pair in found if all(map(is_wrong, pair.verdicts))]
     lines = [
         *HEAD.format(told=told(found)).splitlines(),
@@ -225,7 +225,7 @@ def page(found: Sequence[Pair], causes: Causes) -> tuple[str, list[str]]:
         *SILENT.splitlines(),
         *(f"- {pair.model} on {' with '.join(pair.stack)}: {cell(pair)}" for pair in silent),
     ]
-    return "\n".join(lines) + "\n", missing
+    return "\n".join(lines) + "\n", missing, unused
 
 
 def main() -> int:
@@ -243,9 +243,9 @@ def main() -> int:
     found = pairs(emulated, latest(given.real))
     if not found:
         parser.error("no cell is in both files; run both matrices on one lmdeploy and one transformers at least")
-    text, missing = page(found, read_causes(given.causes))
+    text, missing, unused = page(found, read_causes(given.causes))
     given.write.write_text(text, encoding="utf-8")
-    sys.stdout.write("".join(f"{each}\n" for each in missing) + f"{given.write}: {told(found)}\n")
+    sys.stdout.write("".join(f"{each}\n" for each in [*missing, *unused]) + f"{given.write}: {told(found)}\n")
     return 1 if missing else 0
 
 
