@@ -22,12 +22,12 @@ import stat
 import struct
 import sys
 import time
-from typing import TYPE_CHECKING
 
 if sys.platform != "win32":  # where nothing is shut in, and only the words below are asked for
     import fcntl
     import resource
 
+TYPE_CHECKING = False  # typing takes long to load
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 

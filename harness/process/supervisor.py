@@ -26,11 +26,12 @@ import sys
 import time
 from collections import deque
 from importlib.machinery import SourceFileLoader
-from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing and pathlib take as long to load as all that is needed
 if TYPE_CHECKING:
+    from typing import Any
+
     from harness.process.survey import Survey
 
 PR_SET_PDEATHSIG = 1
@@ -54,7 +55,8 @@ BUSY_CPU = 0.5
 
 def _beside(name: str) -> Any:  # noqa: ANN401 - a module that is not imported by name
     module = ModuleType(f"harness_{name}")
-    SourceFileLoader(module.__name__, str(Path(__file__).with_name(f"{name}.py"))).exec_module(module)
+    file = os.path.join(os.path.dirname(__file__), f"{name}.py")  # noqa: PTH118, PTH120 - as said above
+    SourceFileLoader(module.__name__, file).exec_module(module)
     return module
 
 
