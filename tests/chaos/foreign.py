@@ -273,6 +273,7 @@ def _restore(backup: Path, root: Path, spoilt: Path) -> None:
     for each in (spoilt, root / "baseline.yaml"):
         if os.path.lexists(each):
             remove_tree(each)
+        each.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(backup / each.relative_to(root), each)
 
 
