@@ -196,11 +196,8 @@ wheels = [{ url = "https://x.invalid/transformers-4.57.3-py3-none-any.whl", hash
 }
 OF_A_FILE = """\
 version: 1
-axes:
-  backend: [pytorch]
-  model: [mini]
 include:
-  - lock: {name}
+  - {{lock: {name}, backend: transformers, model: mini}}
 """
 
 
