@@ -237,12 +237,29 @@ def _vague(
     shapes = [{without_pins(line, known) for _, line in side} for side in sides]
     for side in (1, 0):
         pinned = {pin.line for pin in pins[side]}
+        apart = _of_packages_that_came(sides[side], pins[side], pins[1 - side]) if kind.locked else set()
         for number, line in sides[side]:
-            if kind.silent.match(line) or not kind.loud.match(line):
+            if number in apart or kind.silent.match(line) or not kind.loud.match(line):
                 continue
             alike = without_pins(line, known) in shapes[1 - side]
             if not (alike if kind is COMMANDS else number in pinned):
                 yield _place(file.name, number, line if side else f"was: {line.strip()}")
+
+
+def _of_packages_that_came(
+    lines: Sequence[tuple[int, str]], here: Sequence[PinnedVersion], there: Sequence[PinnedVersion]
+) -> set[int]:
+    """Lines, behind its version, of a package that only this side of a lock has: where it is from moves nothing."""
+    changed, others = {number for number, _ in lines}, {pin.package for pin in there}
+    found: set[int] = set()
+    for pin in here:
+        number = pin.line
+        while pin.package not in others and number in changed:
+            found.add(number)
+            number += 1
+            if number in {each.line for each in here}:
+                break
+    return found
 
 
 def _mentions(file: _File) -> Iterator[str]:

@@ -258,3 +258,11 @@ def test_a_revision_shows_whole_files_those_marked_as_binary_too(tmp_path: Path)
     reading = read_diff(diff_since("main", tmp_path))
     assert [str(each) for each in reading.bumps] == ["numpy==2.4.6 (was 2.4.5)"]
     assert reading.untested == ()
+
+
+def test_a_package_that_a_lock_adds_from_a_named_source_leaves_nothing_untested() -> None:
+    block = '+[[package]]\n+name = "httpx"\n+version = "0.28.1"\n+\n+[package.source]\n+reference = "{}"\n'
+    head = "--- a/poetry.lock\n+++ b/poetry.lock\n@@ -1,1 +1,7 @@\n a = 1\n"
+    assert not read_diff(head + block.format("simple")).untested
+    moved = head.replace("-1,1 +1,7", "-1,2 +1,2") + '-reference = "simple"\n+reference = "other"\n'
+    assert read_diff(moved).untested
