@@ -1,4 +1,4 @@
 """Running many combinations: what is known, priority, budget, shards, executors.
 
-Imports only ``core``, ``environments``, ``matrix``, ``pipeline``, ``process`` and ``results``.
+Imports only ``core``, ``environments``, ``evidence``, ``matrix``, ``pipeline``, ``process`` and ``results``.
 """
