@@ -4,6 +4,6 @@ The way through: :mod:`change` and :mod:`diff` say what is bumped, :mod:`candida
 :mod:`trial` runs them, :mod:`judge` and :mod:`noise` class each and draw the conclusion, and :mod:`outcome` is what
 all outputs are made of.
 
-Imports only ``core``, ``environments``, ``evidence``, ``index``, ``matrix``, ``pipeline``, ``process``, ``scheduling`` and
-``session``.
+Imports only ``core``, ``environments``, ``evidence``, ``index``, ``matrix``, ``pipeline``, ``process``, ``scheduling``
+and ``session``.
 """
