@@ -61,6 +61,18 @@ def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
     return Maker(cast("Resolver", nothing), cast("Environments", nothing), tmp_path / "scratch")
 
 
+def versions_asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The versions of transformers whose environment is asked for from here on."""
+    asked: list[str] = []
+
+    def environment(_maker: Maker, version: str) -> SimpleNamespace:
+        asked.append(version)
+        return SimpleNamespace(python=sys.executable)
+
+    monkeypatch.setattr(Maker, "environment", environment)
+    return asked
+
+
 def wanted(folder: Path, *names: str, seed: int = 0) -> dict[str, tuple[Path, int]]:
     """Configurations whose wish is their name."""
     found = {}
@@ -82,9 +94,7 @@ def test_a_miniature_is_made_once(tmp_path: Path, maker: Maker) -> None:
 
 
 def test_two_runs_make_a_miniature_once(tmp_path: Path, maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[str] = []
-    environment = SimpleNamespace(python=sys.executable)
-    monkeypatch.setattr(Maker, "environment", lambda _self, version: begun.append(version) or environment)
+    begun = versions_asked(monkeypatch)
     with ThreadPoolExecutor() as runs:
         asked = [
             runs.submit(make_miniatures, wanted(tmp_path, "one", "two"), tmp_path / "made", maker) for _ in range(2)
@@ -102,9 +112,7 @@ def test_what_no_transformers_knows_is_told(tmp_path: Path, maker: Maker) -> Non
 def test_a_version_whose_numbers_are_wrong_does_not_make_it(
     tmp_path: Path, maker: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    environment = SimpleNamespace(python=sys.executable)
-    monkeypatch.setattr(Maker, "environment", lambda _self, version: asked.append(version) or environment)
+    asked = versions_asked(monkeypatch)
     monkeypatch.setattr(making, "WRONG", {"nobody": making.MAKERS[:1]})
     assert make_miniatures(wanted(tmp_path, "one"), tmp_path / "made", maker) == {}
     assert asked == [making.MAKERS[1]]

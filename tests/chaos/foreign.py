@@ -6,7 +6,8 @@ import json
 import os
 import re
 import shutil
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ruamel.yaml import YAML
 
@@ -53,6 +54,7 @@ VALUES = (
     ),
 )
 """What a value is replaced by, as JSON, or as what readers of JSON take for it."""
+_Way = TypeVar("_Way")
 SPOILT: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "empty": lambda _, __: b"",
     "binary": lambda _, chance: chance.randbytes(300),
@@ -278,19 +280,26 @@ def _chosen(setting: Setting, path: Path, content: bytes) -> Iterator[tuple[str,
     """Ways to spoil the file, with what they are called."""
     chance = setting.random
     for name, spoil in _picked(chance, SPOILT, setting.times(len(SPOILT), 2)):
-        yield name, lambda path, spoil=spoil: path.write_bytes(spoil(content, chance))
+        yield name, partial(_write, content=spoil(content, chance))
     for name, put in _picked(chance, STANDS, setting.times(len(STANDS), 1)):
-        yield name, lambda path, put=put: (path.unlink(), put(path))
+        yield name, partial(_put_instead, put=put)
     for _ in range(setting.times(20, 3)):
         value = chance.choice(VALUES)
         spoilt = _with_value(path, content, value, chance)
         if spoilt is not None:
-            yield spoilt[0], lambda path, spoilt=spoilt: path.write_bytes(spoilt[1])
+            yield spoilt[0], partial(_write, content=spoilt[1])
 
 
-def _picked(
-    chance: random.Random, ways: dict[str, Callable[..., object]], count: int
-) -> list[tuple[str, Callable[..., object]]]:
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _put_instead(path: Path, put: Callable[[Path], object]) -> None:
+    path.unlink()
+    put(path)
+
+
+def _picked(chance: random.Random, ways: dict[str, _Way], count: int) -> list[tuple[str, _Way]]:
     return chance.sample(sorted(ways.items(), key=lambda each: each[0]), count)
 
 
@@ -298,8 +307,8 @@ def _with_value(path: Path, content: bytes, value: str, chance: random.Random) -
     """The file with one of its values replaced, or an item more; what that value is."""
     text = content.decode()
     if path.suffix in {".toml", ".txt", ".lock"} and not text.startswith("{"):
-        places = list(re.finditer(r"(?<=[=:\[{,])\s*(?:\"[^\"\n]*\"|[^\s\"\[\]{},=:]+)", text))
-        found = chance.choice(places)
+        values = list(re.finditer(r"(?<=[=:\[{,])\s*(?:\"[^\"\n]*\"|[^\s\"\[\]{},=:]+)", text))
+        found = chance.choice(values)
         return f"{found[0].strip()[:20]} -> {value[:20]}", (text[: found.start()] + value + text[found.end() :]).encode(
             errors="surrogatepass"
         )

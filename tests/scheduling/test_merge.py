@@ -40,9 +40,9 @@ def test_shards_are_the_whole_and_merge_only_when_complete(tmp_path: Path) -> No
     assert len(merge(folders, store).added) == len(LINE)
     assert merge(folders, store).known == len(LINE)
     assert {each.run for each in store.records()} == {"run-1"}
-    for each in store.records():
-        (source,) = (it for folder in folders for it in ResultStore(folder).records() if it.id == each.id)
-        assert each == source.model_copy(update={"run": "run-1", "attempt": each.attempt})
+    for record in store.records():
+        (source,) = (it for folder in folders for it in ResultStore(folder).records() if it.id == record.id)
+        assert record == source.model_copy(update={"run": "run-1", "attempt": record.attempt})
     lines = (folders[0] / "results.jsonl").read_text().splitlines(keepends=True)
     (folders[0] / "results.jsonl").write_text("".join(lines[:-1]))
     with pytest.raises(UnusableShards, match="has no record of 1 of its"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -76,12 +76,12 @@ def test_kinds_of_tokens_are_added_where_there_is_an_image_and_the_model_asks(
 
 def bare_reference(configuration: Any, architecture: str = "TinyForCausalLM") -> Reference:
     """A reference of which only the configuration is read."""
-    found = Reference.__new__(Reference)
+    found: Any = Reference.__new__(Reference)
     found.configuration, found.architecture, found.folder = configuration, architecture, "folder"
     auto = SimpleNamespace(modeling_auto=SimpleNamespace(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES={"phimoe": "Phimoe"}))
     names = {"AutoModelForCausalLM": "its own choice", "Phimoe": "the class", "models": SimpleNamespace(auto=auto)}
     found.transformers = SimpleNamespace(__version__="5.17.0", **names)
-    return found
+    return cast("Reference", found)
 
 
 def test_experts_are_seen_in_the_text_model_of_a_thinker() -> None:
