@@ -38,8 +38,10 @@ def by_versions(  # noqa: PLR0913 - each is a fact of its own
         return f"No release of {package} {span} has {missing}: {ask}"
     everywhere = len(presence.versions) == len(presence.looked_at)
     if everywhere or (installed and _is_in(installed, presence)):
-        which = f"{package} {installed}" if installed and not everywhere else f"Every release of {package}"
+        known = f"Every known release of {package}, from {presence.looked_at[0]} on,"
+        which = f"{package} {installed}" if installed and not everywhere else known
         why = "its module stopped while it was loaded, or another copy or file hides the package"
+        why += "" if installed else ", or yours is older still"
         alone = f"{which} {has(missing)}, so {why}: import it alone to see which."
         return f"{alone} {'' if told else remedy}".strip()
     remedy = remedy if told else f"Install {' or '.join(presence.requirements())}, which {has(missing)}. {remedy}"

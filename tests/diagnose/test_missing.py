@@ -89,7 +89,8 @@ def test_a_name_that_the_installed_version_has_is_no_matter_of_versions() -> Non
 
 def test_a_name_that_every_release_has_stopped_while_it_was_loaded() -> None:
     assert (
-        "Every release of widgets has widgets.Always" in classify(Evidence.from_log(log("Always")), lookup=TABLE).remedy
+        "Every known release of widgets, from 1.0 on, has widgets.Always"
+        in classify(Evidence.from_log(log("Always")), lookup=TABLE).remedy
     )
 
 

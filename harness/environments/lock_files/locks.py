@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from harness.environments.lock_files.requirements import Lines
 
 _USUAL = "https://pypi.org/simple"
+"""What lock files call the index that an installer asks unasked: whatever this machine has in its place stays."""
 _SECONDS = 120.0
 
 
