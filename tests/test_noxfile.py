@@ -31,15 +31,16 @@ def test_a_noxfile_of_ones_own_gets_the_sessions_of_its_matrix(
     (mini_project.root / "noxfile.py").write_text(text)
     environment = {**miniature_environment, "PYTHONPATH": str(ROOT)}
 
-    def nox(*arguments: str) -> str:
+    def nox(*arguments: str, status: int = 0) -> str:
         command = [sys.executable, "-m", "nox", *arguments]
         done = subprocess.run(
             command, cwd=mini_project.root, env=environment, capture_output=True, text=True, timeout=900, check=False
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert done.returncode == status, done.stderr
+        return done.stdout if not status else done.stderr
 
     listed = nox("-l")
     assert "matrix(lmdeploy1.0-" in listed
     assert {"plan", "baseline", "gate"} <= set(re.findall(r"^\* (\w+)$", listed, re.MULTILINE))
     assert "distinct stack" in nox("-s", "plan")
+    assert "'-t quick' after -- is not understood" in nox("-x", "-s", "matrix", "--", "-t", "quick", status=1)

@@ -112,8 +112,13 @@ _runs: dict[str, _MatrixRun] = {}
 def run_session(session: nox.Session, matrix_file: Path, identity: str) -> None:
     """The body of one combination's session: green as expected, red unexpected, skipped where blocked or excluded.
 
-    Positional arguments: ``--fresh`` runs again what is known already.
+    Positional arguments: ``--fresh`` runs again what is known already; there are no others.
     """
+    if unknown := [each for each in session.posargs if each != "--fresh"]:
+        told = " ".join(unknown)
+        session.error(
+            f"'{told}' after -- is not understood, only --fresh is; -t and -k stand before it: nox -s matrix -t quick"
+        )
     fresh = "--fresh" in session.posargs
     opened = _session(matrix_file, fresh=fresh)
     if "run" not in _runs:
